@@ -1,0 +1,12 @@
+//! BastionMQ: a security-first MQTT 3.1, 3.1.1 and 5.0 broker.
+//!
+//! This file is the map of the house and its law: the order of the `mod` lines is the dependency
+//! order. A file names only modules declared above its own, and the modules of one group of
+//! siblings do not name each other. `tests/architecture.rs` fails when either rule is broken.
+
+// ── words: what everybody may name (pure) ──────────────────────────────────────────────────────
+pub mod clock;
+pub mod secret;
+pub mod topic;
+pub mod message;
+pub mod identity;

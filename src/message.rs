@@ -1,0 +1,115 @@
+//! One application message, shared by all of its recipients.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::topic::TopicName;
+
+/// Quality of service (MQTT 5.0 section 4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum QoS {
+    /// At most once: no acknowledgement.
+    #[default]
+    AtMostOnce = 0,
+    /// At least once: PUBACK.
+    AtLeastOnce = 1,
+    /// Exactly once: PUBREC, PUBREL, PUBCOMP.
+    ExactlyOnce = 2,
+}
+
+impl QoS {
+    /// The QoS of the two bits `bits`; 3 is none.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            0 => Some(Self::AtMostOnce),
+            1 => Some(Self::AtLeastOnce),
+            2 => Some(Self::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
+/// Identifies one session for the life of the process: a client that starts clean gets a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey(pub u64);
+
+/// A message on its way through the broker. Immutable: what differs per recipient is in its delivery.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The topic, after any alias is resolved.
+    pub topic: TopicName,
+    /// The application's bytes.
+    pub payload: Bytes,
+    /// The MQTT 5 properties that travel with a message (payload format indicator, content type,
+    /// response topic, correlation data, user properties), encoded, in the order they came in
+    /// `[MQTT-3.3.2-18]`. Empty for a 3.x publisher.
+    pub properties: Bytes,
+    /// The QoS it was published with.
+    pub qos: QoS,
+    /// Whether it was published as a retained message.
+    pub retain: bool,
+    /// When it ceases to be of use.
+    pub expiry: Option<Instant>,
+    /// The session that published it, for the No Local option; the broker's own have none.
+    pub publisher: Option<SessionKey>,
+}
+
+impl Message {
+    /// Whether its message expiry interval has passed `[MQTT-3.3.2-5]`.
+    #[must_use]
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.expiry.is_some_and(|expiry| expiry <= now)
+    }
+
+    /// The message expiry interval to forward, in seconds: what was received less the time spent
+    /// here `[MQTT-3.3.2-6]`, rounded up so that a live message never says 0.
+    #[must_use]
+    pub fn remaining_expiry(&self, now: Instant) -> Option<u32> {
+        let left = self.expiry?.saturating_duration_since(now) + Duration::from_nanos(999_999_999);
+        Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// What it is counted as in every byte budget: its content and a fixed share of bookkeeping.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        const BOOKKEEPING: usize = 128;
+        self.topic.as_str().len() + self.properties.len() + self.payload.len() + BOOKKEEPING
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(expiry: Option<Instant>) -> Message {
+        Message {
+            topic: TopicName::parse("a").expect("a topic"),
+            payload: Bytes::new(),
+            properties: Bytes::new(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            expiry,
+            publisher: None,
+        }
+    }
+
+    #[test]
+    fn a_message_says_how_many_seconds_it_has_left_and_never_0_while_it_lives() {
+        let now = Instant::now();
+        let message = message(Some(now + Duration::from_secs(10)));
+        assert_eq!(message.remaining_expiry(now), Some(10));
+        assert_eq!(message.remaining_expiry(now + Duration::from_millis(9_999)), Some(1));
+        assert!(!message.is_expired(now + Duration::from_millis(9_999)));
+        assert!(message.is_expired(now + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_message_without_expiry_lives_for_ever() {
+        let now = Instant::now();
+        assert!(!message(None).is_expired(now + Duration::from_secs(1 << 30)));
+        assert_eq!(message(None).remaining_expiry(now), None);
+    }
+}
