@@ -10,3 +10,4 @@ pub mod secret;
 pub mod topic;
 pub mod message;
 pub mod identity;
+pub mod codec;
