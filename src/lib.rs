@@ -11,3 +11,6 @@ pub mod topic;
 pub mod message;
 pub mod identity;
 pub mod codec;
+
+// ── engines: pure decisions, each ignorant of the others (siblings) ────────────────────────────
+pub mod session;

@@ -1,0 +1,15 @@
+//! What a session answers, remembers and refuses, packet by packet.
+
+mod aliases;
+mod authentication;
+mod driver;
+mod endings;
+mod handshake;
+mod hostile;
+mod inbound;
+mod lifetime;
+mod model;
+mod outbound;
+mod peer;
+mod resume;
+mod subscriptions;
