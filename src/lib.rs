@@ -15,3 +15,4 @@ pub mod codec;
 // ── engines: pure decisions, each ignorant of the others (siblings) ────────────────────────────
 pub mod session;
 pub mod router;
+pub mod auth;

@@ -1,0 +1,71 @@
+//! What is kept of a password in one line of a password file: an argon2id hash or a SCRAM verifier.
+
+use std::fmt;
+
+use super::hash::{HashParameters, PasswordHash};
+use super::password_error::LineFault;
+use super::scram_verifier::{MARK as SCRAM_MARK, ScramVerifier};
+
+/// What is kept of a password.
+#[derive(Clone)]
+pub(super) enum Kept {
+    Hash(PasswordHash),
+    Verifier(ScramVerifier),
+}
+
+/// How a user of a file can prove its password, and what that costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptProof {
+    /// By sending it: the broker hashes.
+    Argon2id(HashParameters),
+    /// By SCRAM-SHA-256: the client hashes, as often as this.
+    Scram(u32),
+}
+
+impl fmt::Display for KeptProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2id(parameters) => write!(f, "argon2id {parameters}"),
+            Self::Scram(iterations) => write!(f, "SCRAM-SHA-256 i={iterations}"),
+        }
+    }
+}
+
+impl Kept {
+    pub(super) fn is_verifier(text: &str) -> bool {
+        text.starts_with(SCRAM_MARK)
+    }
+
+    /// Reads what stands behind the user name.
+    pub(super) fn parse(text: &str) -> Result<Self, LineFault> {
+        if Self::is_verifier(text) {
+            Ok(Self::Verifier(ScramVerifier::parse(text)?))
+        } else {
+            Ok(Self::Hash(PasswordHash::parse(text)?))
+        }
+    }
+
+    pub(super) fn hash(&self) -> Option<&PasswordHash> {
+        if let Self::Hash(hash) = self { Some(hash) } else { None }
+    }
+
+    pub(super) fn verifier(&self) -> Option<&ScramVerifier> {
+        if let Self::Verifier(verifier) = self { Some(verifier) } else { None }
+    }
+
+    pub(super) fn proof(&self) -> KeptProof {
+        match self {
+            Self::Hash(hash) => KeptProof::Argon2id(hash.parameters),
+            Self::Verifier(verifier) => KeptProof::Scram(verifier.iterations()),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hash(hash) => hash.fmt(f),
+            Self::Verifier(verifier) => verifier.fmt(f),
+        }
+    }
+}

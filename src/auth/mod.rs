@@ -1,0 +1,27 @@
+//! Who may come in: passwords, what is kept of them, and how they are proven. Pure; hashing takes
+//! long, so it is called from threads that nobody waits for.
+
+mod hash;
+mod kept;
+mod memory;
+mod password;
+mod password_error;
+mod scram;
+mod scram_message;
+mod scram_verifier;
+mod settings;
+mod user_name;
+
+pub use hash::{
+    DEFAULT_HASH_PARAMETERS, HashError, HashFault, HashParameters, MAX_PASSWORD_BYTES,
+    ParametersError, hash,
+};
+pub use kept::KeptProof;
+pub use memory::HashMemory;
+pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, Stored, Verifier};
+pub use password_error::{EntryError, LineFault, PasswordFileError};
+pub use scram::{SCRAM_SHA_256, ScramExchange, ScramFailure, ScramProven, ScramSeeds};
+pub use scram_message::ScramFault;
+pub use scram_verifier::{DEFAULT_SCRAM_ITERATIONS, ScramError, ScramVerifier, VerifierFault};
+pub use settings::Settings;
+pub use user_name::{MAX_USER_NAME_BYTES, UserNameError, check_user_name};
