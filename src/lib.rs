@@ -16,3 +16,4 @@ pub mod codec;
 pub mod session;
 pub mod router;
 pub mod auth;
+pub mod acl;

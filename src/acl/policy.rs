@@ -1,0 +1,68 @@
+//! A policy: read once, asked for a permit whenever a client connects.
+
+use std::sync::Arc;
+
+use super::assign::Assignments;
+use super::error::PolicyWarning;
+use super::permit::Permit;
+use super::rule::{Description, RuleId, Rulebook};
+use crate::identity::{ClientId, Principal};
+
+/// Who is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Whom the connection belongs to.
+    pub principal: &'a Principal,
+    /// The client identifier of its session.
+    pub client_id: &'a ClientId,
+}
+
+/// A valid policy. There is none that is empty: what nobody assigned is an error, not an opening.
+#[derive(Debug)]
+pub struct Policy {
+    pub(super) rulebook: Arc<Rulebook>,
+    pub(super) assignments: Assignments,
+    pub(super) assignment_count: usize,
+    pub(super) warnings: Vec<PolicyWarning>,
+}
+
+/// How large a policy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicySize {
+    /// `[[role]]` tables.
+    pub roles: usize,
+    /// Rules in all of them.
+    pub rules: usize,
+    /// `[[assign]]` tables.
+    pub assignments: usize,
+}
+
+impl Policy {
+    /// What `subject` may do. Costs in proportion to the rules of its roles.
+    #[must_use]
+    pub fn permit(&self, subject: &Subject<'_>) -> Permit {
+        Permit::compile(&self.rulebook, &self.assignments.roles_of(subject), subject)
+    }
+
+    /// What a decision of this policy went by.
+    #[must_use]
+    pub fn describe(&self, rule: impl Into<Option<RuleId>>) -> Description<'_> {
+        self.rulebook.describe(rule.into())
+    }
+
+    /// What in it probably does not do what its author meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[PolicyWarning] {
+        &self.warnings
+    }
+
+    /// How large it is.
+    #[must_use]
+    pub fn size(&self) -> PolicySize {
+        PolicySize {
+            roles: self.rulebook.roles.len(),
+            rules: self.rulebook.rules.len(),
+            assignments: self.assignment_count,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a valid policy probably does not mean.
+
+use std::collections::BTreeSet;
+
+use super::assign::{Assignment, Holder};
+use super::error::PolicyWarning;
+use super::rule::{Effect, Role, Rule, Rulebook};
+use super::template::Variable;
+
+/// The oddities of a policy, in the order of the file.
+pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyWarning> {
+    let assigned: BTreeSet<usize> =
+        assignments.iter().flat_map(|assignment| assignment.roles.iter().copied()).collect();
+    let roles = rulebook.roles.iter().enumerate();
+    let idle = roles.filter_map(|(place, role)| role_warning(role, assigned.contains(&place)));
+    let rules = rulebook.rules.iter().filter_map(rule_warning);
+    let claims = assignments.iter().filter_map(claim_warning);
+    let nameless =
+        assignments.iter().filter_map(|assignment| nameless_warning(rulebook, assignment));
+    let mut warnings: Vec<_> = idle.chain(rules).chain(claims).chain(nameless).collect();
+    warnings.sort_by_key(|warning| warning.line);
+    warnings
+}
+
+fn role_warning(role: &Role, is_assigned: bool) -> Option<PolicyWarning> {
+    let name = &role.name;
+    let message = match (is_assigned, role.rules.is_empty()) {
+        (false, _) => format!("role {name:?} is assigned to nobody: assign it or remove it"),
+        (true, true) => format!("role {name:?} has no rules, so it allows nothing"),
+        (true, false) => return None,
+    };
+    Some(PolicyWarning { line: role.line, message })
+}
+
+fn rule_warning(rule: &Rule) -> Option<PolicyWarning> {
+    let allows = rule.effect == Effect::Allow;
+    let message = if allows && rule.actions.publish && rule.topics.iter().any(|t| t.is_reserved()) {
+        "clients never publish to topics that begin with '$', whatever a rule says: \
+         leave them to subscribe rules"
+    } else if allows && rule.topics.iter().any(|t| rests_on_claim(t.variables())) {
+        "clients choose their client identifier: any holder of the role reaches any ${client_id} \
+         here unless ${username} is in the topic too"
+    } else {
+        return None;
+    };
+    Some(PolicyWarning { line: rule.line, message: message.to_owned() })
+}
+
+fn rests_on_claim(variables: impl Iterator<Item = Variable>) -> bool {
+    let (users, ids): (Vec<_>, Vec<_>) =
+        variables.partition(|variable| *variable == Variable::Username);
+    users.is_empty() && !ids.is_empty()
+}
+
+fn claim_warning(assignment: &Assignment) -> Option<PolicyWarning> {
+    let by_id = |holder: &Holder| matches!(holder, Holder::ClientId(_) | Holder::ClientIdPrefix(_));
+    assignment.holders.iter().any(by_id).then(|| PolicyWarning {
+        line: assignment.line,
+        message: "client_ids are what clients call themselves, not proof: whoever may connect can \
+                  take these roles; prefer users or certificates"
+            .to_owned(),
+    })
+}
+
+fn nameless_warning(rulebook: &Rulebook, assignment: &Assignment) -> Option<PolicyWarning> {
+    let anonymous = |holder: &Holder| matches!(holder, Holder::Anonymous | Holder::Everyone);
+    let uses_name = |rule: &Rule| {
+        let mut variables = rule.topics.iter().flat_map(|topic| topic.variables());
+        rule.effect == Effect::Deny && variables.any(|variable| variable == Variable::Username)
+    };
+    let denies = rulebook.rules_of(&assignment.roles).any(|(_, rule)| uses_name(rule));
+    (denies && assignment.holders.iter().any(anonymous)).then(|| PolicyWarning {
+        line: assignment.line,
+        message: "anonymous clients have no ${username}: a deny rule with it denies them every \
+                  topic"
+            .to_owned(),
+    })
+}
