@@ -17,3 +17,6 @@ pub mod session;
 pub mod router;
 pub mod auth;
 pub mod acl;
+
+// ── services: things with threads, files or counters ───────────────────────────────────────────
+pub mod private_file;
