@@ -1,0 +1,214 @@
+//! What operators can tell apart: the values of every label.
+
+/// Declares an enum whose variants are the values of one label.
+macro_rules! label {
+    (
+        $(#[$doc:meta])*
+        $name:ident as $key:literal { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The value as Prometheus and the log show it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $value,)+
+                }
+            }
+        }
+
+        impl $crate::telemetry::Label for $name {
+            const COUNT: usize = Self::ALL.len();
+
+            fn at(index: usize) -> Option<Self> {
+                Self::ALL.get(index).copied()
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn pairs(self) -> Vec<metrics::Label> {
+                vec![metrics::Label::from_static_parts($key, self.name())]
+            }
+        }
+    };
+}
+
+label! {
+    /// Why a connection ended before its CONNECT was judged.
+    Refusal as "reason" {
+        /// The broker holds as many connections as it may.
+        TooMany = "too_many_connections",
+        /// No CONNECT was accepted in time.
+        Timeout = "connect_timeout",
+        /// The TLS handshake failed.
+        Tls = "tls_handshake",
+        /// The request for a WebSocket was refused.
+        WebSocket = "websocket_handshake",
+        /// What came was not a CONNECT that can be answered.
+        Protocol = "protocol",
+    }
+}
+
+label! {
+    /// How a client proved who it is.
+    LoginMethod as "method" {
+        /// User name and password.
+        Password = "password",
+        /// Enhanced authentication by SCRAM-SHA-256, or by a method that there is not.
+        Scram = "scram",
+        /// A client certificate.
+        Certificate = "certificate",
+        /// Not at all.
+        Anonymous = "anonymous",
+    }
+}
+
+label! {
+    /// What became of a login.
+    LoginResult as "result" {
+        /// Let in.
+        Accepted = "accepted",
+        /// Wrong, unknown or missing credentials, or a client id that is another's.
+        Refused = "refused",
+        /// Too many logins were waiting.
+        Busy = "busy",
+    }
+}
+
+label! {
+    /// What the policy was asked about.
+    DeniedAction as "action" {
+        /// A PUBLISH.
+        Publish = "publish",
+        /// A filter of a SUBSCRIBE.
+        Subscribe = "subscribe",
+        /// The delivery of a message.
+        Receive = "receive",
+        /// A will, at CONNECT or when it was due.
+        Will = "will",
+    }
+}
+
+label! {
+    /// A type of packet (MQTT 5.0 section 2.1.2).
+    PacketKind as "type" {
+        /// Type 1.
+        Connect = "connect",
+        /// Type 2.
+        ConnAck = "connack",
+        /// Type 3.
+        Publish = "publish",
+        /// Type 4.
+        PubAck = "puback",
+        /// Type 5.
+        PubRec = "pubrec",
+        /// Type 6.
+        PubRel = "pubrel",
+        /// Type 7.
+        PubComp = "pubcomp",
+        /// Type 8.
+        Subscribe = "subscribe",
+        /// Type 9.
+        SubAck = "suback",
+        /// Type 10.
+        Unsubscribe = "unsubscribe",
+        /// Type 11.
+        UnsubAck = "unsuback",
+        /// Type 12.
+        PingReq = "pingreq",
+        /// Type 13.
+        PingResp = "pingresp",
+        /// Type 14.
+        Disconnect = "disconnect",
+        /// Type 15.
+        Auth = "auth",
+    }
+}
+
+impl PacketKind {
+    /// The type in the first byte of a packet; 0 is none.
+    #[must_use]
+    pub fn of_first_byte(first: u8) -> Option<Self> {
+        let index = usize::from(first >> 4).checked_sub(1)?;
+        Self::ALL.get(index).copied()
+    }
+}
+
+label! {
+    /// Why a message did not reach a recipient.
+    DropReason as "reason" {
+        /// The recipient's queue was full.
+        QueueFull = "queue_full",
+        /// Its message expiry interval ran out.
+        Expired = "expired",
+        /// The policy forbids its recipient to receive it.
+        Denied = "denied",
+        /// It is larger than its recipient takes.
+        TooLarge = "too_large",
+        /// QoS 0, and its recipient is not connected.
+        OfflineQos0 = "offline_qos0",
+        /// The store of retained messages was full.
+        RetainedFull = "retained_full",
+        /// A share group's last member left it.
+        NoMember = "no_member",
+    }
+}
+
+label! {
+    /// How a client broke the protocol.
+    ProtocolFault as "reason" {
+        /// Reason code 0x81.
+        MalformedPacket = "malformed_packet",
+        /// Reason code 0x82.
+        ProtocolError = "protocol_error",
+        /// Reason code 0x93.
+        ReceiveMaximumExceeded = "receive_maximum_exceeded",
+        /// Reason code 0x94.
+        TopicAliasInvalid = "topic_alias_invalid",
+        /// Reason code 0x95.
+        PacketTooLarge = "packet_too_large",
+        /// Reason code 0x8D.
+        KeepAliveTimeout = "keep_alive_timeout",
+        /// What was sent to it stayed unread.
+        SendTimeout = "send_timeout",
+        /// Any other.
+        Other = "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{message::QoS, telemetry::Label};
+
+    fn indices_are_places<L: Label>() {
+        for place in 0..L::COUNT {
+            assert_eq!(L::at(place).unwrap().index(), place);
+        }
+        assert!(L::at(L::COUNT).is_none());
+    }
+
+    #[test]
+    fn the_index_of_a_label_is_its_place_among_all() {
+        indices_are_places::<QoS>();
+        indices_are_places::<PacketKind>();
+        indices_are_places::<(LoginMethod, LoginResult)>();
+    }
+
+    #[test]
+    fn packet_kinds_follow_the_numbers_of_the_standard() {
+        assert_eq!(PacketKind::of_first_byte(0x10), Some(PacketKind::Connect));
+        assert_eq!(PacketKind::of_first_byte(0x3d), Some(PacketKind::Publish));
+        assert_eq!(PacketKind::of_first_byte(0xf0), Some(PacketKind::Auth));
+        assert_eq!(PacketKind::of_first_byte(0x0f), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! Every counter and gauge of the broker, each a handle that costs one atomic addition.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics::{Counter, Gauge, Key, KeyName, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use super::{
+    Counters, DeniedAction, DropReason, Label, LoginMethod, LoginResult, PacketKind, ProtocolFault,
+    Refusal, process,
+};
+use crate::message::QoS;
+
+/// The metrics of one broker. Several brokers in one process do not share theirs.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Connections that are open now.
+    pub connections_open: Gauge,
+    /// Connections that were accepted by the operating system.
+    pub connections_accepted: Counter,
+    /// Connections that ended before their CONNECT was judged.
+    pub connections_refused: Counters<Refusal>,
+    /// Logins, by how the client proved itself and what became of it.
+    pub logins: Counters<(LoginMethod, LoginResult)>,
+    /// What the policy refused.
+    pub acl_denied: Counters<DeniedAction>,
+    /// Packets from clients.
+    pub packets_received: Counters<PacketKind>,
+    /// Packets to clients.
+    pub packets_sent: Counters<PacketKind>,
+    /// Messages from clients.
+    pub publishes_received: Counters<QoS>,
+    /// Messages to clients.
+    pub publishes_sent: Counters<QoS>,
+    /// Bytes of packets from clients, without TLS.
+    pub bytes_received: Counter,
+    /// Bytes of packets to clients, without TLS.
+    pub bytes_sent: Counter,
+    /// Messages that did not reach a recipient.
+    pub messages_dropped: Counters<DropReason>,
+    /// Retained messages that are kept now.
+    pub retained_messages: Gauge,
+    /// Their bytes.
+    pub retained_bytes: Gauge,
+    /// Sessions that are kept now, connected or not.
+    pub sessions: Gauge,
+    /// Subscriptions of all of them.
+    pub subscriptions: Gauge,
+    /// Connections that a client lost by breaking the protocol.
+    pub protocol_faults: Counters<ProtocolFault>,
+    /// Connections that were replaced by another of the same client id.
+    pub takeovers: Counter,
+    /// Wills that were published.
+    pub wills_sent: Counter,
+    /// Connections that a fault of our own ended.
+    pub internal_errors: Counter,
+    process: process::Gauges,
+    exporter: PrometheusHandle,
+}
+
+impl Metrics {
+    /// Registers everything; all of it shows from the start, at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let register = Register(&recorder);
+        register.build_info();
+        Self {
+            connections_open: register
+                .gauge("bastionmq_connections_open", "Connections that are open now"),
+            connections_accepted: register
+                .counter("bastionmq_connections_accepted_total", "Connections accepted"),
+            connections_refused: register.counters(
+                "bastionmq_connections_refused_total",
+                "Connections that ended before their CONNECT was judged",
+            ),
+            logins: register.counters("bastionmq_logins_total", "Logins by method and result"),
+            acl_denied: register
+                .counters("bastionmq_acl_denied_total", "What the policy refused, by action"),
+            packets_received: register
+                .counters("bastionmq_packets_received_total", "Packets from clients, by type"),
+            packets_sent: register
+                .counters("bastionmq_packets_sent_total", "Packets to clients, by type"),
+            publishes_received: register
+                .counters("bastionmq_publishes_received_total", "Messages from clients, by QoS"),
+            publishes_sent: register
+                .counters("bastionmq_publishes_sent_total", "Messages to clients, by QoS"),
+            bytes_received: register
+                .counter("bastionmq_bytes_received_total", "Bytes of packets from clients"),
+            bytes_sent: register
+                .counter("bastionmq_bytes_sent_total", "Bytes of packets to clients"),
+            messages_dropped: register.counters(
+                "bastionmq_messages_dropped_total",
+                "Messages that did not reach a recipient, by reason",
+            ),
+            retained_messages: register
+                .gauge("bastionmq_retained_messages", "Retained messages kept now"),
+            retained_bytes: register
+                .gauge("bastionmq_retained_bytes", "Bytes of the retained messages kept now"),
+            sessions: register.gauge("bastionmq_sessions", "Sessions kept now, connected or not"),
+            subscriptions: register
+                .gauge("bastionmq_subscriptions", "Subscriptions of all sessions"),
+            protocol_faults: register.counters(
+                "bastionmq_protocol_faults_total",
+                "Connections that a client lost by breaking the protocol, by reason",
+            ),
+            takeovers: register.counter(
+                "bastionmq_takeovers_total",
+                "Connections replaced by another of the same client id",
+            ),
+            wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
+            internal_errors: register.counter(
+                "bastionmq_internal_errors_total",
+                "Connections that a fault of the broker itself ended",
+            ),
+            process: process::Gauges::register(|name, help| register.gauge(name, help)),
+            exporter: recorder.handle(),
+        }
+    }
+
+    /// Everything in the text format of Prometheus (version 0.0.4).
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.process.update();
+        self.exporter.render()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Registers with one recorder. A recorder of our own, and not the global one of the process, is
+/// what lets several brokers live in one test.
+struct Register<'a>(&'a PrometheusRecorder);
+
+const METADATA: Metadata<'static> = Metadata::new("bastionmq", Level::INFO, None);
+
+impl Register<'_> {
+    fn counter(&self, name: &'static str, help: &'static str) -> Counter {
+        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
+        self.zeroed_counter(Key::from_name(name))
+    }
+
+    fn counters<L: Label>(&self, name: &'static str, help: &'static str) -> Counters<L> {
+        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
+        Counters::register(|labels| self.zeroed_counter(Key::from_parts(name, labels)))
+    }
+
+    fn zeroed_counter(&self, key: Key) -> Counter {
+        self.0.register_counter(&key, &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
+        self.0.register_gauge(&Key::from_name(name), &METADATA)
+    }
+
+    fn build_info(&self) {
+        let name = "bastionmq_build_info";
+        let version = metrics::Label::from_static_parts("version", env!("CARGO_PKG_VERSION"));
+        let help = "1, with the version of this broker as its label";
+        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
+        self.0.register_gauge(&Key::from_parts(name, vec![version]), &METADATA).set(1.0);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.gauge("bastionmq_start_time_seconds", "When this broker started, in Unix time")
+            .set(started.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(text: &str, series: &str) -> Option<f64> {
+        let line = text
+            .lines()
+            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+        line.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    #[test]
+    fn every_series_shows_from_the_start_at_zero() {
+        let text = Metrics::new().render();
+        for series in [
+            "bastionmq_connections_open",
+            "bastionmq_connections_refused_total{reason=\"tls_handshake\"}",
+            "bastionmq_logins_total{method=\"password\",result=\"refused\"}",
+            "bastionmq_packets_sent_total{type=\"pubcomp\"}",
+            "bastionmq_publishes_received_total{qos=\"2\"}",
+            "bastionmq_messages_dropped_total{reason=\"offline_qos0\"}",
+        ] {
+            assert_eq!(value_of(&text, series), Some(0.0), "{series}\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_label_counts_for_itself() {
+        let metrics = Metrics::new();
+        metrics.logins.increment((LoginMethod::Certificate, LoginResult::Busy));
+        metrics.publishes_sent.add(QoS::AtLeastOnce, 7);
+        let text = metrics.render();
+        let busy = "bastionmq_logins_total{method=\"certificate\",result=\"busy\"}";
+        assert_eq!(value_of(&text, busy), Some(1.0));
+        assert_eq!(value_of(&text, "bastionmq_publishes_sent_total{qos=\"1\"}"), Some(7.0));
+        assert_eq!(value_of(&text, "bastionmq_publishes_sent_total{qos=\"0\"}"), Some(0.0));
+    }
+
+    #[test]
+    fn every_metric_has_help_a_type_and_a_conventional_name() {
+        let text = Metrics::new().render();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert!(types.len() > 20, "{text}");
+        for (name, kind) in types.iter().filter_map(|line| line.split_once(' ')) {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+            assert!(name.starts_with("bastionmq_") || name.starts_with("process_"), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        }
+    }
+
+    #[test]
+    fn two_brokers_in_one_process_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.takeovers.increment(1);
+        assert_eq!(value_of(&one.render(), "bastionmq_takeovers_total"), Some(1.0));
+        assert_eq!(value_of(&other.render(), "bastionmq_takeovers_total"), Some(0.0));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_shows_its_memory_and_files() {
+        let text = Metrics::new().render();
+        assert!(value_of(&text, "process_resident_memory_bytes").unwrap() > 1e6);
+        assert!(value_of(&text, "process_open_fds").unwrap() >= 3.0);
+        assert!(value_of(&text, "process_max_fds").unwrap() >= 3.0);
+    }
+}

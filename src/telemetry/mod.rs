@@ -1,0 +1,15 @@
+//! What operators see of a running broker: logs and counters.
+
+mod label;
+mod labels;
+pub mod logging;
+mod metrics;
+mod process;
+mod settings;
+
+pub use label::{Counters, Label};
+pub use labels::{
+    DeniedAction, DropReason, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal,
+};
+pub use metrics::Metrics;
+pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};
