@@ -21,3 +21,4 @@ pub mod acl;
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 pub mod private_file;
 pub mod telemetry;
+pub mod tls;

@@ -1,0 +1,25 @@
+//! TLS: what a listener proves, whom it believes, and the small authority that issues for both.
+//!
+//! The cryptography is aws-lc-rs, named wherever rustls wants a provider: a second provider in the
+//! dependency tree can then neither be picked by accident nor make rustls panic over the choice.
+
+mod authority;
+mod certificate;
+mod error;
+mod peer;
+mod pem;
+mod server;
+mod settings;
+mod warning;
+
+pub use authority::{Authority, AuthorityError, Issued, MAX_NAME_BYTES, ServerNames};
+pub use certificate::{Certificate, Standing, Unreadable, Validity};
+pub use error::TlsError;
+pub use peer::{MAX_PEER_NAME_BYTES, PeerNameError, peer_name};
+pub use pem::read_certificates;
+pub use server::{ServerFiles, ServerTls, server_config};
+pub use settings::{ClientAuth, ClientIdentity, MinimumVersion};
+pub use warning::Warning;
+
+#[cfg(test)]
+mod handshakes;

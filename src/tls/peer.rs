@@ -1,0 +1,196 @@
+//! The name in a client certificate: who its bearer is to the broker.
+
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use super::ClientIdentity;
+
+/// Bytes of the longest name.
+pub const MAX_PEER_NAME_BYTES: usize = 128;
+
+/// Why a client certificate names nobody. Its bearer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PeerNameError {
+    /// Not X.509, an extension twice, or a name in an encoding of the last century.
+    #[error("the client certificate cannot be read")]
+    Unreadable,
+    /// The part that the listener asks for is missing.
+    #[error("the client certificate lacks the name that client_identity asks for")]
+    Missing,
+    /// Two names of the kind: which one the authority vouched for cannot be told.
+    #[error(
+        "the client certificate carries several names of the kind that client_identity asks for"
+    )]
+    Ambiguous,
+    /// Empty, too long, or with control characters.
+    #[error(
+        "the name in the client certificate is empty, over 128 bytes, or has control characters"
+    )]
+    Unfit,
+}
+
+/// The name that `identity` points to in a certificate that has been verified.
+///
+/// # Errors
+/// The certificate holds no such name, several, or one that must not become a principal.
+pub fn peer_name(
+    certificate: &CertificateDer<'_>,
+    identity: ClientIdentity,
+) -> Result<Arc<str>, PeerNameError> {
+    let (_, parsed) =
+        X509Certificate::from_der(certificate).map_err(|_| PeerNameError::Unreadable)?;
+    let name = match identity {
+        ClientIdentity::Cn => common_name(&parsed),
+        ClientIdentity::SanDns => alternative_name(&parsed, |name| match name {
+            GeneralName::DNSName(name) => Some(name),
+            _ => None,
+        }),
+        ClientIdentity::SanUri => alternative_name(&parsed, |name| match name {
+            GeneralName::URI(uri) => Some(uri),
+            _ => None,
+        }),
+        ClientIdentity::SanEmail => alternative_name(&parsed, |name| match name {
+            GeneralName::RFC822Name(address) => Some(address),
+            _ => None,
+        }),
+    }?;
+    if is_fit(name) { Ok(Arc::from(name)) } else { Err(PeerNameError::Unfit) }
+}
+
+fn common_name<'a>(certificate: &'a X509Certificate<'a>) -> Result<&'a str, PeerNameError> {
+    let mut names = certificate.subject().iter_common_name();
+    let name = names.next().ok_or(PeerNameError::Missing)?;
+    if names.next().is_some() {
+        return Err(PeerNameError::Ambiguous);
+    }
+    name.as_str().map_err(|_| PeerNameError::Unreadable)
+}
+
+fn alternative_name<'a>(
+    certificate: &'a X509Certificate<'a>,
+    of_kind: impl Fn(&'a GeneralName<'a>) -> Option<&'a str>,
+) -> Result<&'a str, PeerNameError> {
+    let extension =
+        certificate.subject_alternative_name().map_err(|_| PeerNameError::Unreadable)?;
+    let extension = extension.ok_or(PeerNameError::Missing)?;
+    let mut names = extension.value.general_names.iter().filter_map(of_kind);
+    let name = names.next().ok_or(PeerNameError::Missing)?;
+    if names.next().is_some() {
+        return Err(PeerNameError::Ambiguous);
+    }
+    Ok(name)
+}
+
+/// Whether a name can stand in a log line and in a topic without being taken for something else.
+pub(super) fn is_fit(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_PEER_NAME_BYTES && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    fn certificate(common_name: Option<&str>, names: Vec<SanType>) -> CertificateDer<'static> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(common_name) = common_name {
+            params.distinguished_name.push(DnType::CommonName, common_name);
+        }
+        params.subject_alt_names = names;
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().into()
+    }
+
+    fn dns(name: &str) -> SanType {
+        SanType::DnsName(name.try_into().unwrap())
+    }
+
+    #[test]
+    fn each_identity_reads_its_own_part_of_the_certificate() {
+        let certificate = certificate(
+            Some("cn-name"),
+            vec![
+                dns("dns-name"),
+                SanType::URI("urn:device:7".try_into().unwrap()),
+                SanType::Rfc822Name("device@example.com".try_into().unwrap()),
+            ],
+        );
+        let name = |identity| peer_name(&certificate, identity).unwrap();
+        assert_eq!(&*name(ClientIdentity::Cn), "cn-name");
+        assert_eq!(&*name(ClientIdentity::SanDns), "dns-name");
+        assert_eq!(&*name(ClientIdentity::SanUri), "urn:device:7");
+        assert_eq!(&*name(ClientIdentity::SanEmail), "device@example.com");
+    }
+
+    #[test]
+    fn a_certificate_without_the_name_names_nobody() {
+        let bare = certificate(None, vec![dns("a")]);
+        assert_eq!(peer_name(&bare, ClientIdentity::Cn), Err(PeerNameError::Missing));
+        assert_eq!(peer_name(&bare, ClientIdentity::SanUri), Err(PeerNameError::Missing));
+        let plain = certificate(Some("a"), Vec::new());
+        assert_eq!(peer_name(&plain, ClientIdentity::SanDns), Err(PeerNameError::Missing));
+    }
+
+    #[test]
+    fn two_alternative_names_of_the_kind_are_ambiguous() {
+        let two = certificate(Some("a"), vec![dns("a"), dns("b")]);
+        assert_eq!(peer_name(&two, ClientIdentity::SanDns), Err(PeerNameError::Ambiguous));
+    }
+
+    #[test]
+    fn two_common_names_are_ambiguous() {
+        let doubled = CertificateDer::from(with_two_common_names());
+        assert_eq!(peer_name(&doubled, ClientIdentity::Cn), Err(PeerNameError::Ambiguous));
+    }
+
+    /// rcgen keeps one value per attribute, so the subject is taken from an `O` renamed to `CN`.
+    fn with_two_common_names() -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "admin");
+        params.distinguished_name.push(DnType::OrganizationName, "device");
+        let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let mut der = signed.der().to_vec();
+        let (organization, common_name) = ([0x55, 0x04, 0x0a], [0x55, 0x04, 0x03]);
+        for start in 0..der.len() - 3 {
+            if der[start..start + 3] == organization {
+                der[start..start + 3].copy_from_slice(&common_name);
+            }
+        }
+        der
+    }
+
+    #[test]
+    fn names_that_could_deceive_are_unfit() {
+        for name in ["", "a\0b", "a\nb", "a\u{7f}", "a\u{85}", &"x".repeat(129)] {
+            let certificate = certificate(Some(name), Vec::new());
+            let answer = peer_name(&certificate, ClientIdentity::Cn);
+            assert_eq!(answer, Err(PeerNameError::Unfit), "{name:?}");
+        }
+        let longest = "x".repeat(128);
+        let certificate = certificate(Some(&longest), Vec::new());
+        assert_eq!(&*peer_name(&certificate, ClientIdentity::Cn).unwrap(), longest);
+    }
+
+    #[test]
+    fn an_extension_that_appears_twice_is_not_believed() {
+        let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
+        let second = vec![0x30, 0x03, 0x82, 0x01, b'b'];
+        params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], second));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap().into();
+        let answer = peer_name(&certificate, ClientIdentity::SanDns);
+        assert_eq!(answer, Err(PeerNameError::Unreadable));
+    }
+
+    #[test]
+    fn rubbish_is_unreadable() {
+        let rubbish = CertificateDer::from(vec![0xff; 64]);
+        assert_eq!(peer_name(&rubbish, ClientIdentity::Cn), Err(PeerNameError::Unreadable));
+    }
+}

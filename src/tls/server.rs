@@ -1,0 +1,173 @@
+//! The TLS of a listener, from its files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::CertificateDer;
+
+use super::certificate::Certificate;
+use super::pem::{read_certificates, read_key};
+use super::{ClientAuth, MinimumVersion, TlsError, Warning};
+use crate::clock::Now;
+
+/// The protocol name of MQTT in ALPN. Clients need not send one; who asks for another protocol is
+/// refused, so that a browser can never be made to speak to the broker.
+const ALPN: &[u8] = b"mqtt";
+
+/// What a TLS listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFiles {
+    /// `tls_cert`: its certificate chain, its own certificate first; PEM.
+    pub certificate: PathBuf,
+    /// `tls_key`: the private key of it; PEM, mode 0600 or 0640.
+    pub key: PathBuf,
+    /// `client_auth`: whether clients show a certificate.
+    pub client_auth: ClientAuth,
+    /// `client_ca`: who vouches for the certificates of clients; PEM.
+    pub client_ca: Option<PathBuf>,
+    /// `tls_min_version`: the oldest TLS that is spoken.
+    pub minimum_version: MinimumVersion,
+}
+
+/// The TLS of a listener, ready to accept.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// For `tokio_rustls::TlsAcceptor`.
+    pub config: Arc<ServerConfig>,
+    /// What the operator should hear.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the files of a listener and makes its TLS of them. `now` is for the warnings alone.
+///
+/// # Errors
+/// A file that is missing, damaged, exposed, or does not fit the others.
+pub fn server_config(files: &ServerFiles, now: Now) -> Result<ServerTls, TlsError> {
+    let provider = Arc::new(default_provider());
+    let mut warnings = Vec::new();
+    let verifier = client_verifier(files, &provider, now, &mut warnings)?;
+    let identity = own_identity(files, &provider, now, &mut warnings)?;
+
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(protocol_versions(files.minimum_version))?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    set_resumption(&mut config, files.client_auth)?;
+    Ok(ServerTls { config: Arc::new(config), warnings })
+}
+
+/// A resumed session shows no certificate again, so one that has since expired or lost its
+/// authority would still open the door. Where certificates count, every handshake is a full one.
+/// Elsewhere one ticket per connection makes coming back cheap, and costs the broker no memory.
+fn set_resumption(config: &mut ServerConfig, client_auth: ClientAuth) -> Result<(), TlsError> {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    if client_auth == ClientAuth::Off {
+        config.ticketer = Ticketer::new()?;
+        config.send_tls13_tickets = 1;
+    } else {
+        config.send_tls13_tickets = 0;
+    }
+    Ok(())
+}
+
+static TLS13_ONLY: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+fn protocol_versions(minimum: MinimumVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match minimum {
+        MinimumVersion::Tls12 => rustls::ALL_VERSIONS,
+        MinimumVersion::Tls13 => TLS13_ONLY,
+    }
+}
+
+fn own_identity(
+    files: &ServerFiles,
+    provider: &CryptoProvider,
+    now: Now,
+    warnings: &mut Vec<Warning>,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = read_certificates(&files.certificate)?;
+    let details = readable(&files.certificate, &chain)?;
+    warnings.extend(
+        details.iter().filter_map(|each| Warning::of_validity(&files.certificate, each, now)),
+    );
+    if details.first().is_some_and(|own| own.names.is_empty()) {
+        warnings.push(Warning::NoNames { path: files.certificate.clone() });
+    }
+    let key = provider
+        .key_provider
+        .load_private_key(read_key(&files.key)?)
+        .map_err(|source| TlsError::KeyUnusable { path: files.key.clone(), source })?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(TlsError::KeyMismatch {
+            key: files.key.clone(),
+            certificate: files.certificate.clone(),
+        }),
+        Err(_) => Err(TlsError::BrokenCertificate { path: files.certificate.clone(), position: 1 }),
+    }
+}
+
+fn client_verifier(
+    files: &ServerFiles,
+    provider: &Arc<CryptoProvider>,
+    now: Now,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    let path = match (files.client_auth, &files.client_ca) {
+        (ClientAuth::Off, None) => return Ok(None),
+        (ClientAuth::Off, Some(path)) => {
+            return Err(TlsError::ClientCaUnused { path: path.clone() });
+        }
+        (_, None) => return Err(TlsError::ClientCaMissing),
+        (_, Some(path)) => path,
+    };
+    let roots = Arc::new(client_authorities(path, now, warnings)?);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    if files.client_auth == ClientAuth::Optional {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder
+        .build()
+        .map_err(|source| TlsError::ClientCaUnusable { path: path.clone(), source })?;
+    Ok(Some(verifier))
+}
+
+/// Every certificate in the file must be that of an authority: rustls believes what it is given,
+/// and a device's certificate among them would let that device vouch for others.
+fn client_authorities(
+    path: &Path,
+    now: Now,
+    warnings: &mut Vec<Warning>,
+) -> Result<RootCertStore, TlsError> {
+    let certificates = read_certificates(path)?;
+    let details = readable(path, &certificates)?;
+    if let Some(index) = details.iter().position(|each| !each.is_authority) {
+        return Err(TlsError::NotAnAuthority { path: path.to_owned(), position: index + 1 });
+    }
+    warnings.extend(details.iter().filter_map(|each| Warning::of_validity(path, each, now)));
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates.into_iter().enumerate() {
+        roots.add(certificate).map_err(|_| broken(path, index))?;
+    }
+    Ok(roots)
+}
+
+fn readable(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Vec<Certificate>, TlsError> {
+    let read = |(index, der)| Certificate::read(der).map_err(|_| broken(path, index));
+    chain.iter().enumerate().map(read).collect()
+}
+
+fn broken(path: &Path, index: usize) -> TlsError {
+    TlsError::BrokenCertificate { path: path.to_owned(), position: index + 1 }
+}
