@@ -22,3 +22,6 @@ pub mod acl;
 pub mod private_file;
 pub mod telemetry;
 pub mod tls;
+
+// ── the broker: the only place where the engines meet ──────────────────────────────────────────
+pub mod broker;

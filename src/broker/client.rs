@@ -1,0 +1,473 @@
+//! One client at the broker, without its socket: bytes in, bytes out, and what they set going.
+
+mod door;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Broker;
+use super::bell::Bell;
+use super::counts::Received;
+use super::gate::Gate;
+use super::login::Caller;
+use super::parked::Stored;
+use super::publish::{PublishMemo, Round};
+use super::retained_backlog::Next;
+use super::seat::Seat;
+use crate::auth::ScramExchange;
+use crate::clock::Now;
+use crate::codec::{self, DecodeError, Frame, Packet, PacketId, ReasonCode, Version};
+use crate::identity::Peer;
+use crate::message::Message;
+use crate::session::{Action, Closed, ConnectRequest, Dropped, Input, Outbound, Output, Session};
+use crate::telemetry::DropReason;
+
+/// Bytes of output above which no more messages are taken from the mailbox until they are sent.
+const HIGH_WATER: usize = 256 << 10;
+/// Messages taken from the mailbox at once.
+const BATCH: usize = 128;
+/// Messages looked at in one go, sent or not: what nobody may see is work, and no output.
+const DELIVERIES_AT_ONCE: usize = 2_048;
+/// Messages put into the mailboxes of others in one go: a few milliseconds of work.
+const PUSHES_AT_ONCE: usize = 16_384;
+
+/// A connection and the session that it serves. Dropping it is losing the connection: the session is
+/// parked, handed over or ended.
+#[derive(Debug)]
+pub struct Client {
+    broker: Arc<Broker>,
+    peer: Peer,
+    seat: Arc<Seat>,
+    session: Session,
+    stage: Stage,
+    output: Output,
+    /// How many bytes at the start of the output have been sent.
+    sent: usize,
+    /// Keeps its room for the next round of actions.
+    spare: Vec<Action>,
+    round: Round,
+    received: Received,
+    is_behind: bool,
+    closed: Option<Closed>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing is known of it yet.
+    Stranger,
+    /// It waits to be told whether it is let in.
+    AtTheDoor(Box<Caller>),
+    /// It has been asked for a proof.
+    Challenged(Box<Challenged>),
+    /// It is let in.
+    Inside(Box<Inside>),
+    /// It is gone.
+    Outside,
+}
+
+#[derive(Debug)]
+struct Challenged {
+    request: Box<ConnectRequest>,
+    exchange: ScramExchange,
+}
+
+#[derive(Debug)]
+struct Inside {
+    gate: Gate,
+    /// While it proves anew who it is.
+    exchange: Option<ScramExchange>,
+    memo: PublishMemo,
+    stored: Stored,
+    batch: Vec<Outbound>,
+    /// The policy under which what waits to be sent again was last checked.
+    resend_checked: u64,
+}
+
+/// Why [`Client::deliver`] has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Nothing that waits can be sent now.
+    All,
+    /// There may be more, once some of the output is sent.
+    UntilSent,
+    /// There may be more, once others have had their turn.
+    Slice,
+}
+
+impl Client {
+    /// A connection from `peer` that has not said anything yet.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>, peer: Peer) -> Self {
+        let session = Session::new(Arc::clone(&broker.mqtt));
+        Self {
+            broker,
+            peer,
+            seat: Arc::default(),
+            session,
+            stage: Stage::Stranger,
+            output: Output::default(),
+            sent: 0,
+            spare: Vec::new(),
+            round: Round::default(),
+            received: Received::default(),
+            is_behind: false,
+            closed: None,
+        }
+    }
+
+    /// Works off the whole packets at the start of `bytes`, and says how many bytes those were. Stops
+    /// where a client waits to be let in: see [`Self::log_in`]; and after much work: see [`Self::is_behind`].
+    pub fn receive(&mut self, now: Now, bytes: &[u8]) -> usize {
+        self.recheck_resends();
+        self.is_behind = false;
+        let mut taken = 0;
+        while self.closed.is_none() && !matches!(self.stage, Stage::AtTheDoor(_)) {
+            if self.round.pushes >= PUSHES_AT_ONCE {
+                self.is_behind = true;
+                break;
+            }
+            let rest = bytes.get(taken..).unwrap_or_default();
+            match codec::next_frame(rest, self.packet_limit()) {
+                Ok(Some(frame)) => {
+                    taken += frame.size;
+                    self.on_frame(now, frame, rest);
+                }
+                Ok(None) => break,
+                Err(error) => self.on_malformed(now, error, rest),
+            }
+        }
+        self.broker.counts.bytes_received(taken);
+        self.finish_round();
+        taken
+    }
+
+    /// Whether [`Self::receive`] has left packets, so that others get their turn.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Whether the client has said all that it takes to let it in or not.
+    #[must_use]
+    pub fn is_at_the_door(&self) -> bool {
+        matches!(self.stage, Stage::AtTheDoor(_))
+    }
+
+    /// Whether the client has been let in.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        matches!(self.stage, Stage::Inside(_))
+    }
+
+    /// Sends what waits for the client, as far as its window, the output and the time of others
+    /// allow.
+    pub fn deliver(&mut self, now: Now) -> Delivered {
+        self.recheck_resends();
+        let mut looked_at = 0;
+        let stopped = loop {
+            if self.closed.is_some() {
+                break Delivered::All;
+            }
+            if self.output().len() >= HIGH_WATER {
+                break Delivered::UntilSent;
+            }
+            if looked_at >= DELIVERIES_AT_ONCE {
+                break Delivered::Slice;
+            }
+            looked_at += match self.deliver_retained(now) {
+                0 => match self.deliver_batch(now) {
+                    0 => break Delivered::All,
+                    messages => messages,
+                },
+                messages => messages,
+            };
+        };
+        self.finish_round();
+        stopped
+    }
+
+    /// What an earlier connection left is sent again under the policy of now.
+    fn recheck_resends(&mut self) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let generation = inside.gate.refresh(&self.broker.policies);
+        if inside.resend_checked != generation {
+            inside.resend_checked = generation;
+            let gate = &inside.gate;
+            let denied = self.session.forget_unsent(|message| gate.could_receive(&message.topic));
+            self.broker.counts.dropped(DropReason::Denied, denied);
+        }
+    }
+
+    /// How many retained messages were looked at or looked for.
+    fn deliver_retained(&mut self, now: Now) -> usize {
+        let Stage::Inside(inside) = &mut self.stage else { return 0 };
+        let has_window = self.session.window() > 0;
+        match inside.stored.retained.next(&self.broker.retained, has_window, now.instant) {
+            Next::Message(outbound) => {
+                self.deliver_one(now, outbound);
+                1
+            }
+            Next::Searched(steps) => steps,
+            Next::Nothing => 0,
+        }
+    }
+
+    /// How many messages of the mailbox could be sent.
+    fn deliver_batch(&mut self, now: Now) -> usize {
+        let Stage::Inside(inside) = &mut self.stage else { return 0 };
+        let mut batch = std::mem::take(&mut inside.batch);
+        let room = HIGH_WATER.saturating_sub(self.output.bytes.len() - self.sent);
+        inside.stored.mailbox.take(self.session.window(), BATCH, room, &mut batch);
+        let found = batch.len();
+        for outbound in batch.drain(..) {
+            self.deliver_one(now, outbound);
+        }
+        if let Stage::Inside(inside) = &mut self.stage {
+            inside.batch = batch;
+        }
+        found
+    }
+
+    fn deliver_one(&mut self, now: Now, outbound: Outbound) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        inside.gate.refresh(&self.broker.policies);
+        if inside.gate.may_receive(&outbound.message.topic, &self.broker.counts) {
+            self.step(now, Input::Deliver(outbound));
+        } else {
+            self.broker.counts.dropped(DropReason::Denied, 1);
+        }
+    }
+
+    /// Whether [`Self::obey`] would end the connection.
+    #[must_use]
+    pub fn is_told_to_end(&self) -> bool {
+        self.closed.is_none() && self.seat.must_end().is_some()
+    }
+
+    /// Obeys what the connection has been told from outside. Call it when the bell has rung and all
+    /// that has arrived is worked off, or soon: a client that keeps its connection busy must not
+    /// keep it from obeying.
+    pub fn obey(&mut self, now: Now) {
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some(reason) = self.seat.must_end() {
+            if reason == ReasonCode::ServerShuttingDown {
+                // Nothing survives the process, so what waits leaves now, as far as it may.
+                self.deliver(now);
+            }
+            self.end(now, reason);
+        }
+    }
+
+    /// What wakes this connection.
+    #[must_use]
+    pub fn bell(&self) -> &Arc<Bell> {
+        self.seat.bell()
+    }
+
+    /// When [`Self::on_deadline`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.session.deadline()
+    }
+
+    /// The deadline has come: ends the connection of a client that is silent for too long.
+    pub fn on_deadline(&mut self, now: Now) {
+        self.step(now, Input::Tick);
+        self.finish_round();
+    }
+
+    /// Ends the connection and tells the client why, where its version can be told.
+    pub fn end(&mut self, now: Now, reason: ReasonCode) {
+        self.step(now, Input::End(reason));
+        self.finish_round();
+    }
+
+    /// The network connection is gone.
+    pub fn on_lost(&mut self, now: Now) {
+        self.step(now, Input::Lost);
+        self.finish_round();
+    }
+
+    /// What is to be sent: see [`Self::on_sent`].
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        self.output.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// The first `count` bytes of the output have left. Moves the rest only once it is the lesser
+    /// part, so that a large output in small writes costs no more than it is long.
+    pub fn on_sent(&mut self, count: usize) {
+        self.broker.counts.bytes_sent(count);
+        self.sent += count;
+        if self.sent >= self.output.bytes.len() {
+            self.discard_output();
+        } else if self.sent > self.output.bytes.len() / 2 {
+            self.output.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Forgets the output: nobody is there to read it.
+    pub fn discard_output(&mut self) {
+        self.output.bytes = Vec::new();
+        self.sent = 0;
+    }
+
+    /// Whether the connection is to be closed, once what is to be sent has been.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered_recipients(&self) -> usize {
+        match &self.stage {
+            Stage::Inside(inside) => inside.memo.recipients(),
+            _ => 0,
+        }
+    }
+
+    fn packet_limit(&self) -> usize {
+        match self.stage {
+            Stage::Inside(_) => self.broker.mqtt.max_packet_size.get() as usize,
+            _ => self.broker.max_connect_size,
+        }
+    }
+
+    fn on_frame(&mut self, now: Now, frame: Frame<'_>, bytes: &[u8]) {
+        self.received.packets[usize::from(frame.first >> 4)] += 1;
+        match frame.decode(self.session.version().unwrap_or(Version::V5)) {
+            Ok(packet) => {
+                if let Packet::Publish(publish) = &packet {
+                    self.received.publishes[publish.delivery.qos() as usize] += 1;
+                }
+                self.step(now, Input::Packet(packet));
+            }
+            Err(error) => self.on_malformed(now, error, bytes),
+        }
+    }
+
+    fn on_malformed(&mut self, now: Now, error: DecodeError, bytes: &[u8]) {
+        let version = codec::answer_version(bytes);
+        self.step(now, Input::Malformed { error, version });
+    }
+
+    fn step(&mut self, now: Now, input: Input<'_>) {
+        self.session.step(now, input, &mut self.output);
+        while !self.output.actions.is_empty() {
+            let mut actions =
+                std::mem::replace(&mut self.output.actions, std::mem::take(&mut self.spare));
+            for action in actions.drain(..) {
+                self.perform(now, action);
+            }
+            self.spare = actions;
+        }
+    }
+
+    fn perform(&mut self, now: Now, action: Action) {
+        match action {
+            Action::Identify(request) => self.identify(now, request),
+            Action::Authenticate { data } => self.authenticate(now, data.as_ref()),
+            Action::Reauthenticate { data } => self.reauthenticate(now, data.as_ref()),
+            Action::Publish { message, packet_id } => self.publish(now, &message, packet_id),
+            Action::Subscribe { packet_id, requests } => {
+                let Stage::Inside(inside) = &mut self.stage else { return };
+                let Inside { gate, stored, .. } = &mut **inside;
+                let outcomes =
+                    self.broker.subscribe(gate, &stored.mailbox, &mut stored.retained, requests);
+                self.session.step(now, Input::Subscribed { packet_id, outcomes }, &mut self.output);
+            }
+            Action::Unsubscribe(filters) => {
+                let Stage::Inside(inside) = &mut self.stage else { return };
+                for filter in filters {
+                    inside.stored.retained.remove(&filter);
+                    self.broker.routes.unsubscribe(filter.borrowed(), inside.stored.key);
+                }
+            }
+            Action::Dropped(why) => self.broker.counts.dropped(why.into(), 1),
+            Action::Close(closed) => self.close(now, closed),
+        }
+    }
+
+    fn publish(&mut self, now: Now, message: &Arc<Message>, packet_id: Option<PacketId>) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Inside { gate, memo, .. } = &mut **inside;
+        let reason = self.broker.publish(gate, memo, message, &mut self.round);
+        if let Some(packet_id) = packet_id {
+            let published = Input::Published { packet_id, reason };
+            self.session.step(now, published, &mut self.output);
+        }
+    }
+
+    /// The session is left at once, so that a successor does not wait for the farewell to be sent.
+    fn close(&mut self, now: Now, closed: Closed) {
+        self.report(closed);
+        self.closed = Some(closed);
+        self.leave(now.instant);
+    }
+
+    fn leave(&mut self, now: Instant) {
+        let remains = self.session.leave();
+        if let (Stage::Inside(inside), Some(remains)) =
+            (std::mem::replace(&mut self.stage, Stage::Outside), remains)
+        {
+            self.broker.counts.disconnected();
+            let Inside { mut gate, stored, .. } = *inside;
+            self.broker.leave(&mut gate, &self.seat, stored, remains, now);
+        }
+        // Whoever still waits here learns that there is nothing to wait for.
+        drop(self.seat.leave());
+    }
+
+    fn report(&self, closed: Closed) {
+        let (fault, text) = match closed {
+            Closed::Violation { reason, what } => (Some(reason), what.to_owned()),
+            Closed::Malformed(error) => (Some(error.reason()), error.to_string()),
+            Closed::KeepAlive => {
+                (Some(ReasonCode::KeepAliveTimeout), "keep alive timeout".to_owned())
+            }
+            Closed::ByClient(reason) => (None, format!("by the client: {reason:?}")),
+            Closed::ByBroker(reason) | Closed::Refused(reason) => (None, format!("{reason:?}")),
+            Closed::Lost => (None, "connection lost".to_owned()),
+        };
+        if let Some(reason) = fault {
+            self.broker.counts.fault(reason);
+        }
+        let Stage::Inside(inside) = &self.stage else {
+            tracing::debug!(address = %self.peer.address, "closed before login: {text}");
+            return;
+        };
+        let who = inside.gate.who();
+        let client_id = who.client_id.as_str();
+        if fault.is_some() {
+            tracing::warn!(principal = %who.principal, client_id, "disconnected: {text}");
+        } else {
+            tracing::info!(principal = %who.principal, client_id, "disconnected: {text}");
+        }
+    }
+
+    /// Wakes each connection that has messages waiting, once; and counts.
+    fn finish_round(&mut self) {
+        self.round.wake();
+        self.round.pushes = 0;
+        self.broker.counts.add_received(&mut self.received);
+        self.broker.counts.add_sent(&mut self.output);
+    }
+}
+
+impl From<Dropped> for DropReason {
+    fn from(dropped: Dropped) -> Self {
+        match dropped {
+            Dropped::Expired => Self::Expired,
+            Dropped::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.leave(Instant::now());
+    }
+}

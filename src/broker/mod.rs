@@ -1,0 +1,187 @@
+//! Where the engines meet: logins, permissions, routing and the sessions that are alive.
+//!
+//! [`Broker`] is shared by all connections; [`Client`] is one of them, without its socket. What a
+//! client says goes through its session to the one choke point, the gate, and from there to the
+//! routes and the mailboxes of others.
+
+mod bell;
+mod client;
+mod counts;
+mod exchange;
+mod gate;
+mod hashing;
+mod lane;
+mod login;
+mod mailbox;
+mod parked;
+mod publish;
+mod registry;
+mod retained;
+mod retained_backlog;
+mod routes;
+mod seat;
+mod sessions;
+mod settings;
+mod subscribe;
+mod sys;
+mod timers;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub use bell::Bell;
+pub use client::{Client, Delivered};
+pub use login::Patience;
+pub use settings::{Settings, ShareStrategy};
+
+use self::counts::Counts;
+use self::gate::Policies;
+use self::hashing::HashingPool;
+use self::registry::Registry;
+use self::retained::RetainedMessages;
+use self::routes::Routes;
+use self::timers::Timers;
+use crate::acl::Policy;
+use crate::auth::{self, PasswordFile};
+use crate::codec::ReasonCode;
+use crate::router::Retained;
+use crate::secret::Secret;
+use crate::session;
+use crate::telemetry::Metrics;
+
+/// What a broker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// `[broker]`.
+    pub settings: Settings,
+    /// `[mqtt]`.
+    pub mqtt: session::Settings,
+    /// `[auth]`.
+    pub auth: auth::Settings,
+    /// Bytes of the largest CONNECT packet.
+    pub max_connect_size: usize,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Who has which password.
+    pub passwords: PasswordFile,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The state that all connections share.
+#[derive(Debug)]
+pub struct Broker {
+    settings: Settings,
+    mqtt: Arc<session::Settings>,
+    max_connect_size: usize,
+    allow_anonymous: bool,
+    passwords: PasswordFile,
+    /// Gives unknown users their salts. Of this process alone.
+    decoy_key: Secret,
+    hashing: HashingPool,
+    policies: Policies,
+    registry: Registry,
+    routes: Routes,
+    retained: RetainedMessages,
+    timers: Timers,
+    counts: Counts,
+    next_session: AtomicU64,
+    share_turn: AtomicUsize,
+    is_shutting_down: AtomicBool,
+    started: Instant,
+}
+
+impl Broker {
+    /// Makes a broker without sessions, and starts the threads that check passwords.
+    ///
+    /// # Errors
+    /// When the system gives no threads, or no randomness.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { settings, mqtt, auth, max_connect_size, policy, passwords, metrics } = parts;
+        let max_retained_bytes =
+            usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
+        let retained =
+            Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
+        Ok(Self {
+            registry: Registry::new(settings.max_sessions.get() as usize),
+            settings,
+            mqtt: Arc::new(mqtt),
+            max_connect_size,
+            allow_anonymous: auth.allow_anonymous,
+            passwords,
+            decoy_key: decoy_key()?,
+            hashing: HashingPool::start(auth.hashing_threads, auth.max_waiting_logins)?,
+            policies: Policies::new(policy),
+            routes: Routes::new(),
+            retained: RetainedMessages::new(retained),
+            timers: Timers::default(),
+            counts: Counts::new(metrics),
+            next_session: AtomicU64::new(1),
+            share_turn: AtomicUsize::new(0),
+            is_shutting_down: AtomicBool::new(false),
+            started: Instant::now(),
+        })
+    }
+
+    /// Puts another policy in force. Every decision from now on is its: on what is published, on what
+    /// is delivered, and on every subscription that is made or resumed.
+    pub fn replace_policy(&self, policy: Policy) {
+        self.policies.replace(policy);
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.counts.metrics
+    }
+
+    /// Sets the gauges that are read off the state rather than kept.
+    fn update_gauges(&self) {
+        let metrics = &self.counts.metrics;
+        let (messages, bytes) = self.retained.size();
+        metrics.retained_messages.set(messages as f64);
+        metrics.retained_bytes.set(bytes as f64);
+        metrics.sessions.set(self.registry.len() as f64);
+        metrics.subscriptions.set(self.routes.len() as f64);
+    }
+
+    /// Lets nobody in any more, and ends every connection with the reason that the server is
+    /// shutting down `[MQTT-3.14.4-1]`.
+    pub fn shut_down(&self) {
+        self.is_shutting_down.store(true, Ordering::Release);
+        for seat in self.registry.seats() {
+            seat.end(ReasonCode::ServerShuttingDown);
+        }
+    }
+
+    fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::Acquire)
+    }
+
+    /// Does what is due while clients are away (wills, ends of sessions), forgets what has expired,
+    /// and keeps gauges and `$SYS` topics up to date. Never returns.
+    pub async fn keep_time(self: Arc<Self>) {
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        let mut sys = self.sys_interval();
+        loop {
+            tokio::select! {
+                () = self.timers.next_due() => self.run_timers(Instant::now()),
+                now = every_second.tick() => {
+                    self.retained.remove_expired(now.into_std()).await;
+                    self.update_gauges();
+                }
+                () = sys.tick() => self.publish_sys(),
+            }
+        }
+    }
+}
+
+fn decoy_key() -> io::Result<Secret> {
+    let mut key = vec![0; 32];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(Secret::new(key))
+}

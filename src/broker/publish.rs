@@ -1,0 +1,290 @@
+//! From one publish to its recipients: retain, match, one push per recipient.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Broker;
+use super::bell::Bell;
+use super::gate::Gate;
+use super::mailbox::{Mailbox, Pushed};
+use super::routes::Routes;
+use super::settings::ShareStrategy;
+use crate::codec::{ReasonCode, SubscriptionIds};
+use crate::message::{Message, QoS};
+use crate::router::{
+    Matches, Route, ShareGroup, Subscriber, choose_least_loaded, choose_round_robin,
+};
+use crate::session::Outbound;
+use crate::telemetry::{DeniedAction, DropReason};
+use crate::topic::{TopicFilter, TopicName};
+
+/// How many topics one publisher's decisions and recipients are remembered for.
+const REMEMBERED: usize = 256;
+
+/// How many recipients one publisher remembers, over all topics: with many subscribers of many
+/// topics, each publisher would otherwise hold a copy of the routing table.
+const REMEMBERED_RECIPIENTS: usize = 2_048;
+
+/// What a connection remembers of the topics that it publishes to.
+#[derive(Debug, Default)]
+pub(super) struct PublishMemo {
+    topics: HashMap<TopicName, Known, foldhash::fast::RandomState>,
+    /// Routes, over all topics.
+    recipients: usize,
+}
+
+/// What one round of work of a connection sets going elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Connections that have messages waiting since the round began.
+    wakes: Vec<Arc<Bell>>,
+    /// How many messages were put before mailboxes: what the round costs.
+    pub(super) pushes: usize,
+}
+
+impl Round {
+    /// Wakes each connection that has messages waiting.
+    pub(super) fn wake(&mut self) {
+        self.wakes.drain(..).for_each(|bell| bell.ring());
+    }
+}
+
+/// What is known of one topic, and under which policy and routing table it was true.
+#[derive(Debug, Default)]
+struct Known {
+    policy_generation: Option<u64>,
+    /// By QoS and retain flag; empty where it has not been asked.
+    is_allowed: [Option<bool>; 6],
+    routes_generation: Option<u64>,
+    matches: Matches<Arc<Mailbox>>,
+}
+
+impl PublishMemo {
+    /// What is known of `topic`, and the number of all remembered recipients.
+    fn known(&mut self, topic: &TopicName) -> (&mut Known, &mut usize) {
+        let is_full = self.topics.len() >= REMEMBERED && !self.topics.contains_key(topic);
+        let is_large = self.recipients > REMEMBERED_RECIPIENTS && self.topics.len() > 1;
+        if is_full || is_large {
+            self.topics.clear();
+            self.recipients = 0;
+        }
+        (self.topics.entry(topic.clone()).or_default(), &mut self.recipients)
+    }
+}
+
+#[cfg(test)]
+impl PublishMemo {
+    /// Counted anew, and compared with the count that is kept.
+    pub(super) fn recipients(&self) -> usize {
+        let count = self.topics.values().map(|known| known.matches.routes.len()).sum();
+        assert_eq!(self.recipients, count);
+        count
+    }
+}
+
+impl Known {
+    /// What was answered about such a message under `policy`, to be filled in where it is empty.
+    fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<bool> {
+        if self.policy_generation != Some(policy) {
+            self.policy_generation = Some(policy);
+            self.is_allowed = [None; 6];
+        }
+        let question = message.qos as usize * 2 + usize::from(message.retain);
+        &mut self.is_allowed[question]
+    }
+
+    /// Who receives `message` now; `remembered` follows their number.
+    fn recipients(
+        &mut self,
+        message: &Message,
+        routes: &Routes,
+        remembered: &mut usize,
+    ) -> &Matches<Arc<Mailbox>> {
+        if self.routes_generation != Some(routes.generation()) {
+            *remembered -= self.matches.routes.len();
+            let generation =
+                routes.matches(message.topic.borrowed(), message.publisher, &mut self.matches);
+            *remembered += self.matches.routes.len();
+            self.routes_generation = Some(generation);
+        }
+        &self.matches
+    }
+}
+
+impl Broker {
+    /// Publishes a client's message, if the client may. What that sets going is added to
+    /// `round`.
+    pub(super) fn publish(
+        &self,
+        gate: &mut Gate,
+        memo: &mut PublishMemo,
+        message: &Arc<Message>,
+        round: &mut Round,
+    ) -> ReasonCode {
+        let policy = gate.refresh(&self.policies);
+        let (known, remembered) = memo.known(&message.topic);
+        let answer = known.answer(message, policy);
+        if *answer == Some(false) {
+            // Asking counts, and so does not asking again.
+            self.counts.denied(DeniedAction::Publish);
+        }
+        if !*answer.get_or_insert_with(|| gate.may_publish(message, &self.counts)) {
+            return ReasonCode::NotAuthorized;
+        }
+        // Retained before routed: a subscription made in between gets the message by one way or
+        // by both, never by neither. What cannot be retained is refused, but for QoS 0: its sender
+        // would not hear of it.
+        if !self.retain(message) && message.qos != QoS::AtMostOnce {
+            return ReasonCode::QuotaExceeded;
+        }
+        let recipients = known.recipients(message, &self.routes, remembered);
+        self.distribute(message, recipients, round)
+    }
+
+    /// Publishes a message of the broker's own, or one that was allowed before: nobody remembers
+    /// its recipients. There is nobody to refuse it to, so it is sent even if it cannot be retained.
+    pub(super) fn publish_directly(&self, message: &Arc<Message>) -> ReasonCode {
+        self.retain(message);
+        let mut matches = Matches::new();
+        let mut round = Round::default();
+        self.routes.matches(message.topic.borrowed(), message.publisher, &mut matches);
+        let reason = self.distribute(message, &matches, &mut round);
+        round.wake();
+        reason
+    }
+
+    /// Whether there was room for it, where it is to be retained at all.
+    fn retain(&self, message: &Arc<Message>) -> bool {
+        let is_kept = !message.retain || self.retained.update(message).is_ok();
+        if !is_kept {
+            self.counts.dropped(DropReason::RetainedFull, 1);
+        }
+        is_kept
+    }
+
+    fn distribute(
+        &self,
+        message: &Arc<Message>,
+        matches: &Matches<Arc<Mailbox>>,
+        round: &mut Round,
+    ) -> ReasonCode {
+        if matches.is_empty() {
+            return ReasonCode::NoMatchingSubscribers;
+        }
+        for route in &matches.routes {
+            self.push(&route.recipient, message, Terms::from(route), round);
+        }
+        if !matches.shares.is_empty() {
+            let turn = self.share_turn.fetch_add(1, Ordering::Relaxed);
+            for group in &matches.shares {
+                self.push_to_one_of(group, message, turn, round);
+            }
+        }
+        ReasonCode::Success
+    }
+
+    /// Sends a message that a member of `share` has left to another, if there is one.
+    pub(super) fn pass_on(&self, share: &TopicFilter, message: &Arc<Message>, round: &mut Round) {
+        let mut matches = Matches::new();
+        self.routes.matches(message.topic.borrowed(), None, &mut matches);
+        let turn = self.share_turn.fetch_add(1, Ordering::Relaxed);
+        match matches.shares.iter().find(|group| group.filter() == share) {
+            Some(group) => self.push_to_one_of(group, message, turn, round),
+            None => self.counts.dropped(DropReason::NoMember, 1),
+        }
+    }
+
+    fn push_to_one_of(
+        &self,
+        group: &ShareGroup<Arc<Mailbox>>,
+        message: &Arc<Message>,
+        mut turn: usize,
+        round: &mut Round,
+    ) {
+        let members = group.members();
+        let chosen = match self.settings.shared_subscriptions {
+            ShareStrategy::LeastLoaded => {
+                choose_least_loaded(members, &mut turn, |mailbox| mailbox.load())
+            }
+            ShareStrategy::RoundRobin => {
+                choose_round_robin(members, &mut turn, |mailbox| mailbox.load().is_some())
+            }
+        };
+        // The session of the one chosen may be full, or may have ended since: then it is the turn of
+        // the next, and only what nobody takes is lost.
+        let mut refusal = None;
+        for member in chosen.into_iter().chain(in_turn(members, turn)).take(members.len()) {
+            let route = member.route();
+            let terms = Terms { share: Some(group.filter()), ..Terms::from(&route) };
+            match self.offer(&member.recipient, message, terms, round) {
+                Ok(()) => return,
+                Err(refused) => refusal = refusal.or(refused),
+            }
+        }
+        if let Some(reason) = refusal {
+            self.counts.dropped(reason, 1);
+        }
+    }
+
+    fn push(&self, mailbox: &Mailbox, message: &Arc<Message>, terms: Terms<'_>, round: &mut Round) {
+        if let Err(Some(reason)) = self.offer(mailbox, message, terms, round) {
+            self.counts.dropped(reason, 1);
+        }
+    }
+
+    /// Puts the message into the mailbox, or says why it is dropped; for no reason that counts where
+    /// the session has ended.
+    fn offer(
+        &self,
+        mailbox: &Mailbox,
+        message: &Arc<Message>,
+        terms: Terms<'_>,
+        round: &mut Round,
+    ) -> Result<(), Option<DropReason>> {
+        let outbound = Outbound {
+            message: Arc::clone(message),
+            qos: message.qos.min(terms.qos),
+            retain: message.retain && terms.retain_as_published,
+            subscription_ids: terms.subscription_ids.clone(),
+            share: terms.share.cloned(),
+        };
+        round.pushes += 1;
+        match mailbox.push(outbound, &mut round.wakes) {
+            Pushed::Waiting { shed } => {
+                self.counts.dropped(DropReason::QueueFull, shed);
+                Ok(())
+            }
+            Pushed::Closed => Err(None),
+            Pushed::Full => Err(Some(DropReason::QueueFull)),
+            Pushed::Away => Err(Some(DropReason::OfflineQos0)),
+        }
+    }
+}
+
+/// All members, beginning with that at `turn`.
+fn in_turn<R>(members: &[Subscriber<R>], turn: usize) -> impl Iterator<Item = &Subscriber<R>> {
+    let first = turn.checked_rem(members.len()).unwrap_or(0);
+    members.iter().cycle().skip(first).take(members.len())
+}
+
+/// What the recipient's subscriptions ask for.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    qos: QoS,
+    retain_as_published: bool,
+    subscription_ids: &'a SubscriptionIds,
+    /// The group that it is a member of for this message.
+    share: Option<&'a TopicFilter>,
+}
+
+impl<'a, R> From<&'a Route<R>> for Terms<'a> {
+    fn from(route: &'a Route<R>) -> Self {
+        Self {
+            qos: route.qos,
+            retain_as_published: route.retain_as_published,
+            subscription_ids: &route.subscription_ids,
+            share: None,
+        }
+    }
+}

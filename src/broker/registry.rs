@@ -1,0 +1,182 @@
+//! Every session by its client identifier: who holds it, who takes it over, what waits for whom.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
+use tokio::sync::oneshot;
+
+use super::parked::{Handover, Parked};
+use super::seat::Seat;
+use crate::identity::{ClientId, Principal};
+use crate::message::SessionKey;
+use crate::session::Will;
+
+/// The sessions of the broker. No guard of the map is held across a call into another module that
+/// could come back here.
+#[derive(Debug)]
+pub(super) struct Registry {
+    sessions: DashMap<ClientId, Entry>,
+    max_sessions: usize,
+}
+
+/// A session belongs to the principal that made it: nobody else takes it over by its name.
+#[derive(Debug)]
+struct Entry {
+    principal: Principal,
+    holder: Holder,
+}
+
+#[derive(Debug)]
+enum Holder {
+    /// A connection serves it, or is about to.
+    Connected(Arc<Seat>),
+    /// The client is away.
+    Parked(Box<Parked>),
+}
+
+/// The outcome of a claim.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// Nobody had this session.
+    Vacant,
+    /// It was parked, and is now the caller's.
+    Parked(Box<Parked>),
+    /// Another connection has it, and has been told to hand it over.
+    Awaited(oneshot::Receiver<Handover>),
+}
+
+/// Why a session cannot be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimError {
+    /// It belongs to another principal.
+    NotYours,
+    /// There are too many sessions.
+    Full,
+}
+
+impl Registry {
+    pub(super) fn new(max_sessions: usize) -> Self {
+        Self { sessions: DashMap::new(), max_sessions }
+    }
+
+    /// Makes `seat` the holder of the session. From here on, a newer connection of the same client
+    /// turns to `seat`.
+    pub(super) fn claim(
+        &self,
+        client_id: &ClientId,
+        principal: &Principal,
+        seat: &Arc<Seat>,
+    ) -> Result<Claim, ClaimError> {
+        // Counted before the guard is taken: len() locks every shard.
+        let is_full = self.sessions.len() >= self.max_sessions;
+        match self.sessions.entry(client_id.clone()) {
+            Place::Vacant(_) if is_full => Err(ClaimError::Full),
+            Place::Vacant(place) => {
+                let holder = Holder::Connected(Arc::clone(seat));
+                place.insert(Entry { principal: principal.clone(), holder });
+                Ok(Claim::Vacant)
+            }
+            Place::Occupied(mut place) => {
+                let entry = place.get_mut();
+                if entry.principal != *principal {
+                    return Err(ClaimError::NotYours);
+                }
+                let holder = Holder::Connected(Arc::clone(seat));
+                Ok(match std::mem::replace(&mut entry.holder, holder) {
+                    Holder::Parked(parked) => Claim::Parked(parked),
+                    Holder::Connected(earlier) => {
+                        let (sender, receiver) = oneshot::channel();
+                        earlier.hand_over(sender);
+                        Claim::Awaited(receiver)
+                    }
+                })
+            }
+        }
+    }
+
+    /// The connection at `seat` leaves: its session is parked, or ends where there is nothing to
+    /// park. `on_parked` is run before anybody else can claim it, and must not come back here. Gives
+    /// back what was to be parked where a newer connection has claimed the session: it waits at
+    /// `seat` for a hand-over.
+    pub(super) fn release(
+        &self,
+        client_id: &ClientId,
+        seat: &Arc<Seat>,
+        parked: Option<Box<Parked>>,
+        on_parked: impl FnOnce(&Parked),
+    ) -> Result<(), Option<Box<Parked>>> {
+        let Place::Occupied(mut place) = self.sessions.entry(client_id.clone()) else {
+            return Err(parked);
+        };
+        let is_ours =
+            matches!(&place.get().holder, Holder::Connected(holder) if Arc::ptr_eq(holder, seat));
+        if !is_ours {
+            return Err(parked);
+        }
+        match parked {
+            Some(parked) => {
+                on_parked(&parked);
+                place.get_mut().holder = Holder::Parked(parked);
+            }
+            None => {
+                place.remove();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the session `key` if it is parked and its time has come, and gives it to be taken apart.
+    pub(super) fn expire(
+        &self,
+        client_id: &ClientId,
+        key: SessionKey,
+        now: Instant,
+    ) -> Option<(Principal, Box<Parked>)> {
+        let is_due = |entry: &Entry| match &entry.holder {
+            Holder::Parked(parked) => {
+                parked.session.key == key && parked.expires.is_some_and(|expires| expires <= now)
+            }
+            Holder::Connected(_) => false,
+        };
+        let (_, entry) = self.sessions.remove_if(client_id, |_, entry| is_due(entry))?;
+        match entry.holder {
+            Holder::Parked(parked) => Some((entry.principal, parked)),
+            Holder::Connected(_) => None,
+        }
+    }
+
+    /// Takes the will of the session `key` if it is parked and the will's delay is over.
+    pub(super) fn take_due_will(
+        &self,
+        client_id: &ClientId,
+        key: SessionKey,
+        now: Instant,
+    ) -> Option<(Principal, Box<Will>)> {
+        let mut entry = self.sessions.get_mut(client_id)?;
+        let principal = entry.principal.clone();
+        let Holder::Parked(parked) = &mut entry.holder else { return None };
+        if parked.session.key != key {
+            return None;
+        }
+        let (_, will) = parked.will.take_if(|(due, _)| *due <= now)?;
+        Some((principal, will))
+    }
+
+    /// Every connection there is now.
+    pub(super) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.sessions
+            .iter()
+            .filter_map(|entry| match &entry.holder {
+                Holder::Connected(seat) => Some(Arc::clone(seat)),
+                Holder::Parked(_) => None,
+            })
+            .collect()
+    }
+
+    /// How many sessions there are, connected or not.
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+}

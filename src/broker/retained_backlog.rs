@@ -1,0 +1,279 @@
+//! Retained messages owed to new subscriptions, found one filter at a time and sent in slices.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::retained::RetainedMessages;
+use crate::codec::SubscriptionIds;
+use crate::message::{Message, QoS};
+use crate::session::{Outbound, SubscribeRequest};
+use crate::topic::{TopicFilter, TopicName};
+
+/// Messages that are looked up at once.
+const SLICE: usize = 256;
+
+/// What is still to be sent. However many filters wait, only one slice of one of them is held; and
+/// however often a client subscribes to a filter, it waits once.
+#[derive(Debug, Default)]
+pub(super) struct RetainedBacklog {
+    /// In the order in which they were asked for.
+    waiting: BTreeMap<u64, Request>,
+    /// Where each filter waits.
+    places: HashMap<TopicFilter, u64, foldhash::fast::RandomState>,
+    next_place: u64,
+    current: Option<Current>,
+}
+
+/// What comes next of a backlog.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A message to send.
+    Message(Outbound),
+    /// There may be more: this many topics were looked at in vain. Never 0.
+    Searched(usize),
+    /// Nothing can be sent now.
+    Nothing,
+}
+
+/// The request that is being served.
+#[derive(Debug)]
+struct Current {
+    request: Request,
+    messages: std::vec::IntoIter<Arc<Message>>,
+    search: Search,
+}
+
+/// Where the next slice begins.
+#[derive(Debug)]
+enum Search {
+    Start,
+    After(TopicName),
+    Finished,
+}
+
+#[derive(Debug)]
+struct Request {
+    filter: TopicFilter,
+    maximum_qos: QoS,
+    id: Option<NonZeroU32>,
+}
+
+impl RetainedBacklog {
+    /// Owes the messages that match `subscription`: all of them, in place of what was still owed to
+    /// one that it has replaced.
+    pub(super) fn add(&mut self, subscription: &SubscribeRequest) {
+        let SubscribeRequest { filter, options, id } = subscription;
+        self.current.take_if(|current| current.request.filter == *filter);
+        let place = *self.places.entry(filter.clone()).or_insert(self.next_place);
+        self.next_place += 1;
+        let request = Request { filter: filter.clone(), maximum_qos: options.maximum_qos, id: *id };
+        self.waiting.insert(place, request);
+    }
+
+    /// Owes what is still owed to a subscription to the one that has replaced it, and no more: it is
+    /// sent as that one was granted `[MQTT-3.8.4-8]`.
+    pub(super) fn pass_on(&mut self, subscription: &SubscribeRequest) {
+        let SubscribeRequest { filter, options, id } = subscription;
+        let waiting = self.places.get(filter).and_then(|place| self.waiting.get_mut(place));
+        let current = self.current.as_mut().map(|current| &mut current.request);
+        let current = current.filter(|request| request.filter == *filter);
+        for request in waiting.into_iter().chain(current) {
+            request.maximum_qos = options.maximum_qos;
+            request.id = *id;
+        }
+    }
+
+    /// Owes nothing any more to a subscription that has ended.
+    pub(super) fn remove(&mut self, filter: &TopicFilter) {
+        if let Some(place) = self.places.remove(filter) {
+            self.waiting.remove(&place);
+        }
+        self.current.take_if(|current| current.request.filter == *filter);
+    }
+
+    /// The next message, if there is one and, where it needs an acknowledgement, the window is open.
+    pub(super) fn next(
+        &mut self,
+        retained: &RetainedMessages,
+        has_window: bool,
+        now: Instant,
+    ) -> Next {
+        let Some(current) = self.current.take().or_else(|| self.next_request()) else {
+            return Next::Nothing;
+        };
+        let current = self.current.insert(current);
+        if let Some(message) = current.messages.as_slice().first() {
+            let qos = message.qos.min(current.request.maximum_qos);
+            if qos != QoS::AtMostOnce && !has_window {
+                return Next::Nothing;
+            }
+            return current.outbound(qos).map_or(Next::Nothing, Next::Message);
+        }
+        let looked_at = current.look_up(retained, now);
+        if current.is_finished() {
+            self.current = None;
+        }
+        Next::Searched(looked_at.max(1))
+    }
+
+    fn next_request(&mut self) -> Option<Current> {
+        let (_, request) = self.waiting.pop_first()?;
+        self.places.remove(&request.filter);
+        Some(Current { request, messages: Vec::new().into_iter(), search: Search::Start })
+    }
+}
+
+impl Current {
+    fn outbound(&mut self, qos: QoS) -> Option<Outbound> {
+        let message = self.messages.next()?;
+        let ids = self.request.id.iter().map(|id| id.get());
+        let subscription_ids = ids.collect::<SubscriptionIds>();
+        Some(Outbound { message, qos, retain: true, subscription_ids, share: None })
+    }
+
+    /// Looks up the next slice, and says how many topics that took.
+    fn look_up(&mut self, retained: &RetainedMessages, now: Instant) -> usize {
+        let after = match &self.search {
+            Search::Start => None,
+            Search::After(topic) => Some(topic.borrowed()),
+            Search::Finished => return 0,
+        };
+        let filter = self.request.filter.borrowed();
+        let slice = retained.matching_after(after, filter, now, SLICE);
+        self.messages = slice.messages.into_iter();
+        self.search = slice.after.map_or(Search::Finished, Search::After);
+        slice.looked_at
+    }
+
+    fn is_finished(&self) -> bool {
+        matches!(self.search, Search::Finished) && self.messages.as_slice().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::codec::SubscriptionOptions;
+    use crate::router::Retained;
+
+    fn retained(topics: &[&str]) -> RetainedMessages {
+        let store = RetainedMessages::new(Retained::new(10_000, 10_000_000));
+        for topic in topics {
+            let message = Message {
+                topic: TopicName::parse(topic).expect("a topic"),
+                payload: Bytes::from_static(b"x"),
+                properties: Bytes::new(),
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                expiry: None,
+                publisher: None,
+            };
+            store.update(&Arc::new(message)).expect("room");
+        }
+        store
+    }
+
+    fn request(filter: &str) -> SubscribeRequest {
+        let filter = TopicFilter::parse(filter).expect("a filter");
+        SubscribeRequest { filter, options: SubscriptionOptions::default(), id: None }
+    }
+
+    fn rest(backlog: &mut RetainedBacklog, store: &RetainedMessages) -> Vec<Outbound> {
+        let mut rest = Vec::new();
+        loop {
+            match backlog.next(store, true, Instant::now()) {
+                Next::Message(outbound) => rest.push(outbound),
+                Next::Searched(_) => {}
+                Next::Nothing => return rest,
+            }
+        }
+    }
+
+    fn topics(backlog: &mut RetainedBacklog, store: &RetainedMessages) -> Vec<String> {
+        let rest = rest(backlog, store);
+        rest.iter().map(|outbound| outbound.message.topic.to_string()).collect()
+    }
+
+    #[test]
+    fn filters_are_served_in_the_order_in_which_they_were_asked_for() {
+        let store = retained(&["a", "b", "c"]);
+        let mut backlog = RetainedBacklog::default();
+        for filter in ["c", "none", "+", "a"] {
+            backlog.add(&request(filter));
+        }
+        assert_eq!(topics(&mut backlog, &store), ["c", "a", "b", "c", "a"]);
+    }
+
+    #[test]
+    fn a_filter_that_is_asked_for_again_and_again_waits_once() {
+        let store = retained(&["a"]);
+        let mut backlog = RetainedBacklog::default();
+        for _ in 0..100_000 {
+            backlog.add(&request("a"));
+            backlog.add(&request("#"));
+        }
+        assert_eq!((backlog.waiting.len(), backlog.places.len()), (2, 2));
+        assert_eq!(topics(&mut backlog, &store), ["a", "a"]);
+        backlog.add(&request("a"));
+        assert_eq!(topics(&mut backlog, &store), ["a"]);
+    }
+
+    #[test]
+    fn a_filter_that_is_asked_for_while_it_is_served_begins_anew() {
+        let store = retained(&["a", "b"]);
+        let mut backlog = RetainedBacklog::default();
+        backlog.add(&request("+"));
+        while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
+        backlog.add(&request("+"));
+        assert_eq!(topics(&mut backlog, &store), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_owed_is_passed_on_to_the_subscription_that_replaces_another() {
+        let store = retained(&["a", "b"]);
+        let mut backlog = RetainedBacklog::default();
+        backlog.add(&request("+"));
+        backlog.add(&request("b"));
+        while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
+        for filter in ["+", "b", "elsewhere"] {
+            let mut replacement = SubscribeRequest { id: NonZeroU32::new(7), ..request(filter) };
+            replacement.options.maximum_qos = QoS::AtLeastOnce;
+            backlog.pass_on(&replacement);
+        }
+        let rest = rest(&mut backlog, &store);
+        assert_eq!(rest.len(), 2);
+        for outbound in rest {
+            assert_eq!((outbound.message.topic.as_str(), outbound.qos), ("b", QoS::AtLeastOnce));
+            assert_eq!(outbound.subscription_ids.as_slice(), [7]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_owed_to_a_subscription_that_has_ended() {
+        let store = retained(&["a", "b"]);
+        let mut backlog = RetainedBacklog::default();
+        backlog.add(&request("+"));
+        backlog.add(&request("a"));
+        while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
+        backlog.remove(&request("+").filter);
+        backlog.remove(&request("a").filter);
+        assert_eq!(topics(&mut backlog, &store), [""; 0]);
+        assert!(backlog.waiting.is_empty() && backlog.places.is_empty());
+    }
+
+    #[test]
+    fn what_needs_an_acknowledgement_waits_for_the_window() {
+        let store = retained(&["a"]);
+        let mut backlog = RetainedBacklog::default();
+        let mut subscription = request("a");
+        subscription.options.maximum_qos = QoS::AtLeastOnce;
+        backlog.add(&subscription);
+        while matches!(backlog.next(&store, false, Instant::now()), Next::Searched(_)) {}
+        assert!(matches!(backlog.next(&store, false, Instant::now()), Next::Nothing));
+        assert_eq!(topics(&mut backlog, &store), ["a"]);
+    }
+}

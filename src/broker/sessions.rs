@@ -1,0 +1,255 @@
+//! How sessions begin, change hands, wait and end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Broker;
+use super::gate::{Gate, Who};
+use super::mailbox::{Bounds, Mailbox};
+use super::parked::{Parked, Stored};
+use super::publish::Round;
+use super::registry::{Claim, ClaimError};
+use super::retained_backlog::RetainedBacklog;
+use super::seat::Seat;
+use super::timers::{Timer, What};
+use crate::codec::ReasonCode;
+use crate::identity::ClientId;
+use crate::message::SessionKey;
+use crate::session::{Image, Refusal, Remains, SessionExpiry, Will};
+use crate::telemetry::DropReason;
+
+/// Deadlines that are served in one go, before others get their turn.
+const TIMERS_AT_ONCE: usize = 64;
+
+impl Broker {
+    /// Gets the session that `gate`'s client goes on with, or a new one. Waits until an earlier
+    /// connection of the same client has let go. Must be run to its end: what it has claimed is
+    /// otherwise lost.
+    pub(super) async fn claim(
+        &self,
+        gate: &mut Gate,
+        seat: &Arc<Seat>,
+        clean_start: bool,
+    ) -> Result<(Stored, bool), Refusal> {
+        let Who { client_id, principal, .. } = gate.who().clone();
+        let claim =
+            self.registry.claim(&client_id, &principal, seat).map_err(ClaimError::refusal)?;
+        let earlier = match claim {
+            Claim::Vacant => None,
+            Claim::Parked(parked) => Some(parked),
+            Claim::Awaited(handover) => {
+                self.counts.metrics.takeovers.increment(1);
+                // A sender that is dropped is a connection that ended without a session.
+                handover.await.unwrap_or_default()
+            }
+        };
+        // The policy of now, after the wait.
+        gate.refresh(&self.policies);
+        match earlier {
+            Some(parked) if !clean_start => Ok((self.resume(*parked, gate, seat), true)),
+            Some(parked) => {
+                self.end(*parked, gate);
+                Ok((self.begin(seat), false))
+            }
+            None => Ok((self.begin(seat), false)),
+        }
+    }
+
+    fn begin(&self, seat: &Arc<Seat>) -> Stored {
+        let key = SessionKey(self.next_session.fetch_add(1, Ordering::Relaxed));
+        let bytes = usize::try_from(self.settings.max_queued_bytes.get()).unwrap_or(usize::MAX);
+        let messages = self.settings.max_queued_messages.get() as usize;
+        let mailbox = Arc::new(Mailbox::new(key, Bounds { messages, bytes }));
+        mailbox.connect(Arc::clone(seat.bell()));
+        Stored { key, mailbox, image: Image::default(), retained: RetainedBacklog::default() }
+    }
+
+    /// A session goes on: its will is not sent `[MQTT-3.1.3-9]`, and what its client may no longer
+    /// receive is dropped.
+    fn resume(&self, parked: Parked, gate: &Gate, seat: &Arc<Seat>) -> Stored {
+        self.cancel_timers(&parked);
+        let Parked { mut session, will, .. } = parked;
+        drop(will);
+        self.drop_subscriptions_not_allowed(&mut session, gate);
+        let denied = session.image.in_flight.keep_allowed(|it| gate.could_receive(&it.topic))
+            + session.mailbox.keep(|it| gate.could_receive(&it.topic));
+        self.counts.dropped(DropReason::Denied, denied);
+        session.mailbox.connect(Arc::clone(seat.bell()));
+        session
+    }
+
+    fn drop_subscriptions_not_allowed(&self, session: &mut Stored, gate: &Gate) {
+        let refused = session
+            .image
+            .subscriptions
+            .iter()
+            .map(|(filter, _)| filter)
+            .filter(|filter| gate.may_subscribe(filter.borrowed(), &self.counts).is_none())
+            .cloned()
+            .collect::<Vec<_>>();
+        for filter in refused {
+            self.routes.unsubscribe(filter.borrowed(), session.key);
+            session.image.subscriptions.remove(&filter);
+        }
+    }
+
+    /// The connection at `seat` has ended: parks what it leaves, hands it over, or ends it.
+    pub(super) fn leave(
+        &self,
+        gate: &mut Gate,
+        seat: &Arc<Seat>,
+        mut session: Stored,
+        remains: Remains,
+        now: Instant,
+    ) {
+        // The will is published under the policy of now.
+        gate.refresh(&self.policies);
+        let missed = session.mailbox.disconnect();
+        self.counts.dropped(DropReason::OfflineQos0, missed);
+        session.image = remains.image;
+        let parked = self.park(gate, session, remains.expiry, remains.will, now);
+        let client_id = &gate.who().client_id;
+        // Set while nobody else can claim the session: whoever does then finds them to cancel.
+        let on_parked = |parked: &Parked| self.set_timers(parked, client_id);
+        if let Err(parked) = self.registry.release(client_id, seat, parked, on_parked) {
+            self.hand_over(gate, seat, parked);
+        }
+    }
+
+    /// What is left to be parked, after what ends with the connection has ended: all of it, where
+    /// the session does.
+    fn park(
+        &self,
+        gate: &Gate,
+        session: Stored,
+        expiry: SessionExpiry,
+        will: Option<Will>,
+        now: Instant,
+    ) -> Option<Box<Parked>> {
+        let (lifetime, expires) = match expiry {
+            SessionExpiry::Now => (Some(Duration::ZERO), Some(now)),
+            SessionExpiry::After(lifetime) => (Some(lifetime), now.checked_add(lifetime)),
+            SessionExpiry::Never => (None, None),
+        };
+        // The will waits for its delay or the end of the session, whichever is first
+        // [MQTT-3.1.3-9].
+        let delay = |will: &Will| lifetime.map_or(will.delay, |lifetime| will.delay.min(lifetime));
+        let mut waiting = None;
+        if let Some(will) = will {
+            match delay(&will) {
+                Duration::ZERO => self.publish_will(gate, will),
+                delay => waiting = Some((now + delay, Box::new(will))),
+            }
+        }
+        if expiry == SessionExpiry::Now {
+            self.forget(&session);
+            return None;
+        }
+        Some(Box::new(Parked { session, expires, will: waiting }))
+    }
+
+    /// A newer connection has claimed the session and waits for it, or has already gone: then the
+    /// session ends.
+    fn hand_over(&self, gate: &Gate, seat: &Seat, parked: Option<Box<Parked>>) {
+        let unclaimed = match seat.leave() {
+            Some(successor) => successor.send(parked).err().flatten(),
+            None => parked,
+        };
+        if let Some(parked) = unclaimed {
+            self.end(*parked, gate);
+        }
+    }
+
+    /// A session ends: its will is sent if it still waits, and nothing is routed to it any more.
+    fn end(&self, parked: Parked, gate: &Gate) {
+        self.cancel_timers(&parked);
+        if let Some((_, will)) = parked.will {
+            self.publish_will(gate, *will);
+        }
+        self.forget(&parked.session);
+    }
+
+    /// Nothing is routed to the session any more. What it has left of shared subscriptions goes to
+    /// other members (5.0 section 4.8.2).
+    fn forget(&self, session: &Stored) {
+        for (filter, _) in session.image.subscriptions.iter() {
+            self.routes.unsubscribe(filter.borrowed(), session.key);
+        }
+        let mut round = Round::default();
+        for (share, message) in session.image.in_flight.owed_to_shares() {
+            self.pass_on(share, message, &mut round);
+        }
+        for outbound in session.mailbox.close() {
+            if let Some(share) = &outbound.share {
+                self.pass_on(share, &outbound.message, &mut round);
+            }
+        }
+        round.wake();
+    }
+
+    /// Publishes a will, if the client may publish it under the policy of now.
+    pub(super) fn publish_will(&self, gate: &Gate, will: Will) {
+        let mut message = will.message;
+        message.expiry = will.message_expiry.and_then(|after| Instant::now().checked_add(after));
+        if gate.may_leave_will(&message, &self.counts) {
+            self.counts.metrics.wills_sent.increment(1);
+            self.publish_directly(&Arc::new(message));
+        }
+    }
+
+    fn set_timers(&self, parked: &Parked, client_id: &ClientId) {
+        for timer in timers_of(parked) {
+            self.timers.set(timer, client_id.clone());
+        }
+    }
+
+    fn cancel_timers(&self, parked: &Parked) {
+        for timer in timers_of(parked) {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Does a slice of what is due at `now` for sessions without a connection; the rest stays due.
+    pub(super) fn run_timers(&self, now: Instant) {
+        let due = std::iter::from_fn(|| self.timers.take_due(now));
+        for (timer, client_id) in due.take(TIMERS_AT_ONCE) {
+            match timer.what {
+                What::Will => {
+                    let due = self.registry.take_due_will(&client_id, timer.session, now);
+                    if let Some((principal, will)) = due {
+                        let who = Who { principal, client_id, address: None };
+                        self.publish_will(&Gate::new(&self.policies, who), *will);
+                    }
+                }
+                What::SessionEnd => {
+                    if let Some((principal, parked)) =
+                        self.registry.expire(&client_id, timer.session, now)
+                    {
+                        let who = Who { principal, client_id, address: None };
+                        self.end(*parked, &Gate::new(&self.policies, who));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn timers_of(parked: &Parked) -> impl Iterator<Item = Timer> {
+    let session = parked.session.key;
+    let will = parked.will.as_ref().map(|(at, _)| Timer { at: *at, session, what: What::Will });
+    let end = parked.expires.map(|at| Timer { at, session, what: What::SessionEnd });
+    will.into_iter().chain(end)
+}
+
+impl ClaimError {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::NotYours => Refusal::new(
+                ReasonCode::ClientIdentifierNotValid,
+                "this client identifier belongs to another principal",
+            ),
+            Self::Full => Refusal::new(ReasonCode::QuotaExceeded, "too many sessions"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A broker and its clients, packet by packet, on one thread and without a socket.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+
+use crate::acl::Policy;
+use crate::auth::{self, PasswordFile};
+use crate::broker::{Broker, Client, Delivered, Parts, Patience, Settings};
+use crate::clock::Now;
+use crate::codec::{
+    Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
+    Subscribe, SubscriptionIds, SubscriptionOptions, UserProperties, Version, Will, next_frame,
+};
+use crate::identity::{Peer, TransportSecurity};
+use crate::message::QoS;
+use crate::session;
+use crate::telemetry::Metrics;
+use crate::topic::{TopicFilterRef, TopicNameRef};
+
+/// Everybody may do everything.
+pub(super) const OPEN: &str = include_str!("../../../acl/open.toml");
+
+/// Everybody may do everything, but nobody reads or writes `secret` and what is below it.
+pub(super) const NO_SECRETS: &str = r##"
+[[role]]
+name = "most"
+rules = [
+  { allow = ["publish", "subscribe"], topics = ["#"] },
+  { deny = ["publish", "subscribe"], topics = ["secret/#"] },
+]
+[[assign]]
+everyone = true
+roles = ["most"]
+"##;
+
+/// Nobody may do anything.
+pub(super) const CLOSED: &str = r##"
+[[role]]
+name = "none"
+rules = [{ deny = ["publish", "subscribe"], topics = ["#"] }]
+[[assign]]
+everyone = true
+roles = ["none"]
+"##;
+
+pub(super) fn policy(text: &str) -> Policy {
+    Policy::parse(text).expect("a policy")
+}
+
+/// A broker where everybody may do everything.
+pub(super) fn broker() -> Arc<Broker> {
+    broker_with(Settings::default())
+}
+
+pub(super) fn broker_with(settings: Settings) -> Arc<Broker> {
+    broker_of(settings, PasswordFile::default())
+}
+
+/// A broker with users.
+pub(super) fn broker_of(settings: Settings, passwords: PasswordFile) -> Arc<Broker> {
+    let parts = Parts {
+        settings,
+        mqtt: session::Settings::default(),
+        auth: auth::Settings { allow_anonymous: true, ..auth::Settings::default() },
+        max_connect_size: 1 << 16,
+        policy: policy(OPEN),
+        passwords,
+        metrics: Arc::new(Metrics::new()),
+    };
+    Arc::new(Broker::new(parts).expect("threads"))
+}
+
+/// How a client connects. The defaults: 5.0, a session of an hour that goes on, no will.
+#[derive(Clone, Copy)]
+pub(super) struct Visit {
+    pub(super) id: &'static str,
+    pub(super) clean_start: bool,
+    /// Seconds.
+    pub(super) expiry: u32,
+    /// Topic and delay in seconds.
+    pub(super) will: Option<(&'static str, u32)>,
+    pub(super) receive_maximum: u16,
+}
+
+impl Visit {
+    pub(super) fn of(id: &'static str) -> Self {
+        Self { id, clean_start: false, expiry: 3_600, will: None, receive_maximum: 100 }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let will = self.will.map(|(topic, delay)| Will {
+            topic: TopicNameRef::parse(topic).expect("a topic"),
+            payload: b"gone",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            delay_interval: Some(delay),
+            message_expiry_interval: None,
+            properties: b"".into(),
+        });
+        let properties = ConnectProperties {
+            session_expiry_interval: Some(self.expiry),
+            receive_maximum: NonZeroU16::new(self.receive_maximum),
+            ..ConnectProperties::default()
+        };
+        encoded(&Packet::Connect(Box::new(Connect {
+            version: Version::V5,
+            clean_start: self.clean_start,
+            keep_alive: 60,
+            client_id: self.id,
+            will,
+            user_name: None,
+            password: None,
+            properties,
+        })))
+    }
+}
+
+fn encoded(packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(Version::V5, &mut bytes);
+    bytes
+}
+
+/// One connection.
+pub(super) struct Driver {
+    pub(super) client: Client,
+    pub(super) now: Now,
+    /// What has been sent and not been looked at.
+    unread: Vec<Packet<'static>>,
+}
+
+impl Driver {
+    /// A connection whose CONNECT waits for its answer.
+    pub(super) fn knock(broker: &Arc<Broker>, visit: Visit) -> Self {
+        let mut driver = Self::stranger(broker);
+        let connect = visit.encode();
+        assert_eq!(driver.client.receive(driver.now, &connect), connect.len());
+        assert!(driver.client.is_at_the_door());
+        driver
+    }
+
+    /// A connection on which nothing has been said.
+    pub(super) fn stranger(broker: &Arc<Broker>) -> Self {
+        let peer = Peer {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            listener: Arc::from("test"),
+            security: TransportSecurity::Plain,
+            certificate: None,
+        };
+        let client = Client::new(Arc::clone(broker), peer);
+        Self { client, now: Now::read(), unread: Vec::new() }
+    }
+
+    /// Asks to be let in.
+    pub(super) async fn log_in(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        self.client.log_in(Patience { deadline, departure: std::future::pending() }).await;
+    }
+
+    /// A client that is let in: whether it found its session.
+    pub(super) fn enter(broker: &Arc<Broker>, visit: Visit) -> (Self, bool) {
+        let mut driver = Self::knock(broker, visit);
+        driver.log_in().now_or_never().expect("nobody to wait for");
+        let is_resumed = driver.welcome();
+        (driver, is_resumed)
+    }
+
+    /// Takes the session over from `earlier`.
+    pub(super) fn take_over(
+        broker: &Arc<Broker>,
+        visit: Visit,
+        earlier: &mut Self,
+    ) -> (Self, bool) {
+        let mut driver = Self::knock(broker, visit);
+        {
+            let mut login = Box::pin(driver.log_in());
+            assert!(login.as_mut().now_or_never().is_none());
+            earlier.client.obey(earlier.now);
+            login.now_or_never().expect("the session was handed over");
+        }
+        let is_resumed = driver.welcome();
+        (driver, is_resumed)
+    }
+
+    /// Reads the CONNACK.
+    pub(super) fn welcome(&mut self) -> bool {
+        let mut packets = self.heard();
+        let Packet::ConnAck(ack) = packets.remove(0) else { panic!("no CONNACK") };
+        assert_eq!(ack.reason, ReasonCode::Success);
+        self.unread = packets;
+        ack.session_present
+    }
+
+    pub(super) fn say(&mut self, packet: &Packet<'_>) {
+        let bytes = encoded(packet);
+        assert_eq!(self.client.receive(self.now, &bytes), bytes.len());
+    }
+
+    pub(super) fn subscribe(&mut self, filter: &str, maximum_qos: QoS) {
+        let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
+        let filter = TopicFilterRef::parse(filter).expect("a filter");
+        self.say(&Packet::Subscribe(Subscribe {
+            packet_id: id(1),
+            subscription_id: None,
+            user_properties: UserProperties::default(),
+            filters: [(filter, options)].into_iter().collect(),
+        }));
+        assert!(matches!(self.heard().first(), Some(Packet::SubAck(_))));
+    }
+
+    /// Publishes with QoS 1, and gives the answer.
+    pub(super) fn publish(&mut self, topic: &str, retain: bool) -> ReasonCode {
+        self.say(&publish(topic, Delivery::AtLeastOnce(id(9)), retain));
+        match self.heard().as_slice() {
+            [Packet::PubAck(ack)] => ack.reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, packet_id: u16) {
+        self.say(&Packet::PubAck(Ack::new(id(packet_id), ReasonCode::Success)));
+    }
+
+    pub(super) fn disconnect(&mut self, reason: ReasonCode) {
+        self.say(&Packet::Disconnect(Disconnect::new(reason)));
+    }
+
+    /// Everything that it is sent, until there is nothing more. The bytes are leaked.
+    pub(super) fn heard(&mut self) -> Vec<Packet<'static>> {
+        let mut bytes = Vec::new();
+        loop {
+            let delivered = self.client.deliver(self.now);
+            bytes.extend_from_slice(self.client.output());
+            self.client.on_sent(self.client.output().len());
+            if delivered == Delivered::All {
+                break;
+            }
+        }
+        let mut rest: &'static [u8] = bytes.leak();
+        let mut packets = std::mem::take(&mut self.unread);
+        while let Some(frame) = next_frame(rest, usize::MAX).expect("a packet") {
+            packets.push(frame.decode(Version::V5).expect("a packet of 5.0"));
+            rest = &rest[frame.size..];
+        }
+        packets
+    }
+
+    /// The topics of the messages that it is sent.
+    pub(super) fn topics(&mut self) -> Vec<&'static str> {
+        let topic = |packet| match packet {
+            Packet::Publish(publish) => publish.topic.map(TopicNameRef::as_str),
+            _ => None,
+        };
+        self.heard().into_iter().filter_map(topic).collect()
+    }
+}
+
+pub(super) fn publish<'a>(topic: &'a str, delivery: Delivery, retain: bool) -> Packet<'a> {
+    Packet::Publish(Publish {
+        dup: false,
+        delivery,
+        retain,
+        topic: Some(TopicNameRef::parse(topic).expect("a topic")),
+        topic_alias: None,
+        message_expiry_interval: None,
+        subscription_ids: SubscriptionIds::new(),
+        properties: (&[]).into(),
+        payload: b"payload",
+    })
+}
+
+pub(super) fn id(packet_id: u16) -> PacketId {
+    PacketId::new(packet_id).expect("not 0")
+}
+
+pub(super) fn positive(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("not 0")
+}

@@ -1,0 +1,12 @@
+//! The broker without sockets: clients in the hands of a test, policies that change under them.
+
+mod authentication;
+mod driver;
+mod endings;
+mod policies;
+mod shares;
+mod work;
+
+/// The client of the end-to-end tests.
+#[path = "../../../tests/e2e/harness/scram.rs"]
+mod scram_client;
