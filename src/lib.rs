@@ -25,3 +25,6 @@ pub mod tls;
 
 // ── the broker: the only place where the engines meet ──────────────────────────────────────────
 pub mod broker;
+
+// ── edges: everything with a socket (siblings) ─────────────────────────────────────────────────
+pub mod net;

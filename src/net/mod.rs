@@ -1,0 +1,20 @@
+//! Sockets that speak MQTT.
+
+mod connection;
+mod listen_url;
+mod listener;
+mod listener_settings;
+mod scratch;
+mod settings;
+mod stop;
+mod transport;
+mod websocket;
+mod websocket_settings;
+
+pub use listen_url::{ListenUrl, ListenUrlError, Scheme};
+pub use listener::{Endpoint, Listener, Shared};
+pub use listener_settings::{ListenerSettings, PlaintextConsent};
+pub use settings::Settings;
+pub use websocket_settings::{
+    WebSocketOrigins, WebSocketPath, WebSocketSettings, WebSocketSettingsError,
+};
