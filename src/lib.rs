@@ -28,3 +28,4 @@ pub mod broker;
 
 // ── edges: everything with a socket (siblings) ─────────────────────────────────────────────────
 pub mod net;
+pub mod admin;

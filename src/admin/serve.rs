@@ -1,0 +1,198 @@
+//! What is answered: `/metrics`, `/healthz`, `/readyz`, and nothing else.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CONNECTION, CONTENT_TYPE, HOST},
+        uri::Authority,
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+
+use super::bounded::Bounded;
+use crate::telemetry::Metrics;
+
+/// What the answers are made of.
+#[derive(Clone, Debug)]
+pub struct AdminState {
+    /// Shown at `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Shown at `/readyz`: whether listeners are open and no shutdown has begun.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Serves until `shutdown` completes; requests under way then are answered first.
+///
+/// # Errors
+/// When the listener itself fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: AdminState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(Bounded::new(listener), router(state)).with_graceful_shutdown(shutdown).await
+}
+
+fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .with_state(state)
+        .layer(middleware::from_fn(guard))
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
+    ([(CONTENT_TYPE, FORMAT)], state.metrics.render()).into_response()
+}
+
+async fn readiness(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    if state.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// Turns away pages that reach this port through a host name of their own (DNS rebinding), and ends
+/// the connection with its first answer.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = if is_local_name(request.headers()) {
+        next.run(request).await
+    } else {
+        (StatusCode::MISDIRECTED_REQUEST, "ask by IP address or as localhost\n").into_response()
+    };
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Whether the request names this host by address, as localhost, or (HTTP/1.0) not at all. A
+/// browser always sends the name that its page was loaded from.
+fn is_local_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let name = authority.host();
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::oneshot,
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::admin::bounded::LIFETIME;
+
+    struct Running {
+        address: std::net::SocketAddr,
+        state: AdminState,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<io::Result<()>>,
+    }
+
+    async fn start() -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = AdminState {
+            metrics: Arc::new(Metrics::new()),
+            ready: Arc::new(AtomicBool::new(false)),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move { stopped.await.unwrap_or_default() };
+        let task = tokio::spawn(serve(listener, state.clone(), stopped));
+        Running { address, state, stop, task }
+    }
+
+    impl Running {
+        async fn ask(&self, path: &str, host: &str) -> String {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            // To the end: the connection closes with its first answer.
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        }
+    }
+
+    #[tokio::test]
+    async fn metrics_are_shown_as_prometheus_reads_them() {
+        let admin = start().await;
+        admin.state.metrics.takeovers.increment(3);
+        let answer = admin.ask("/metrics", "127.0.0.1:9883").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("\nbastionmq_takeovers_total 3\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn health_is_one_thing_and_readiness_another() {
+        let admin = start().await;
+        assert!(admin.ask("/healthz", "localhost").await.starts_with("HTTP/1.1 200"));
+        assert!(admin.ask("/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
+        admin.state.ready.store(true, Ordering::Release);
+        assert!(admin.ask("/readyz", "[::1]:9883").await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn there_is_nothing_else() {
+        let admin = start().await;
+        for path in ["/", "/metrics/", "/admin", "/../etc/passwd"] {
+            let answer = admin.ask(path, "localhost").await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_from_elsewhere_that_points_its_name_here_is_turned_away() {
+        let admin = start().await;
+        for host in ["evil.example", "evil.example:9883", "localhost.evil.example", "127.0.0.1.nip"]
+        {
+            let answer = admin.ask("/metrics", host).await;
+            assert!(answer.starts_with("HTTP/1.1 421"), "{host}: {answer}");
+            assert!(!answer.contains("bastionmq_"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn shutdown_ends_the_service() {
+        let admin = start().await;
+        admin.stop.send(()).unwrap();
+        admin.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_says_nothing_is_let_go() {
+        let admin = start().await;
+        let mut silent = TcpStream::connect(admin.address).await.unwrap();
+        silent.write_all(b"GET /healthz HT").await.unwrap();
+        let started = tokio::time::Instant::now();
+        let mut answer = Vec::new();
+        // Whether by an answer or by a reset: the connection ends.
+        let _ = silent.read_to_end(&mut answer).await;
+        assert!(started.elapsed() >= LIFETIME);
+    }
+}

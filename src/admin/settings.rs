@@ -1,0 +1,106 @@
+//! `[admin]`: where metrics and health are served.
+
+use std::{
+    fmt,
+    net::{AddrParseError, Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The administrative port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where it listens, or `off`.
+    pub address: Address,
+}
+
+/// An address to serve metrics and health at, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Address {
+    /// `"off"`: nothing listens.
+    Off,
+    /// This address; port 0 is any free one.
+    At(SocketAddr),
+}
+
+/// The text is neither an address with a port nor `off`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address: write ADDRESS:PORT, as in 127.0.0.1:9883, or off")]
+pub struct AddressError(String);
+
+impl Address {
+    /// The address, unless it is off.
+    #[must_use]
+    pub fn socket_address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 9883)))
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        // Who writes localhost means the loopback address, whatever a resolver would make of it.
+        let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        numeric
+            .as_deref()
+            .unwrap_or(text)
+            .parse()
+            .map(Self::At)
+            .map_err(|_: AddrParseError| AddressError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_off_or_has_a_port() {
+        assert_eq!("off".parse(), Ok(Address::Off));
+        assert_eq!("[::1]:0".parse::<Address>().unwrap().to_string(), "[::1]:0");
+        assert_eq!("localhost:9883".parse(), Ok(Address::default()));
+        for text in ["", "127.0.0.1", ":9883", "Off", "example.org:1", "localhost:"] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert_eq!(error, AddressError(text.to_owned()));
+        }
+    }
+}
