@@ -29,3 +29,6 @@ pub mod broker;
 // ── edges: everything with a socket (siblings) ─────────────────────────────────────────────────
 pub mod net;
 pub mod admin;
+
+// ── top ────────────────────────────────────────────────────────────────────────────────────────
+pub mod config;

@@ -1,0 +1,56 @@
+//! What a number may be, where its type alone would allow more.
+
+/// Keys with a narrower range than their type, both ends included.
+const LIMITS: [(&str, i64, i64); 6] = [
+    // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
+    ("mqtt.max_packet_size", 16, LARGEST_PACKET),
+    // The shortest CONNECT that names a client and a user needs no less.
+    ("network.max_connect_size", 64, LARGEST_PACKET),
+    // More than kernels keep.
+    ("network.backlog", 1, 65_535),
+    // 2^50: sums over all sessions stay far from the end of 64 bits.
+    ("broker.max_queued_bytes", 1, 1 << 50),
+    ("broker.max_retained_bytes", 1, 1 << 50),
+    // Threads beyond this cost memory and gain nothing.
+    ("auth.hashing_threads", 1, 1_024),
+];
+
+/// The fixed header of 5 bytes and the largest Remaining Length (MQTT 5.0 section 1.5.5).
+const LARGEST_PACKET: i64 = 268_435_460;
+
+/// Keys of texts that travel in a packet, and their most bytes; far below what a packet could hold.
+const TEXTS: [(&str, usize); 1] = [("mqtt.response_information", 1_024)];
+
+/// What is wrong with `text` as the value of `key`: a packet cannot carry every text
+/// `[MQTT-1.5.4-2]`.
+pub(super) fn fault_of_text(key: &str, text: &str) -> Option<String> {
+    let (_, most) = TEXTS.iter().find(|(name, _)| *name == key)?;
+    let is_bad = text.len() > *most || text.contains(char::is_control);
+    is_bad.then(|| format!("a text of at most {most} bytes without control characters is needed"))
+}
+
+/// The range of `key` (`section.key`) if it is narrower than that of its type.
+pub(super) fn range_of(key: &str) -> Option<(i64, i64)> {
+    LIMITS.iter().find(|(name, ..)| *name == key).map(|(_, least, most)| (*least, *most))
+}
+
+/// What serde expected, in words: a type's name tells an operator nothing.
+pub(super) fn in_words(key: &str, expected: &str) -> String {
+    let whole = |least: u64, most: u64| format!("a whole number from {least} to {most}");
+    // TOML has no greater number.
+    const MOST: u64 = i64::MAX as u64;
+    if let Some((least, most)) = range_of(key) {
+        return format!("a whole number from {least} to {most}");
+    }
+    match expected {
+        "u16" => whole(0, u16::MAX.into()),
+        "u32" => whole(0, u32::MAX.into()),
+        "u64" => whole(0, MOST),
+        "a nonzero u16" => whole(1, u16::MAX.into()),
+        "a nonzero u32" => whole(1, u32::MAX.into()),
+        "a nonzero u64" => whole(1, MOST),
+        "a boolean" => "true or false".to_owned(),
+        "a string" | "string only" | "path string" => "a text in quotes".to_owned(),
+        other => other.to_owned(),
+    }
+}

@@ -1,0 +1,33 @@
+//! The configuration, in two steps: as written, then resolved.
+//!
+//! *As written* ([`Config`]) is what file, environment and flags say, checked for its form.
+//! *Resolved* ([`Resolved`]) is what the server needs: files read, names looked up, keys loaded.
+//! Each step reports everything that is wrong, not the first thing alone, and says where.
+//!
+//! A setting is looked for in this order: flag, environment variable (`BASTIONMQ_<SECTION>_<KEY>`),
+//! file, default.
+
+mod document;
+mod entry;
+mod environment;
+mod fields;
+mod findings;
+mod limits;
+mod listeners;
+mod load;
+mod overrides;
+mod problem;
+mod read_file;
+mod resolve;
+mod resolve_listener;
+mod section;
+mod settings;
+mod show;
+mod suggest;
+
+pub use entry::Origin;
+pub use load::{Flags, Loaded, Sources};
+pub use problem::{ConfigError, Problem};
+pub use resolve::Resolved;
+pub use resolve_listener::ResolvedListener;
+pub use settings::{AclSettings, Config};

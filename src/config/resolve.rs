@@ -1,0 +1,172 @@
+//! The second step: files are read, names looked up, keys loaded. Afterwards nothing can fail for
+//! the way it was configured, except that a port is taken.
+
+use std::{net::SocketAddr, path::Path};
+
+use super::{
+    Config, ConfigError, Loaded, Problem, ResolvedListener,
+    findings::{Findings, in_file},
+    read_file::read_text,
+    resolve_listener::resolve_listeners,
+};
+use crate::{
+    acl::{MAX_POLICY_BYTES, Policy},
+    auth::{self, MAX_PASSWORD_FILE_BYTES, PasswordFile},
+    broker,
+    clock::Now,
+    net, session, telemetry,
+    tls::ClientAuth,
+};
+
+/// Everything that the server needs, ready to be used.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Where to listen; at least one.
+    pub listeners: Vec<ResolvedListener>,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Who has which password; without it no password is accepted.
+    pub passwords: Option<PasswordFile>,
+    /// `[auth]`.
+    pub auth: auth::Settings,
+    /// `[mqtt]`.
+    pub mqtt: session::Settings,
+    /// `[broker]`.
+    pub broker: broker::Settings,
+    /// `[network]`.
+    pub network: net::Settings,
+    /// Where metrics and health are served; a loopback address.
+    pub admin: Option<SocketAddr>,
+    /// `[log]`.
+    pub log: telemetry::LogSettings,
+    /// What is allowed but ought to be known; to be logged at start.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Reads the files that the configuration names and checks what is true only of all of it.
+    /// Waits for files and, where a listener has a host name, for its lookup.
+    ///
+    /// # Errors
+    /// Everything that is missing, unreadable, broken or does not fit together.
+    pub fn resolve(self, now: Now) -> Result<Resolved, ConfigError> {
+        let mut findings = Findings::default();
+        let listeners = resolve_listeners(&self, now, &mut findings);
+        let policy = self.read_policy(&mut findings);
+        let passwords = self.read_passwords(&mut findings);
+        self.check_that_somebody_can_log_in(&mut findings);
+        let admin = self.admin_address(&mut findings);
+        match policy {
+            Some(policy) if findings.problems.is_empty() => {
+                Ok(assemble(self.config, listeners, policy, passwords, admin, findings.warnings))
+            }
+            _ => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
+    fn read_policy(&self, findings: &mut Findings) -> Option<Policy> {
+        let Some(path) = &self.config.acl.policy_file else {
+            findings.problems.push(Problem::missing(
+                "there is no policy, so nobody could do anything: set `policy_file` in [acl] (or \
+                 BASTIONMQ_ACL_POLICY_FILE); `bastionmq quickstart` makes one to start from",
+            ));
+            return None;
+        };
+        let text = self.text_of(path, MAX_POLICY_BYTES as u64, "acl.policy_file", findings)?;
+        match Policy::parse(&text) {
+            Ok(policy) => {
+                let said = policy.warnings().iter().map(|warning| in_file(path, warning));
+                findings.warnings.extend(said);
+                Some(policy)
+            }
+            Err(errors) => {
+                findings.blame(path, &errors);
+                None
+            }
+        }
+    }
+
+    fn read_passwords(&self, findings: &mut Findings) -> Option<PasswordFile> {
+        let path = self.config.auth.password_file.as_deref()?;
+        let text = self.text_of(path, MAX_PASSWORD_FILE_BYTES, "auth.password_file", findings)?;
+        if is_exposed(path) {
+            findings.warnings.push(in_file(path, "everybody can read or write it: chmod 600 it"));
+        }
+        match PasswordFile::parse(&text) {
+            Ok(passwords) => Some(passwords),
+            Err(errors) => {
+                findings.blame(path, &errors);
+                None
+            }
+        }
+    }
+
+    fn text_of(
+        &self,
+        path: &Path,
+        limit: u64,
+        setting: &str,
+        findings: &mut Findings,
+    ) -> Option<String> {
+        read_text(path, limit)
+            .map_err(|message| findings.problems.push(self.problem(setting, message)))
+            .ok()
+    }
+
+    /// A broker that refuses everybody was not meant to.
+    fn check_that_somebody_can_log_in(&self, findings: &mut Findings) {
+        let auth = &self.config.auth;
+        let by_certificate =
+            self.config.listener.iter().any(|listener| listener.client_auth != ClientAuth::Off);
+        if auth.password_file.is_none() && !auth.allow_anonymous && !by_certificate {
+            findings.problems.push(Problem::missing(
+                "nobody could log in: set `password_file` in [auth] (or \
+                 BASTIONMQ_AUTH_PASSWORD_FILE), made with `bastionmq passwd add FILE USER`, or ask \
+                 for client certificates with `client_auth` and `client_ca` of a listener, or set \
+                 `allow_anonymous = true` in [auth]",
+            ));
+        }
+    }
+
+    fn admin_address(&self, findings: &mut Findings) -> Option<SocketAddr> {
+        let address = self.config.admin.address.socket_address()?;
+        if !address.ip().to_canonical().is_loopback() {
+            let message = format!(
+                "`admin.address` is {address}, where others can reach it, and it asks nobody for a \
+                 password: use a loopback address such as 127.0.0.1:9883, or off"
+            );
+            findings.problems.push(self.problem("admin.address", message));
+        }
+        Some(address)
+    }
+
+    /// A problem of a setting, wherever that was written.
+    pub(super) fn problem(&self, setting: &str, message: impl Into<String>) -> Problem {
+        Problem { origin: self.origins.get(setting).cloned(), message: message.into() }
+    }
+}
+
+/// Whether others than its owner and group may read or write the file.
+#[cfg(unix)]
+fn is_exposed(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const OTHERS: u32 = 0o007;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0)
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &Path) -> bool {
+    false
+}
+
+fn assemble(
+    config: Config,
+    listeners: Vec<ResolvedListener>,
+    policy: Policy,
+    passwords: Option<PasswordFile>,
+    admin: Option<SocketAddr>,
+    warnings: Vec<String>,
+) -> Resolved {
+    let Config { auth, mqtt, broker, network, log, .. } = config;
+    Resolved { listeners, policy, passwords, auth, mqtt, broker, network, admin, log, warnings }
+}

@@ -1,0 +1,198 @@
+//! One listener, from its settings to what can be bound.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use super::{
+    Loaded, Problem, findings::Findings, listeners::MeantFor, load::listener_path,
+    settings::listener_keys,
+};
+use crate::{
+    clock::Now,
+    net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
+    tls::{ClientAuth, ClientIdentity, ServerFiles, ServerTls, server_config},
+};
+
+/// One listener, ready to be bound.
+#[derive(Clone, Debug)]
+pub struct ResolvedListener {
+    /// As written.
+    pub url: ListenUrl,
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// Its TLS, unless it is plain.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether clients show a certificate.
+    pub client_auth: ClientAuth,
+    /// Which field of a client certificate names its principal.
+    pub client_identity: ClientIdentity,
+    /// Its WebSocket, unless MQTT is spoken without it.
+    pub websocket: Option<WebSocketSettings>,
+}
+
+/// Resolves every listener; what is wrong with one is reported and it is left out.
+pub(super) fn resolve_listeners(
+    loaded: &Loaded,
+    now: Now,
+    findings: &mut Findings,
+) -> Vec<ResolvedListener> {
+    let settings = &loaded.config.listener;
+    if settings.is_empty() {
+        findings.problems.push(Problem::missing(
+            "there is no listener: add [[listener]] with a `url` to the file, or give --listen or \
+             BASTIONMQ_LISTEN a URL such as mqtts://0.0.0.0:8883",
+        ));
+    }
+    let resolved: Vec<_> = settings
+        .iter()
+        .enumerate()
+        .filter_map(|(index, settings)| {
+            OneListener { loaded, index, settings }.resolve(now, findings)
+        })
+        .collect();
+    refuse_doubles(&resolved, findings);
+    resolved
+}
+
+fn refuse_doubles(listeners: &[ResolvedListener], findings: &mut Findings) {
+    let mut first_at = BTreeMap::new();
+    for listener in listeners.iter().filter(|listener| listener.address.port() != 0) {
+        if let Some(first) = first_at.insert(listener.address, &listener.url) {
+            let message = format!("two listeners at one address: {first} and {}", listener.url);
+            findings.problems.push(Problem::missing(message));
+        }
+    }
+}
+
+impl Loaded {
+    /// Whether a key of a listener was written at all.
+    fn is_written(&self, index: usize, key: &str) -> bool {
+        self.origins.contains_key(&listener_path(index, key))
+    }
+
+    /// A problem of one key of a listener; where that was not written, of the listener.
+    fn listener_problem(&self, index: usize, key: &str, message: impl Into<String>) -> Problem {
+        let origin = self
+            .origins
+            .get(&listener_path(index, key))
+            .or_else(|| self.origins.get(&listener_path(index, "url")))
+            .or_else(|| {
+                let any = listener_path(index, "");
+                self.origins.iter().find(|(key, _)| key.starts_with(&any)).map(|(_, at)| at)
+            });
+        Problem { origin: origin.cloned(), message: message.into() }
+    }
+}
+
+struct OneListener<'a> {
+    loaded: &'a Loaded,
+    index: usize,
+    settings: &'a ListenerSettings,
+}
+
+impl OneListener<'_> {
+    fn resolve(&self, now: Now, findings: &mut Findings) -> Option<ResolvedListener> {
+        let Some(url) = &self.settings.url else {
+            let message = format!(
+                "listener {} has no `url`: add one such as url = \"mqtts://0.0.0.0:8883\"",
+                self.index + 1
+            );
+            findings.problems.push(self.loaded.listener_problem(self.index, "url", message));
+            return None;
+        };
+        let address = self.address(url, findings);
+        self.refuse_keys_without_meaning(url, findings);
+        let tls = if url.scheme().is_tls() {
+            Some(self.tls(url, now, findings)?.config)
+        } else {
+            self.refuse_open_plaintext(url, address?, findings);
+            None
+        };
+        Some(ResolvedListener {
+            url: url.clone(),
+            address: address?,
+            tls,
+            client_auth: self.settings.client_auth,
+            client_identity: self.settings.client_identity,
+            websocket: url.scheme().is_websocket().then(|| WebSocketSettings {
+                path: self.settings.websocket_path.clone(),
+                origins: self.settings.websocket_origins.clone(),
+            }),
+        })
+    }
+
+    fn address(&self, url: &ListenUrl, findings: &mut Findings) -> Option<SocketAddr> {
+        let explain = |error| format!("cannot find the address of {url}: {error}");
+        url.address().map_err(|error| self.report("url", explain(error), findings)).ok()
+    }
+
+    fn tls(&self, url: &ListenUrl, now: Now, findings: &mut Findings) -> Option<ServerTls> {
+        let certificate = self.file("tls_cert", &self.settings.tls_cert, url, findings);
+        let key = self.file("tls_key", &self.settings.tls_key, url, findings);
+        let files = ServerFiles {
+            certificate: certificate?,
+            key: key?,
+            client_auth: self.settings.client_auth,
+            client_ca: self.settings.client_ca.clone(),
+            minimum_version: self.settings.tls_min_version,
+        };
+        match server_config(&files, now) {
+            Ok(tls) => {
+                findings.warnings.extend(tls.warnings.iter().map(ToString::to_string));
+                Some(tls)
+            }
+            Err(error) => {
+                self.report("url", format!("{url}: {error}"), findings);
+                None
+            }
+        }
+    }
+
+    fn file(
+        &self,
+        key: &str,
+        path: &Option<PathBuf>,
+        url: &ListenUrl,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        if path.is_none() {
+            let flag = key.replace('_', "-");
+            let message = format!(
+                "{url} is TLS and needs a certificate: `{key}` is not set (--{flag}); `bastionmq \
+                 certs` makes one for development"
+            );
+            self.report(key, message, findings);
+        }
+        path.clone()
+    }
+
+    /// A setting that does nothing would leave its author believing in a protection that is not
+    /// there.
+    fn refuse_keys_without_meaning(&self, url: &ListenUrl, findings: &mut Findings) {
+        for key in listener_keys() {
+            let meant_for = MeantFor::of_key(key);
+            if !meant_for.includes(url.scheme()) && self.loaded.is_written(self.index, key) {
+                let schemes = meant_for.schemes();
+                let message = format!(
+                    "`{key}` means nothing for {url}: it is for {schemes} listeners; remove it"
+                );
+                self.report(key, message, findings);
+            }
+        }
+    }
+
+    fn refuse_open_plaintext(&self, url: &ListenUrl, address: SocketAddr, findings: &mut Findings) {
+        if address.ip().to_canonical().is_loopback() || self.settings.plaintext.is_some() {
+            return;
+        }
+        let message = format!(
+            "{url} is plain TCP off loopback: everybody on the way reads passwords and messages; \
+             use {}://, or set plaintext = \"i-understand\" for this listener",
+            if url.scheme().is_websocket() { Scheme::Wss } else { Scheme::Mqtts }.name()
+        );
+        self.report("url", message, findings);
+    }
+
+    fn report(&self, key: &str, message: String, findings: &mut Findings) {
+        findings.problems.push(self.loaded.listener_problem(self.index, key, message));
+    }
+}

@@ -1,0 +1,63 @@
+//! The whole configuration as written: each module's own settings, nested.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::fields::fields_of;
+use crate::{admin, auth, broker, net, session, telemetry};
+
+/// Everything that can be set. The default lacks what only the operator knows: where to listen and
+/// who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// `[[listener]]`, one or more.
+    pub listener: Vec<net::ListenerSettings>,
+    /// `[auth]`: who is who.
+    pub auth: auth::Settings,
+    /// `[acl]`: who may do what.
+    pub acl: AclSettings,
+    /// `[mqtt]`: the limits of one session.
+    pub mqtt: session::Settings,
+    /// `[broker]`: the limits of all of them together.
+    pub broker: broker::Settings,
+    /// `[network]`: the limits of one connection.
+    pub network: net::Settings,
+    /// `[admin]`: metrics and health.
+    pub admin: admin::Settings,
+    /// `[log]`: what is logged, and in which form.
+    pub log: telemetry::LogSettings,
+}
+
+/// `[acl]`: who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AclSettings {
+    /// The policy file. Without one nobody may do anything, so the server asks for it.
+    pub policy_file: Option<PathBuf>,
+}
+
+/// A section of the file and the names of its keys.
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) keys: fn() -> &'static [&'static str],
+}
+
+/// The name of the section that is repeated, once for each listener.
+pub(super) const LISTENER: &str = "listener";
+
+/// Every section but the listeners, in the order in which they are shown.
+pub(super) const SECTIONS: [Section; 7] = [
+    Section { name: "auth", keys: fields_of::<auth::Settings> },
+    Section { name: "acl", keys: fields_of::<AclSettings> },
+    Section { name: "mqtt", keys: fields_of::<session::Settings> },
+    Section { name: "broker", keys: fields_of::<broker::Settings> },
+    Section { name: "network", keys: fields_of::<net::Settings> },
+    Section { name: "admin", keys: fields_of::<admin::Settings> },
+    Section { name: "log", keys: fields_of::<telemetry::LogSettings> },
+];
+
+/// The keys of one `[[listener]]`.
+pub(super) fn listener_keys() -> &'static [&'static str] {
+    fields_of::<net::ListenerSettings>()
+}
