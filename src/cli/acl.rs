@@ -1,0 +1,368 @@
+//! `bastionmq acl`: checks a policy file, and explains its decisions.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::acl::{
+    Description, Explanation, MAX_POLICY_BYTES, Policy, PolicyError, Request, Subject,
+};
+use crate::identity::{ClientId, Principal};
+use crate::message::QoS;
+use crate::topic::{TopicError, TopicFilterRef, TopicNameRef};
+
+const ALLOWED: u8 = 0;
+const DENIED: u8 = 1;
+const INVALID: u8 = 1;
+const USAGE: u8 = 2;
+
+/// Who may publish and subscribe to what
+#[derive(Debug, Args)]
+pub(super) struct AclArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a policy file: exit code 0 when it is valid, 1 with every error when it is not
+    Check {
+        /// The policy file
+        file: PathBuf,
+    },
+    /// Say whether a client may do something, and by which rule: exit code 0 allowed, 1 denied,
+    /// 2 when it cannot be told
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// The policy file
+    #[arg(long, value_name = "FILE", default_value = "bastionmq-data/policy.toml")]
+    policy: PathBuf,
+    #[command(flatten)]
+    who: Who,
+    /// The client identifier; without it, no rule or role that needs one applies
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    client_id: String,
+    /// The QoS of the message that is published: 0, 1 or 2
+    #[arg(long, value_name = "QOS", default_value = "0", value_parser = parse_qos)]
+    qos: QoS,
+    /// The message that is published is to be retained
+    #[arg(long)]
+    retain: bool,
+    /// What the client does
+    action: Action,
+    /// The topic, or the filter to subscribe to
+    topic: String,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Who {
+    /// A client that has proven the password of this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// A client whose certificate carries this name
+    #[arg(long, value_name = "NAME")]
+    certificate: Option<String>,
+    /// A client that has proven nothing
+    #[arg(long)]
+    anonymous: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Action {
+    /// Publish to a topic, be it by a will
+    Publish,
+    /// Subscribe to a filter
+    Subscribe,
+    /// Be delivered a message on a topic
+    Receive,
+}
+
+/// Runs the command that `args` name.
+pub(super) fn run(args: AclArgs) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let code = match args.command {
+        Command::Check { file } => check(&file, &mut out, &mut err)?,
+        Command::Explain(args) => explain(&args, &mut out, &mut err)?,
+    };
+    out.flush()?;
+    Ok(ExitCode::from(code))
+}
+
+fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let Some(policy) = load(file, err)? else { return Ok(INVALID) };
+    let (size, path) = (policy.size(), file.display());
+    for warning in policy.warnings() {
+        writeln!(err, "{path}:{}: warning: {}", warning.line, warning.message)?;
+    }
+    writeln!(
+        out,
+        "{path}: valid ({}, {}, {}, {})",
+        count(size.roles, "role"),
+        count(size.rules, "rule"),
+        count(size.assignments, "assignment"),
+        count(policy.warnings().len(), "warning"),
+    )?;
+    Ok(ALLOWED)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn explain(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let request = match args.request() {
+        Ok(request) => request,
+        Err(error) => {
+            let asked = args.asked();
+            writeln!(err, "error: cannot {asked}: {error}")?;
+            return Ok(USAGE);
+        }
+    };
+    let Some(policy) = load(&args.policy, err)? else { return Ok(USAGE) };
+    let principal = args.who.principal();
+    let subject = Subject { principal: &principal, client_id: &ClientId::new(&args.client_id) };
+    let explanation = policy.explain(&subject, &request);
+    show(args, &principal, &explanation, out)?;
+    Ok(if explanation.allowed { ALLOWED } else { DENIED })
+}
+
+fn show(
+    args: &ExplainArgs,
+    principal: &Principal,
+    explanation: &Explanation<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let decision = if explanation.allowed { "allowed" } else { "denied" };
+    writeln!(out, "{decision}: {principal}, {}", args.asked())?;
+    if let Some(qos) = explanation.max_qos {
+        writeln!(out, "  granted up to QoS {}; each delivery is decided by its topic", qos as u8)?;
+    }
+    writeln!(out, "  by {}", located(&args.policy, &explanation.by))?;
+    if let Some(reason) = &explanation.unsafe_name {
+        writeln!(out, "  which denies every topic, because {reason}")?;
+    }
+    match explanation.roles.as_slice() {
+        [] => writeln!(out, "  the client holds no role")?,
+        roles => writeln!(out, "  roles of the client: {}", roles.join(", "))?,
+    }
+    for other in &explanation.others {
+        writeln!(out, "  not {}\n      {}", located(&args.policy, &other.rule), other.why)?;
+    }
+    Ok(())
+}
+
+/// A rule as editors and terminals find it.
+fn located(file: &Path, rule: &Description<'_>) -> String {
+    match rule {
+        Description::Rule { role, line, text } => {
+            format!("{}:{line} (role {role:?}): {text}", file.display())
+        }
+        Description::NoRule => "default: no rule allows it".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+impl ExplainArgs {
+    fn request(&self) -> Result<Request<'_>, TopicError> {
+        Ok(match self.action {
+            Action::Publish => Request::Publish {
+                topic: TopicNameRef::parse(&self.topic)?,
+                qos: self.qos,
+                retain: self.retain,
+            },
+            Action::Subscribe => Request::Subscribe { filter: TopicFilterRef::parse(&self.topic)? },
+            Action::Receive => Request::Receive { topic: TopicNameRef::parse(&self.topic)? },
+        })
+    }
+
+    fn asked(&self) -> String {
+        let topic = &self.topic;
+        match self.action {
+            Action::Publish => {
+                let retained = if self.retain { ", retained" } else { "" };
+                format!("publish {topic:?} at QoS {}{retained}", self.qos as u8)
+            }
+            Action::Subscribe => format!("subscribe {topic:?}"),
+            Action::Receive => format!("receive {topic:?}"),
+        }
+    }
+}
+
+impl Who {
+    fn principal(&self) -> Principal {
+        match (&self.user, &self.certificate) {
+            (Some(name), _) => Principal::User(name.as_str().into()),
+            (None, Some(name)) => Principal::Certificate(name.as_str().into()),
+            (None, None) => Principal::Anonymous,
+        }
+    }
+}
+
+fn parse_qos(text: &str) -> Result<QoS, String> {
+    let bits = text.parse().map_err(|_| "a QoS is 0, 1 or 2".to_owned())?;
+    QoS::from_bits(bits).ok_or_else(|| "a QoS is 0, 1 or 2".to_owned())
+}
+
+/// The policy of `file`; none, and all that is wrong on `err`, where it cannot be used.
+fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Policy>> {
+    let path = file.display();
+    let bytes = match read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            writeln!(err, "error: cannot read the policy {path}: {error}")?;
+            return Ok(None);
+        }
+    };
+    match Policy::from_bytes(&bytes) {
+        Ok(policy) => Ok(Some(policy)),
+        Err(errors) => {
+            for PolicyError { line, column, message } in errors {
+                writeln!(err, "{path}:{line}:{column}: error: {message}")?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// The content of a file, of which no more is read than tells that it is too large.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_POLICY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_POLICY_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a policy has at most 16 MiB"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        acl: AclArgs,
+    }
+
+    /// Exit code, output and complaints of a command line.
+    fn acl(arguments: &[&str]) -> (u8, String, String) {
+        let line = Line::try_parse_from([&["acl"], arguments].concat()).expect("valid arguments");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = match line.acl.command {
+            Command::Check { file } => check(&file, &mut out, &mut err),
+            Command::Explain(args) => explain(&args, &mut out, &mut err),
+        };
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (code.expect("memory takes all output"), text(out), text(err))
+    }
+
+    fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(content.as_ref()).expect("written");
+        file
+    }
+
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/acl/policy.toml");
+
+    #[test]
+    fn check_sums_up_a_valid_policy() {
+        let (code, out, err) = acl(&["check", SAMPLE]);
+        assert_eq!((code, &*err), (0, ""));
+        assert!(out.ends_with("valid (2 roles, 3 rules, 2 assignments, 0 warnings)\n"), "{out}");
+    }
+
+    #[test]
+    fn check_shows_warnings_and_still_finds_a_policy_valid() {
+        let policy = file(
+            "[[role]]\nname = \"r\"\nrules = []\n[[assign]]\neveryone = true\nroles = [\"r\"]",
+        );
+        let path = policy.path().display().to_string();
+        let (code, out, err) = acl(&["check", &path]);
+        assert_eq!(code, 0);
+        assert!(out.contains("1 warning)"), "{out}");
+        let warning = "warning: role \"r\" has no rules, so it allows nothing";
+        assert_eq!(err, format!("{path}:1: {warning}\n"));
+    }
+
+    #[test]
+    fn check_lists_every_error_with_file_line_and_column() {
+        let policy = file("[[role]]\nname = 1\n[[assign]]\nroles = []\n");
+        let path = policy.path().display().to_string();
+        let (code, out, err) = acl(&["check", &path]);
+        assert_eq!((code, &*out), (1, ""));
+        let places: Vec<_> = err.lines().map(|line| line.split(": error").next()).collect();
+        let expected = ["1:1", "2:8", "3:1", "4:9"].map(|place| format!("{path}:{place}"));
+        assert_eq!(places, expected.iter().map(|place| Some(&**place)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_no_text_is_reported_and_never_a_decision() {
+        let binary = file(b"# \xc3\xa9\n\xff\xfe[[role]]");
+        let path = binary.path().display().to_string();
+        let wanted =
+            format!("{path}:2:1: error: this is not UTF-8: save the file in that encoding\n");
+        assert_eq!(acl(&["check", &path]), (1, String::new(), wanted.clone()));
+        let explain = ["explain", "--policy", &path, "--user", "u", "publish", "a"];
+        assert_eq!(acl(&explain), (2, String::new(), wanted));
+        let (code, _, err) = acl(&["check", "/nonexistent/policy.toml"]);
+        assert_eq!(code, 1);
+        assert!(
+            err.starts_with("error: cannot read the policy /nonexistent/policy.toml: "),
+            "{err}"
+        );
+    }
+
+    fn explain_sample(arguments: &[&str]) -> (u8, String, String) {
+        acl(&[&["explain", "--policy", SAMPLE], arguments].concat())
+    }
+
+    #[test]
+    fn explain_names_the_rule_with_its_file_and_line() {
+        let topic = "devices/device1/t";
+        let (code, out, err) = explain_sample(&["--user", "device1", "publish", topic]);
+        assert_eq!((code, &*err), (0, ""));
+        assert!(out.starts_with("allowed: user:device1, publish \"devices/device1/t\" at QoS 0\n"));
+        assert!(out.contains("acl/policy.toml:20 (role \"device\"): { allow = "), "{out}");
+        let (code, out, _) = explain_sample(&["--user", "admin", "subscribe", "$SYS/#"]);
+        assert_eq!(code, 0);
+        assert!(out.contains("granted up to QoS 2") && out.contains("policy.toml:13"), "{out}");
+    }
+
+    #[test]
+    fn explain_says_why_a_client_is_denied() {
+        let (code, out, _) = explain_sample(&["--user", "device1", "publish", "devices/x/t"]);
+        assert_eq!(code, 1);
+        assert!(out.contains("denied") && out.contains("about other topics"), "{out}");
+        let (code, out, _) = explain_sample(&["--anonymous", "receive", "a"]);
+        assert_eq!(code, 1);
+        assert!(out.contains("the client holds no role"), "{out}");
+        let (code, out, _) = explain_sample(&["--user", "admin", "publish", "$SYS/x"]);
+        assert_eq!(code, 1);
+        assert!(out.contains("built-in rule \"reserved-topics\""), "{out}");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_a_usage_error() {
+        let (code, _, err) = explain_sample(&["--user", "u", "publish", "a/#"]);
+        assert_eq!(code, 2);
+        let reason = "error: cannot publish \"a/#\" at QoS 0: a topic name holds no wildcard\n";
+        assert_eq!(err, reason);
+        for arguments in [
+            &["explain", "publish", "a"][..],
+            &["explain", "--user", "u", "--anonymous", "publish", "a"],
+            &["explain", "--user", "u", "--qos", "3", "publish", "a"],
+            &["explain", "--user", "u", "delete", "a"],
+        ] {
+            assert!(Line::try_parse_from([&["acl"], arguments].concat()).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Everything together: the broker, its listeners, its administrative port, and their end.
+
+use std::future::{self, Future};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::admin::{self, AdminState};
+use crate::broker::{Broker, Parts};
+use crate::config::{Resolved, ResolvedListener};
+use crate::net::{self, Endpoint, Listener, Shared};
+use crate::telemetry::Metrics;
+
+/// A broker whose ports are bound: whoever connects waits until it runs.
+#[derive(Debug)]
+pub struct Server {
+    broker: Arc<Broker>,
+    shared: Arc<Shared>,
+    listeners: Vec<Listener>,
+    bound: Vec<BoundListener>,
+    admin: Option<TcpListener>,
+    admin_address: Option<SocketAddr>,
+    shutdown_timeout: Duration,
+}
+
+/// A listener as clients can reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundListener {
+    /// Its URL, with the port that was bound.
+    pub url: String,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A listener cannot be bound.
+    #[error("cannot listen on {url}: {}", explain(.source))]
+    Listen {
+        /// As configured.
+        url: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The administrative port cannot be bound.
+    #[error("cannot serve metrics on {address}: {}", explain(.source))]
+    Admin {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The threads that check passwords cannot be started.
+    #[error("cannot start the threads that check passwords: {0}")]
+    Threads(io::Error),
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is taken: stop the program that has it, or choose another".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not allowed: ports below 1024 need CAP_NET_BIND_SERVICE, others do not".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl Server {
+    /// Binds every port. Nothing is accepted yet.
+    ///
+    /// # Errors
+    /// When a port is taken or not allowed, or the system gives no threads.
+    pub async fn bind(resolved: Resolved) -> Result<Self, ServerError> {
+        let Resolved { listeners, policy, passwords, auth, mqtt, broker, network, admin, .. } =
+            resolved;
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| bind_listener(listener, &network))
+            .collect::<Result<Vec<_>, _>>()?;
+        let admin = match admin {
+            Some(address) => Some(bind_admin(address).await?),
+            None => None,
+        };
+        let max_connections = broker.max_connections.get();
+        let shutdown_timeout = Duration::from_secs(broker.shutdown_timeout_seconds.into());
+        let parts = Parts {
+            settings: broker,
+            mqtt,
+            auth,
+            max_connect_size: network.max_connect_size.get() as usize,
+            policy,
+            passwords: passwords.unwrap_or_default(),
+            metrics: Arc::new(Metrics::new()),
+        };
+        let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
+        let bound =
+            listeners.iter().map(|listener| BoundListener { url: listener.url().to_string() });
+        Ok(Self {
+            bound: bound.collect(),
+            shared: Arc::new(Shared::new(Arc::clone(&broker), network, max_connections)),
+            broker,
+            listeners,
+            admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
+            admin,
+            shutdown_timeout,
+        })
+    }
+
+    /// Where clients can connect, in the order of the configuration.
+    #[must_use]
+    pub fn bound(&self) -> &[BoundListener] {
+        &self.bound
+    }
+
+    /// Where metrics and health are served.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Serves until `shutdown` returns, and then until every client has been sent away, or the
+    /// shutdown timeout has passed.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { broker, shared, listeners, admin, shutdown_timeout, .. } = self;
+        let ready = Arc::new(AtomicBool::new(true));
+        let admin = admin.map(|socket| {
+            let metrics = Arc::clone(broker.metrics());
+            let state = AdminState { metrics, ready: Arc::clone(&ready) };
+            tokio::spawn(admin::serve(socket, state, future::pending()))
+        });
+        let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
+        for listener in listeners {
+            tokio::spawn(listener.serve(Arc::clone(&shared)));
+        }
+        shutdown.await;
+        ready.store(false, Ordering::Release);
+        shared.stop();
+        broker.shut_down();
+        if timeout(shutdown_timeout, shared.all_ended()).await.is_err() {
+            tracing::warn!("some clients did not leave within the shutdown timeout");
+        }
+        timekeeper.abort();
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+    }
+}
+
+fn bind_listener(
+    listener: ResolvedListener,
+    network: &net::Settings,
+) -> Result<Listener, ServerError> {
+    let ResolvedListener { url, address, tls, client_identity, websocket, .. } = listener;
+    let name = url.to_string();
+    Listener::bind(Endpoint { url, address, tls, client_identity, websocket }, network)
+        .map_err(|source| ServerError::Listen { url: name, source })
+}
+
+async fn bind_admin(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Admin { address, source })
+}

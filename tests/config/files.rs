@@ -1,0 +1,77 @@
+//! Files that a configuration names: each that is missing or broken closes the start.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::site::{PLAIN, Site, complaints};
+
+const WITH_PASSWORDS: &str = "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[acl]\n\
+    policy_file = \"policy.toml\"\n[auth]\npassword_file = \"passwords\"\n";
+
+#[test]
+fn a_missing_policy_is_an_error_at_the_line_that_names_it() {
+    let site = Site::new(PLAIN);
+    fs::remove_file(site.home().join("policy.toml")).unwrap();
+    let said = complaints(&site, site.resolve());
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("bastionmq.toml:4: "), "{said:?}");
+    assert!(said[0].contains("policy.toml: No such file"), "{said:?}");
+}
+
+#[test]
+fn every_error_of_a_broken_policy_is_told_with_file_and_line() {
+    let site = Site::new(PLAIN);
+    site.write("policy.toml", "[[role]]\nname = \"a\"\nrulse = []\n[[assgn]]\n");
+    let said = complaints(&site, site.resolve());
+    assert!(said.len() >= 2, "{said:#?}");
+    assert!(said.iter().all(|line| line.starts_with("policy.toml: line ")), "{said:#?}");
+}
+
+#[test]
+fn an_empty_policy_is_an_error_and_not_an_open_door() {
+    for text in ["", "# nothing\n", "\u{feff}"] {
+        let site = Site::new(PLAIN);
+        site.write("policy.toml", text);
+        assert!(site.resolve().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_broken_password_file_is_an_error_that_does_not_show_its_line() {
+    let site = Site::new(WITH_PASSWORDS);
+    site.write("passwords", "alice:hunter2-canary\n");
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].starts_with("passwords: line 1"), "{said:?}");
+    assert!(!said[0].contains("hunter2-canary"), "{said:?}");
+}
+
+#[test]
+fn a_missing_password_file_is_an_error_at_the_line_that_names_it() {
+    let site = Site::new(WITH_PASSWORDS);
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].starts_with("bastionmq.toml:6: "), "{said:?}");
+}
+
+#[test]
+fn a_password_file_that_everybody_can_read_is_a_warning() {
+    let site = Site::new(WITH_PASSWORDS);
+    site.write("passwords", "");
+    assert_eq!(site.resolve().unwrap().warnings, [""; 0]);
+    let path = site.home().join("passwords");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = site.resolve().unwrap().warnings;
+    assert!(warnings[0].contains("chmod 600"), "{warnings:?}");
+}
+
+#[test]
+fn a_broken_certificate_is_an_error_with_the_line_of_its_listener() {
+    let site = Site::with_certificates(
+        "[[listener]]\nurl = \"mqtts://127.0.0.1:0\"\ntls_cert = \"certs/server.crt\"\n\
+         tls_key = \"certs/server.key\"\n[acl]\npolicy_file = \"policy.toml\"\n\
+         [auth]\nallow_anonymous = true\n",
+    );
+    site.write("certs/server.crt", "no certificate");
+    let said = complaints(&site, site.resolve());
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("bastionmq.toml:2: mqtts://127.0.0.1:0: "), "{said:#?}");
+    assert!(said[0].contains("certs/server.crt"), "{said:#?}");
+}

@@ -1,0 +1,15 @@
+//! Configuration from the outside: files, variables and flags in, settings or errors out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy spares tests, but not what they share"
+)]
+
+mod defaults;
+mod files;
+mod listeners;
+mod precedence;
+mod process;
+mod ranges;
+mod site;
+mod slips;
