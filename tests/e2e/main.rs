@@ -1,0 +1,24 @@
+//! The real binary with other people's clients. Each module is one part of what it promises.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and then says why"
+)]
+
+mod harness;
+mod protocol;
+mod rumqttc_v4;
+mod rumqttc_v5;
+mod bad_input;
+mod certificates;
+mod command_line;
+mod endurance;
+mod mosquitto_matrix;
+mod operations;
+mod other_clients;
+mod permissions;
+mod scram;
+mod websocket;
