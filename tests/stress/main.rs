@@ -1,0 +1,12 @@
+//! The real binary among clients that flood it, stall it, crowd it, or leave without a word.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and then says why"
+)]
+
+mod crowds;
+mod floods;
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
