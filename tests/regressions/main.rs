@@ -1,0 +1,9 @@
+//! What has gone wrong in other brokers: every row of README.md has a test or a reason to wait. Here
+//! stand the tests of rows that need the real binary.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+mod security;
+mod table;

@@ -1,0 +1,110 @@
+//! Security faults, tried against the real binary.
+
+use std::thread;
+
+use crate::harness::http::metric;
+use crate::harness::raw::{
+    CONNACK, Connect, PINGREQ, PINGRESP, PUBLISH, RawClient, SUBACK, UNSUBSCRIBE, Will, data,
+    packet, properties, publish_with, subscribe,
+};
+use crate::harness::{Broker, DEVICE1, Site};
+
+const BAD_CLIENT_ID: u8 = 0x85;
+
+#[test]
+fn r05_every_topic_of_the_broker_in_every_packet_leaves_it_standing() {
+    let broker = Broker::open();
+    let port = broker.plain_port();
+    for topic in ["$", "$$", "$foo", "$SYS", "$SYS/", "$share", "$share/", "$share/g", "$share//a"]
+    {
+        for version in [3, 4, 5] {
+            let will = Some(Will::new(topic, b"x"));
+            let mut dying = RawClient::plain(port);
+            dying.send(&Connect { will, ..Connect::new(version, "dying") }.encode());
+            drop(dying.read_or_end());
+            dying.break_off();
+            for qos in [0, 1, 2] {
+                let id = (qos > 0).then_some(1);
+                for retain in [0, 1] {
+                    let first = PUBLISH | qos << 1 | retain;
+                    say(port, version, &publish_with(version, first, topic, id, &[], b"x"));
+                }
+            }
+            say(port, version, &subscribe(version, 1, topic, 0));
+            let filters = [&[0, 1][..], &properties(version, &[]), &data(topic)].concat();
+            say(port, version, &packet(UNSUBSCRIBE, &filters));
+        }
+    }
+    RawClient::connected(port, &Connect::new(5, "after")).expect_silence();
+    let errors = metric(broker.admin_port(), "bastionmq_internal_errors_total");
+    assert_eq!(errors, Some(0.0));
+}
+
+/// Sends `bytes` after a login, and takes the answer or the end.
+fn say(port: u16, version: u8, bytes: &[u8]) {
+    let mut client = RawClient::connected(port, &Connect::new(version, "client"));
+    client.send(bytes);
+    client.send(&packet(PINGREQ, &[]));
+    drop(client.read_or_end());
+}
+
+#[test]
+fn r25_a_certificate_named_like_a_user_does_not_get_the_session_of_that_user() {
+    let broker = Broker::secure();
+    let owner = Connect::new(5, "the one").login(DEVICE1).keep_session(true, 3_600);
+    let mut user = RawClient::connected(broker.plain_port(), &owner);
+    assert_eq!(user.subscribe(5, "devices/device1/#", 1), 1);
+    // Its certificate carries the name of the user, and is good for a session of its own.
+    for (client_id, reason) in [("the one", BAD_CLIENT_ID), ("another", 0)] {
+        let mut bearer = RawClient::tls(broker.tls_port(), Site::shared().tls_as(DEVICE1.0));
+        bearer.send(&Connect { clean: false, ..Connect::new(5, client_id) }.encode());
+        assert_eq!(bearer.expect(CONNACK).reason(), reason, "{client_id}");
+    }
+    user.expect_silence();
+}
+
+#[test]
+fn r28_a_retained_message_is_one_that_was_published_on_its_topic() {
+    const ROUNDS: usize = 300;
+    let broker = Broker::open();
+    let port = broker.plain_port();
+    let publishers = (0..4).map(|writer| {
+        thread::spawn(move || {
+            let mut client = RawClient::connected(port, &Connect::new(5, &format!("w{writer}")));
+            for round in 0..ROUNDS {
+                let topic = format!("t/{}", (round + writer) % 8);
+                let payload = format!("{topic} of {writer}").repeat(round % 7 + 1);
+                client.send(&publish_with(5, PUBLISH | 1, &topic, None, &[], payload.as_bytes()));
+            }
+            client.expect_silence();
+        })
+    });
+    let publishers = publishers.collect::<Vec<_>>();
+    for reader in 0..30 {
+        retained_as_published(port, &format!("r{reader}"));
+    }
+    publishers.into_iter().for_each(|publisher| publisher.join().expect("it was heard"));
+    assert_eq!(retained_as_published(port, "last"), 8);
+}
+
+/// How many messages came, each of which said on which topic it was published.
+fn retained_as_published(port: u16, client_id: &str) -> usize {
+    let mut client = RawClient::connected(port, &Connect::new(5, client_id));
+    client.send(&subscribe(5, 1, "t/+", 0));
+    client.expect_and_keep(SUBACK);
+    client.send(&packet(PINGREQ, &[]));
+    client.expect_and_keep(PINGRESP);
+    // What was kept comes first; one more answer marks its end.
+    client.send(&packet(PINGREQ, &[]));
+    let mut messages = 0;
+    loop {
+        let frame = client.kept_or_next();
+        if frame.first & 0xF0 != PUBLISH {
+            return messages;
+        }
+        let message = frame.publish(5);
+        let text = String::from_utf8(message.payload).expect("UTF-8");
+        assert!(text.starts_with(&format!("{} of ", message.topic)), "{}: {text}", message.topic);
+        messages += 1;
+    }
+}
