@@ -1,7 +1,7 @@
 //! What an operator sees: health, metrics, logs, and a graceful end.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use crate::harness::raw::{self, Connect, RawClient};
@@ -154,13 +154,15 @@ async fn sys_topics_are_there_for_who_may_read_them() {
 #[test]
 fn a_log_that_nobody_reads_stops_nobody() {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/open.toml");
-    let mut process = bastionmq()
-        .args(["serve", "--config", config, "--listen", "mqtt://127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut process = Unread(
+        bastionmq()
+            .args(["serve", "--config", config, "--listen", "mqtt://127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut said = BufReader::new(process.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let url = said.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).unwrap();
     let port = url.rsplit(':').next().unwrap().parse().unwrap();
 
@@ -169,6 +171,15 @@ fn a_log_that_nobody_reads_stops_nobody() {
         let client_id = format!("{}-{number}", "x".repeat(500));
         RawClient::connected(port, &Connect::new(5, &client_id)).expect_silence();
     }
-    process.kill().unwrap();
-    process.wait().unwrap();
+}
+
+/// A broker whose log nobody reads. It ends with the test, however that ends.
+struct Unread(Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
