@@ -55,6 +55,7 @@ fn v311_3_1_2_1_a_connect_of_another_protocol_is_not_processed() {
 #[test]
 fn v311_3_1_2_2_an_unsupported_protocol_level_is_answered_with_return_code_1() {
     let scene = Scene::open();
+    // A server that speaks 5.0 answers those above it in the words of 5.0 (`v5_3_1_2_2_…`).
     for level in 0..=3 {
         scene.is_refused(&connect_as("MQTT", level, 0x02, &[b"client"]), 1);
     }
@@ -69,7 +70,7 @@ fn v311_3_1_2_3_the_reserved_connect_flag_must_be_zero() {
 }
 
 #[test]
-fn v311_3_1_2_23_a_client_that_pings_within_its_keep_alive_stays_connected() {
+fn v311_3_1_2_24_a_client_that_pings_within_its_keep_alive_stays_connected() {
     let scene = Scene::open();
     let connect = |id, keep_alive| {
         let connect = Connect { keep_alive, ..Connect::new(V311, id) };

@@ -118,11 +118,24 @@ fn v311_2_3_1_1_a_packet_identifier_of_zero_ends_the_connection() {
 }
 
 #[test]
-fn v311_2_3_1_3_an_acknowledged_packet_identifier_can_be_used_again() {
-    let scene = Scene::open();
+fn v311_2_3_1_3_an_identifier_is_that_of_one_packet_until_it_is_acknowledged_and_then_free() {
+    let mut scene = Scene::open();
     let mut subscriber = scene.client("subscriber");
     subscriber.subscribe("a", 0);
-    let mut client = scene.client("client");
+    let mut client = scene.lasting("client");
+    client.send(&publish(QOS_2, 1, "a", b"lost"));
+    client.expect_packet(PUBREC, &[0, 1]);
+    client.break_off();
+    // Sent again with its identifier it is the same message; with another it would be a second one.
+    let mut client = scene.lasting("client");
+    for id in [1, 2] {
+        client.send(&publish(QOS_2 | DUP, id, "a", b"lost"));
+        client.expect_packet(PUBREC, &id.to_be_bytes());
+        client.acknowledge(PUBREL, id);
+        client.expect_packet(PUBCOMP, &id.to_be_bytes());
+        assert_eq!(subscriber.receive().payload, b"lost");
+    }
+    scene.nothing_comes_to(&mut subscriber);
     for payload in [b"first", b"again"] {
         for flags in [QOS_1, QOS_2] {
             client.publish(flags, "a", payload);

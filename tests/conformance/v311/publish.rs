@@ -133,6 +133,22 @@ fn v311_3_3_4_1_each_qos_has_its_answer() {
 }
 
 #[test]
+fn v311_3_3_4_1_each_of_many_at_once_has_its_answer() {
+    let scene = Scene::open();
+    let mut client = scene.client("client");
+    for (flags, answer) in [(QOS_1, PUBACK), (QOS_2, PUBREC)] {
+        // Identifiers that rise and fall. That the answers come in the order of the messages is
+        // more than the standard asks of a server.
+        let ids = (0..50).map(|number| 1 + number * 37 % 50).collect::<Vec<u16>>();
+        let all = ids.iter().flat_map(|id| publish(flags, *id, "a", b"")).collect::<Vec<_>>();
+        client.send(&all);
+        for id in ids {
+            client.expect_packet(answer, &id.to_be_bytes());
+        }
+    }
+}
+
+#[test]
 fn v311_3_3_5_1_of_overlapping_subscriptions_the_highest_qos_counts() {
     let mut scene = Scene::open();
     for (number, filters) in

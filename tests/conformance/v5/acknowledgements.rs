@@ -24,8 +24,9 @@ fn with_little_room(stage: &Stage) -> RawClient {
     stage.connected(&connect.login(DEVICE1))
 }
 
-/// Three publishes that are refused, not matched and not understood, with `properties`; the
-/// answers of type `first` must fit.
+/// A publish that is refused and one that matches nothing, with `properties`; the answers of type
+/// `first` must fit. The broker explains itself in CONNACK and DISCONNECT alone: these are what a
+/// change of that would have to pass.
 fn answers_to_publishes_fit(flags: u8, first: u8, properties: &[u8]) {
     let stage = Stage::secure();
     let mut client = with_little_room(&stage);

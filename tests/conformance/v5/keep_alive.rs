@@ -30,7 +30,7 @@ fn ping(client: &mut RawClient) {
 }
 
 #[test]
-fn v5_3_1_2_20_pingreq_keeps_a_client_alive_that_has_nothing_else_to_say() {
+fn v5_3_1_2_22_pingreq_keeps_a_client_alive_that_has_nothing_else_to_say() {
     let scene = Scene::open();
     let since = Instant::now();
     let mut pinging = scene.accepted(&with_keep_alive("pinging", 2));
