@@ -34,10 +34,31 @@ fn no_statement_has_a_test_and_a_reason_why_it_has_none() {
 
 #[test]
 fn every_test_of_a_standard_is_named_after_a_statement() {
-    let names = test_names();
-    assert!(!names.is_empty(), "no tests found");
-    let strays = names.iter().filter(|name| statement_of(name).is_none()).collect::<Vec<_>>();
+    let tests = tests();
+    assert!(!tests.is_empty(), "no tests found");
+    let strays = tests.iter().filter(|test| statement_of(test.name()).is_none());
+    let strays = strays.map(|test| &test.path).collect::<Vec<_>>();
     assert!(strays.is_empty(), "named after no statement: {strays:#?}");
+}
+
+#[test]
+fn the_report_names_every_statement_with_its_tests_or_its_reason() {
+    let mut accounts = BTreeMap::<_, Vec<_>>::new();
+    for (statement, reason) in reasons() {
+        accounts.entry(statement).or_default().push(reason);
+    }
+    for test in tests() {
+        let statement = statement_of(test.name()).expect("named after a statement");
+        accounts.entry(statement).or_default().push(format!("`{}`", test.path));
+    }
+    let reported = reported();
+    let outdated =
+        accounts.iter().filter(|(it, account)| reported.get(it) != Some(&account.join("<br>")));
+    report(
+        "is not so in REPORT.md, which tests/conformance/report writes",
+        outdated.map(|(it, _)| it),
+    );
+    report("is in REPORT.md alone", reported.keys().filter(|it| !accounts.contains_key(it)));
 }
 
 /// Fails with every fault there is.
@@ -56,7 +77,7 @@ fn statements() -> BTreeSet<Statement> {
 }
 
 fn tested() -> Vec<Statement> {
-    test_names().iter().filter_map(|name| statement_of(name)).collect()
+    tests().iter().filter_map(|test| statement_of(test.name())).collect()
 }
 
 /// `v5_3_1_2_24_what_it_says` is about MQTT-3.1.2-24 of 5.0, and `v5_4_2_1_what_it_says` about
@@ -84,23 +105,53 @@ fn reasons() -> BTreeMap<Statement, String> {
     all
 }
 
-/// The names of the tests in the modules of the standards, without those that are ignored. A file
-/// that no module declares is not read: what is in it does not run.
-fn test_names() -> Vec<String> {
-    STANDARDS
-        .iter()
-        .flat_map(|(standard, _)| test_names_below(&directory().join(standard)))
-        .collect()
+/// The last column of REPORT.md, statement by statement: tests, or the reason why there is none.
+fn reported() -> BTreeMap<Statement, String> {
+    let text = read(&directory().join("REPORT.md"));
+    let mut standard = "";
+    let mut reported = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            standard = if heading == "MQTT 5.0" { "v5" } else { "v311" };
+        }
+        let cells = line.split(" | ").collect::<Vec<_>>();
+        if let (Some(id), [_, _, account]) = (line.strip_prefix("| MQTT-"), &cells[..]) {
+            let id = id.split(' ').next().unwrap_or_default();
+            let account = account.trim_end_matches(" |").to_owned();
+            reported.insert((standard.to_owned(), format!("MQTT-{id}")), account);
+        }
+    }
+    reported
 }
 
-/// The tests of the module at `path` (without extension), and of those that it declares.
-fn test_names_below(path: &Path) -> Vec<String> {
-    let text = read(&source_file(path));
-    let mut names = Vec::new();
+/// A test, as its runner names it: `v5::connect::v5_3_1_0_1_what_it_says`.
+struct Test {
+    path: String,
+}
+
+impl Test {
+    fn name(&self) -> &str {
+        self.path.rsplit("::").next().unwrap_or(&self.path)
+    }
+}
+
+/// The tests in the modules of the standards, in the order of their paths, without those that are
+/// ignored. A file that no module declares is not read: what is in it does not run.
+fn tests() -> Vec<Test> {
+    let mut tests =
+        STANDARDS.iter().flat_map(|(module, _)| tests_of_module(module)).collect::<Vec<_>>();
+    tests.sort_by(|one, other| one.path.cmp(&other.path));
+    tests
+}
+
+/// The tests of the module with this path, and of those that it declares.
+fn tests_of_module(module: &str) -> Vec<Test> {
+    let text = read(&source_file(&directory().join(module.replace("::", "/"))));
+    let mut tests = Vec::new();
     let (mut is_test, mut is_ignored) = (false, false);
     for line in text.lines().map(str::trim) {
-        if let Some(module) = module_declared_by(line) {
-            names.extend(test_names_below(&path.join(module)));
+        if let Some(inner) = module_declared_by(line) {
+            tests.extend(tests_of_module(&format!("{module}::{inner}")));
         } else if line.starts_with("#[") {
             is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
             is_ignored |= line.starts_with("#[ignore");
@@ -108,13 +159,13 @@ fn test_names_below(path: &Path) -> Vec<String> {
             let function = line.trim_start_matches("async ").strip_prefix("fn ");
             if let Some((name, _)) = function.and_then(|rest| rest.split_once('(')) {
                 if is_test && !is_ignored {
-                    names.push(name.to_owned());
+                    tests.push(Test { path: format!("{module}::{name}") });
                 }
                 (is_test, is_ignored) = (false, false);
             }
         }
     }
-    names
+    tests
 }
 
 fn module_declared_by(line: &str) -> Option<&str> {
