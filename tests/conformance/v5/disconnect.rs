@@ -25,6 +25,8 @@ fn faults() -> Vec<Vec<u8>> {
         packet(PINGREQ | 1, &[]),
         packet(SUBACK, &[0, 1, 0, 0]),
         Connect::new(5, "clumsy").encode(),
+        // What is wrong with it has a reason code of CONNACK alone.
+        packet(CONNECT, &[&data("MQTT")[..], &[6, 2, 0, 0, 0, 0, 1, b'x']].concat()),
         packet(AUTH, &[0x18, 0]),
         publish(0, "a/#", None, &[], ""),
         publish(0, "", None, &[], ""),
