@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::topic::TopicName;
 
@@ -29,6 +31,22 @@ impl QoS {
             2 => Some(Self::ExactlyOnce),
             _ => None,
         }
+    }
+}
+
+/// As the number that the standard gives it.
+impl Serialize for QoS {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*self as u8)
+    }
+}
+
+impl<'de> Deserialize<'de> for QoS {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u8::deserialize(deserializer)?;
+        Self::from_bits(number).ok_or_else(|| {
+            D::Error::invalid_value(Unexpected::Unsigned(number.into()), &"0, 1 or 2")
+        })
     }
 }
 

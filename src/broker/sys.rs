@@ -1,4 +1,4 @@
-//! `$SYS`: the broker about itself, as retained messages under the names that Mosquitto gave them.
+//! `$SYS`: the broker about itself, as messages, retained where any are, under the names that Mosquitto gave them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +71,7 @@ impl Broker {
             payload: Bytes::from(value),
             properties: Bytes::new(),
             qos: QoS::AtMostOnce,
-            retain: true,
+            retain: self.mqtt.retain_available,
             expiry: None,
             publisher: None,
         }));

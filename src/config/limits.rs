@@ -1,9 +1,11 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 6] = [
+const LIMITS: [(&str, i64, i64); 7] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
+    // There are no others.
+    ("mqtt.maximum_qos", 0, 2),
     // The shortest CONNECT that names a client and a user needs no less.
     ("network.max_connect_size", 64, LARGEST_PACKET),
     // More than kernels keep.

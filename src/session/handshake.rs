@@ -12,12 +12,12 @@ use super::lifetime::{Adjusted, Lifetime};
 use super::outbound::Sender;
 use super::{
     AuthenticationRequest, Closed, ConnectRequest, Identified, Input, Output, Settings, Will,
-    farewell, violation,
+    farewell, offer, violation,
 };
 use crate::clock::Now;
 use crate::codec::{self, ConnAck, ConnAckProperties, Connect, Packet, ReasonCode, Version};
 use crate::identity::Credentials;
-use crate::message::Message;
+use crate::message::{Message, QoS};
 use crate::secret::Secret;
 
 /// What a CONNECT settled, kept until the broker says who it is.
@@ -133,6 +133,14 @@ impl Handshake {
             assigned_client_identifier: identified
                 .assigned
                 .then(|| Cow::Owned(identified.client_id.as_str().to_owned())),
+            // What is not said is available.
+            maximum_qos: Some(settings.maximum_qos).filter(|qos| *qos < QoS::ExactlyOnce),
+            retain_available: unless_true(settings.retain_available),
+            wildcard_subscription_available: unless_true(settings.wildcard_subscription_available),
+            subscription_identifiers_available: unless_true(
+                settings.subscription_identifiers_available,
+            ),
+            shared_subscription_available: unless_true(settings.shared_subscription_available),
             topic_alias_maximum: Some(settings.topic_alias_maximum).filter(|maximum| *maximum > 0),
             server_keep_alive: self.adjusted.server_keep_alive,
             response_information: self.response_information(settings),
@@ -157,16 +165,20 @@ impl Handshake {
 }
 
 fn check(connect: &Connect<'_>, settings: &Settings) -> Result<(), Closed> {
+    let Some(will) = &connect.will else { return Ok(()) };
+    offer::check_message(settings, will.qos, will.retain)?;
     let levels = usize::from(settings.max_topic_levels.get());
-    match &connect.will {
-        Some(will) if will.topic.levels().take(levels + 1).count() > levels => {
-            Err(Closed::Violation {
-                reason: ReasonCode::TopicNameInvalid,
-                what: "a will topic of too many levels",
-            })
-        }
-        _ => Ok(()),
+    if will.topic.levels().take(levels + 1).count() > levels {
+        return Err(Closed::Violation {
+            reason: ReasonCode::TopicNameInvalid,
+            what: "a will topic of too many levels",
+        });
     }
+    Ok(())
+}
+
+fn unless_true(is_available: bool) -> Option<bool> {
+    (!is_available).then_some(false)
 }
 
 fn unless_default(maximum: NonZeroU16) -> Option<NonZeroU16> {

@@ -12,6 +12,7 @@ mod in_flight;
 mod inbound;
 mod input;
 mod lifetime;
+mod offer;
 mod outbound;
 mod settings;
 mod subscriptions;
@@ -37,7 +38,6 @@ use self::handshake::Handshake;
 use self::inbound::Inbound;
 use self::lifetime::Lifetime;
 use self::outbound::Sender;
-use self::subscriptions::Bounds;
 use crate::clock::Now;
 use crate::codec::{Packet, PacketId, ReasonCode, SubAck, Subscribe, Version};
 use crate::message::Message;
@@ -333,7 +333,10 @@ impl Live {
     ) -> Result<(), Closed> {
         self.lifetime.heard(now.instant);
         match packet {
-            Packet::Publish(publish) => self.inbound.on_publish(publish, now.instant, output),
+            Packet::Publish(publish) => {
+                offer::check_message(settings, publish.delivery.qos(), publish.retain)?;
+                self.inbound.on_publish(publish, now.instant, output)
+            }
             Packet::PubRel(ack) => self.inbound.on_release(ack.packet_id, output),
             Packet::PubAck(ack) => {
                 let result = self.sender.on_acknowledged(&ack);
@@ -410,12 +413,11 @@ impl Live {
         if has_no_local_share {
             return Err(violation("No Local on a shared subscription"));
         }
+        if self.version == Version::V5 {
+            offer::check_subscribe(settings, packet)?;
+        }
         self.check_answer(packet.packet_id, packet.filters.len())?;
-        let bounds = Bounds {
-            subscriptions: usize::try_from(settings.max_subscriptions.get()).unwrap_or(usize::MAX),
-            levels: settings.max_topic_levels.get().into(),
-        };
-        self.subscriptions.on_subscribe(packet, bounds, output);
+        self.subscriptions.on_subscribe(packet, settings, output);
         Ok(())
     }
 

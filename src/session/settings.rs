@@ -4,6 +4,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::QoS;
+
 /// The limits that every session keeps and CONNACK announces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +32,16 @@ pub struct Settings {
     /// Seconds that a session may outlive its connection. A 3.x session that is not clean lives as
     /// long; 4,294,967,295 is for ever.
     pub max_session_expiry_seconds: u32,
+    /// The highest QoS that clients publish with, and that subscriptions are granted.
+    pub maximum_qos: QoS,
+    /// Whether messages are retained.
+    pub retain_available: bool,
+    /// Whether topic filters may hold wildcards.
+    pub wildcard_subscription_available: bool,
+    /// Whether subscriptions may have identifiers (5.0).
+    pub subscription_identifiers_available: bool,
+    /// Whether subscriptions may be shared.
+    pub shared_subscription_available: bool,
     /// What a 5.0 client that asks for response information is told: by convention the root of the
     /// topics that responses go to. Empty tells nothing.
     pub response_information: String,
@@ -53,6 +65,11 @@ impl Default for Settings {
             max_subscriptions: NonZeroU32::MIN.saturating_add(9_999),
             max_keep_alive_seconds: positive(3_600),
             max_session_expiry_seconds: 7 * 24 * 3_600,
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
+            wildcard_subscription_available: true,
+            subscription_identifiers_available: true,
+            shared_subscription_available: true,
             response_information: String::new(),
         }
     }

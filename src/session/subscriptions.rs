@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
-use super::{Action, Output, SubscribeRequest};
+use super::{Action, Output, Settings, SubscribeRequest, offer};
 use crate::codec::{
     Packet, PacketId, ReasonCode, SubAck, Subscribe, SubscriptionOptions, Unsubscribe,
     UserProperties, Version,
@@ -24,13 +24,6 @@ pub struct Granted {
     pub options: SubscriptionOptions,
     /// The subscription identifier.
     pub id: Option<NonZeroU32>,
-}
-
-/// The bounds of [`super::Settings`] that subscriptions keep.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) subscriptions: usize,
-    pub(super) levels: usize,
 }
 
 /// Filters of one packet that the session is not subscribed to yet.
@@ -59,13 +52,20 @@ impl Subscriptions {
         self.granted.remove(filter);
     }
 
-    pub(super) fn on_subscribe(&self, packet: &Subscribe<'_>, bounds: Bounds, output: &mut Output) {
+    pub(super) fn on_subscribe(
+        &self,
+        packet: &Subscribe<'_>,
+        settings: &Settings,
+        output: &mut Output,
+    ) {
         let mut new = NewFilters::default();
         let requests = packet
             .filters
             .iter()
-            .map(|(filter, options)| {
-                self.admit(filter, bounds, &mut new)?;
+            .map(|(filter, mut options)| {
+                self.admit(filter, settings, &mut new)?;
+                // A server that does not go as far grants what it can [MQTT-3.2.2-10].
+                options.maximum_qos = options.maximum_qos.min(settings.maximum_qos);
                 let id = packet.subscription_id;
                 Ok(SubscribeRequest { filter: filter.to_owned(), options, id })
             })
@@ -76,17 +76,23 @@ impl Subscriptions {
     fn admit<'a>(
         &self,
         filter: TopicFilterRef<'a>,
-        bounds: Bounds,
+        settings: &Settings,
         new: &mut NewFilters<'a>,
     ) -> Result<(), ReasonCode> {
-        if filter.unshared().levels().take(bounds.levels + 1).count() > bounds.levels {
+        // A 5.0 client does not come as far. A 3.x client could not know (3.1.1 [MQTT-3.8.3-2]).
+        if let Some((reason, _)) = offer::lacking(settings, filter) {
+            return Err(reason);
+        }
+        let levels = usize::from(settings.max_topic_levels.get());
+        if filter.unshared().levels().take(levels + 1).count() > levels {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         let filter = filter.as_str();
         if self.granted.contains_key(filter) || new.contains(filter) {
             return Ok(());
         }
-        if self.granted.len() + new.len() >= bounds.subscriptions {
+        let most = usize::try_from(settings.max_subscriptions.get()).unwrap_or(usize::MAX);
+        if self.granted.len() + new.len() >= most {
             return Err(ReasonCode::QuotaExceeded);
         }
         new.insert(filter);

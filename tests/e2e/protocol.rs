@@ -60,6 +60,34 @@ fn connack_announces_the_limits_and_caps_the_keep_alive() {
 }
 
 #[test]
+fn a_3_x_client_that_goes_beyond_what_is_available_is_cut_off_or_granted_less() {
+    let broker = Broker::secure_with_settings(
+        "\n[mqtt]\nmaximum_qos = 1\nretain_available = false\n\
+         shared_subscription_available = false\n",
+    );
+    for version in [3, 4] {
+        let connect = Connect::new(version, "client").login(ADMIN);
+        let qos2 = raw::publish_with(version, raw::PUBLISH | 2 << 1, "a", Some(1), &[], b"");
+        let mut retained = raw::publish(version, "a", b"");
+        retained[0] |= 1;
+        for packet in [qos2, retained] {
+            let mut client = RawClient::connected(broker.plain_port(), &connect);
+            client.send(&packet);
+            client.expect_end();
+        }
+        let will = raw::Will::new("a", b"");
+        for will in [raw::Will { qos: 2, ..will.clone() }, raw::Will { retain: true, ..will }] {
+            let mut client = RawClient::plain(broker.plain_port());
+            client.send(&Connect { will: Some(will), ..connect.clone() }.encode());
+            client.expect_end();
+        }
+        let mut client = RawClient::connected(broker.plain_port(), &connect);
+        assert_eq!(client.subscribe(version, "a", 2), 1);
+        assert_eq!(client.subscribe(version, "$share/group/a", 2), 0x80);
+    }
+}
+
+#[test]
 fn an_assigned_client_id_is_told_and_differs_each_time() {
     let broker = Broker::open();
     let assigned = [0, 1].map(|_| connack(broker.plain_port(), &Connect::new(5, "")).1);

@@ -9,6 +9,7 @@ mod hostile;
 mod inbound;
 mod lifetime;
 mod model;
+mod offer;
 mod outbound;
 mod peer;
 mod resume;

@@ -30,6 +30,15 @@ fn v311_3_8_3_1_a_filter_is_utf_8() {
 }
 
 #[test]
+fn v311_3_8_3_2_a_server_without_wildcards_rejects_filters_that_have_them() {
+    let scene = Scene::secure("\n[mqtt]\nwildcard_subscription_available = false\n");
+    let mut client = scene.user("client", ADMIN);
+    let filters = [("a", 2), ("a/+", 0), ("#", 1), ("a/b", 1), ("$share/group/+", 2)];
+    client.send(&subscribe(1, &filters));
+    client.expect_packet(SUBACK, &[0, 1, 2, FAILURE, FAILURE, 1, FAILURE]);
+}
+
+#[test]
 fn v311_3_8_3_3_a_subscribe_has_at_least_one_filter_and_qos() {
     let scene = Scene::open();
     scene.is_cut_off(&subscribe(1, &[]));

@@ -8,6 +8,7 @@ mod fixed_header;
 mod packet_identifier;
 mod properties;
 
+mod availability;
 mod clean_start;
 mod client_identifier;
 mod connack;
