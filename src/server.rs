@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminState};
 use crate::broker::{Broker, Parts};
@@ -141,9 +141,15 @@ impl Server {
         }
         shutdown.await;
         ready.store(false, Ordering::Release);
-        shared.stop();
+        let deadline = Instant::now() + shutdown_timeout;
         broker.shut_down();
-        if timeout(shutdown_timeout, shared.all_ended()).await.is_err() {
+        if broker.redirects() {
+            // Whoever comes while others leave is told where to go as well. When the time is up, that
+            // is seen below.
+            let _ = timeout_at(deadline, shared.all_left()).await;
+        }
+        shared.stop();
+        if timeout_at(deadline, shared.all_ended()).await.is_err() {
             tracing::warn!("some clients did not leave within the shutdown timeout");
         }
         timekeeper.abort();

@@ -252,7 +252,7 @@ impl Client {
             return;
         }
         if let Some(reason) = self.seat.must_end() {
-            if reason == ReasonCode::ServerShuttingDown {
+            if reason == self.broker.shutdown_reason() {
                 // Nothing survives the process, so what waits leaves now, as far as it may.
                 self.deliver(now);
             }
@@ -282,6 +282,11 @@ impl Client {
     pub fn end(&mut self, now: Now, reason: ReasonCode) {
         self.step(now, Input::End(reason));
         self.finish_round();
+    }
+
+    /// The broker shuts down before the client has been let in: ends the connection.
+    pub fn shut_out(&mut self, now: Now) {
+        self.end(now, self.broker.shutdown_reason());
     }
 
     /// The network connection is gone.

@@ -38,6 +38,9 @@ impl Broker {
         method: &str,
         data: Option<&Secret>,
     ) -> Result<(ScramExchange, Vec<u8>), Refusal> {
+        if let Some(refusal) = self.refusal_of_all() {
+            return Err(refusal);
+        }
         if method != SCRAM_SHA_256 {
             let reason = ReasonCode::BadAuthenticationMethod;
             return Err(Refusal::new(reason, "the method of authentication is SCRAM-SHA-256"));

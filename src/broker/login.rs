@@ -100,8 +100,8 @@ impl Broker {
         seat: &Arc<Seat>,
         patience: Patience<impl Future<Output = ()>>,
     ) -> Result<Admitted, Refusal> {
-        if self.is_shutting_down() {
-            return Err(Refusal::new(ReasonCode::ServerShuttingDown, "the broker is stopping"));
+        if let Some(refusal) = self.refusal_of_all() {
+            return Err(refusal);
         }
         let (principal, authentication_data) = match proof {
             Proof::Credentials => {
@@ -124,7 +124,7 @@ impl Broker {
         let (session, is_resumed) = self.claim(&mut gate, seat, request.clean_start).await?;
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {
-            seat.end(ReasonCode::ServerShuttingDown);
+            seat.end(self.shutdown_reason());
         }
         Ok(Admitted { gate, session, is_resumed, is_client_id_assigned, authentication_data })
     }

@@ -50,7 +50,7 @@ use crate::auth::{self, PasswordFile};
 use crate::codec::ReasonCode;
 use crate::router::Retained;
 use crate::secret::Secret;
-use crate::session;
+use crate::session::{self, Redirect, Refusal};
 use crate::telemetry::Metrics;
 
 /// What a broker is made of.
@@ -149,13 +149,34 @@ impl Broker {
         metrics.subscriptions.set(self.routes.len() as f64);
     }
 
-    /// Lets nobody in any more, and ends every connection with the reason that the server is
-    /// shutting down `[MQTT-3.14.4-1]`.
+    /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
+    /// there is one, or told that this one shuts down.
     pub fn shut_down(&self) {
         self.is_shutting_down.store(true, Ordering::Release);
+        self.publish_waiting_wills();
         for seat in self.registry.seats() {
-            seat.end(ReasonCode::ServerShuttingDown);
+            seat.end(self.shutdown_reason());
         }
+    }
+
+    /// Whether clients are sent to another server when this one shuts down.
+    #[must_use]
+    pub fn redirects(&self) -> bool {
+        self.mqtt.redirection().is_some()
+    }
+
+    /// What clients are told when the broker shuts down.
+    fn shutdown_reason(&self) -> ReasonCode {
+        self.mqtt.redirection().unwrap_or(ReasonCode::ServerShuttingDown)
+    }
+
+    /// Why nobody is let in, where nobody is.
+    fn refusal_of_all(&self) -> Option<Refusal> {
+        if self.is_shutting_down() {
+            return Some(Refusal::new(self.shutdown_reason(), "the broker is stopping"));
+        }
+        let reason = self.mqtt.redirection().filter(|_| self.mqtt.redirect == Redirect::Always)?;
+        Some(Refusal::new(reason, "clients are served elsewhere"))
     }
 
     fn is_shutting_down(&self) -> bool {

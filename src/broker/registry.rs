@@ -164,6 +164,19 @@ impl Registry {
         Some((principal, will))
     }
 
+    /// Takes every will that waits, and says whose they are.
+    pub(super) fn take_wills(&self) -> Vec<(ClientId, Principal, Box<Will>)> {
+        self.sessions
+            .iter_mut()
+            .filter_map(|mut entry| {
+                let principal = entry.principal.clone();
+                let Holder::Parked(parked) = &mut entry.holder else { return None };
+                let (_, will) = parked.will.take()?;
+                Some((entry.key().clone(), principal, will))
+            })
+            .collect()
+    }
+
     /// Every connection there is now.
     pub(super) fn seats(&self) -> Vec<Arc<Seat>> {
         self.sessions

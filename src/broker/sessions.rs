@@ -133,7 +133,8 @@ impl Broker {
             SessionExpiry::Never => (None, None),
         };
         // The will waits for its delay or the end of the session, whichever is first
-        // [MQTT-3.1.3-9].
+        // [MQTT-3.1.3-9]. No session outlives a shutdown.
+        let lifetime = if self.is_shutting_down() { Some(Duration::ZERO) } else { lifetime };
         let delay = |will: &Will| lifetime.map_or(will.delay, |lifetime| will.delay.min(lifetime));
         let mut waiting = None;
         if let Some(will) = will {
@@ -195,6 +196,15 @@ impl Broker {
         if gate.may_leave_will(&message, &self.counts) {
             self.counts.metrics.wills_sent.increment(1);
             self.publish_directly(&Arc::new(message));
+        }
+    }
+
+    /// The broker shuts down, and all sessions end with it: wills that wait are published while those
+    /// who are connected still hear of them.
+    pub(super) fn publish_waiting_wills(&self) {
+        for (client_id, principal, will) in self.registry.take_wills() {
+            let who = Who { principal, client_id, address: None };
+            self.publish_will(&Gate::new(&self.policies, who), *will);
         }
     }
 

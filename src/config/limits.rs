@@ -21,7 +21,8 @@ const LIMITS: [(&str, i64, i64); 7] = [
 const LARGEST_PACKET: i64 = 268_435_460;
 
 /// Keys of texts that travel in a packet, and their most bytes; far below what a packet could hold.
-const TEXTS: [(&str, usize); 1] = [("mqtt.response_information", 1_024)];
+const TEXTS: [(&str, usize); 2] =
+    [("mqtt.response_information", 1_024), ("mqtt.server_reference", 1_024)];
 
 /// What is wrong with `text` as the value of `key`: a packet cannot carry every text
 /// `[MQTT-1.5.4-2]`.

@@ -55,6 +55,7 @@ impl Loaded {
         let policy = self.read_policy(&mut findings);
         let passwords = self.read_passwords(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
+        self.check_that_clients_can_be_sent_away(&mut findings);
         let admin = self.admin_address(&mut findings);
         match policy {
             Some(policy) if findings.problems.is_empty() => {
@@ -125,6 +126,24 @@ impl Loaded {
                  for client certificates with `client_auth` and `client_ca` of a listener, or set \
                  `allow_anonymous = true` in [auth]",
             ));
+        }
+    }
+
+    /// Who is sent away must be told where to.
+    fn check_that_clients_can_be_sent_away(&self, findings: &mut Findings) {
+        let mqtt = &self.config.mqtt;
+        let is_asked_for = [
+            ("mqtt.server_moved", mqtt.server_moved),
+            ("mqtt.redirect", mqtt.redirect != session::Redirect::default()),
+        ];
+        for (setting, _) in
+            is_asked_for.into_iter().filter(|(_, it)| *it && mqtt.redirection().is_none())
+        {
+            let message = format!(
+                "`{setting}` sends clients to another server, and none is named: set \
+                 `server_reference` in [mqtt], such as \"other.example.com:8883\""
+            );
+            findings.problems.push(self.problem(setting, message));
         }
     }
 

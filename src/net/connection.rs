@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until, timeout};
 
@@ -17,7 +18,6 @@ use super::stop::Stop;
 use super::transport::Transport;
 use crate::broker::{Client, Delivered, Patience};
 use crate::clock::Now;
-use crate::codec::ReasonCode;
 
 /// Bytes of output above which nothing more is read from a client that does not read.
 const READ_HIGH_WATER: usize = 1 << 20;
@@ -107,9 +107,11 @@ impl Connection {
         }
     }
 
-    /// Serves the client to the end of its connection.
-    pub(super) async fn run(mut self, stop: &Stop) -> Ended {
+    /// Serves the client to the end of its connection; from when it has been let in, it takes a
+    /// permit of those `inside`.
+    pub(super) async fn run(mut self, stop: &Stop, inside: &Semaphore) -> Ended {
         let mut ended = Ended::BeforeLogin;
+        let mut permit = None;
         let mut sleep = pin!(sleep_until(self.deadline().into()));
         while !(self.client.is_closed() && self.is_drained()) {
             let event = self.next_event(stop, sleep.as_mut()).await;
@@ -124,6 +126,8 @@ impl Connection {
             }
             if self.client.is_inside() {
                 ended = Ended::AfterLogin;
+                // There is none once it is awaited that all are back.
+                permit = permit.or_else(|| inside.try_acquire().ok());
                 self.obey(now);
             }
             self.begin_farewell(now.instant);
@@ -134,6 +138,7 @@ impl Connection {
             self.reschedule(now.instant, sleep.as_mut());
         }
         self.take_leave().await;
+        drop(permit);
         ended
     }
 
@@ -149,7 +154,7 @@ impl Connection {
             // Deadlines are looked at in every round: a client that is never silent would otherwise
             // never be cut off.
             Event::Turn | Event::Deadline => {}
-            Event::Stopping => self.client.end(now, ReasonCode::ServerShuttingDown),
+            Event::Stopping => self.client.shut_out(now),
             Event::Lost => {
                 self.client.on_lost(now);
                 return false;

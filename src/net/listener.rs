@@ -50,6 +50,8 @@ pub struct Shared {
     broker: Arc<Broker>,
     settings: Settings,
     connections: Arc<Semaphore>,
+    /// A permit for each client that has been let in, until its connection has ended.
+    inside: Semaphore,
     max_connections: u32,
     stop: Stop,
 }
@@ -71,6 +73,7 @@ impl Shared {
             broker,
             settings,
             connections: Arc::new(Semaphore::new(max_connections as usize)),
+            inside: Semaphore::new(max_connections as usize),
             max_connections,
             stop: Stop::default(),
         }
@@ -79,6 +82,12 @@ impl Shared {
     /// Stops accepting, and sends away whoever has not been let in yet.
     pub fn stop(&self) {
         self.stop.request();
+    }
+
+    /// Returns once every client that had been let in has gone. Nobody must be let in any more.
+    pub async fn all_left(&self) {
+        // The semaphore is never closed.
+        let _ = self.inside.acquire_many(self.max_connections).await;
     }
 
     /// Returns once every connection has ended.
@@ -194,7 +203,7 @@ impl Newcomer {
         if let Some((transport, peer)) = welcomed {
             let client = Client::new(Arc::clone(&shared.broker), peer);
             let connection = Connection::new(transport, client, deadline, &shared.settings);
-            match connection.run(&shared.stop).await {
+            match connection.run(&shared.stop, &shared.inside).await {
                 Ended::AfterLogin => {}
                 Ended::TooLate => shared.refused(Refusal::Timeout),
                 Ended::BeforeLogin => shared.refused(Refusal::Protocol),

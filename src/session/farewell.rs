@@ -3,23 +3,50 @@
 
 use std::borrow::Cow;
 
-use super::Closed;
+use super::{Closed, Settings};
 use crate::codec::{ConnAck, Disconnect, Packet, ReasonCode, Version};
 
-/// The CONNACK that turns a client away: explained or not, or none, as the client takes packets of
-/// that size `[MQTT-3.1.2-24]`.
-pub(super) fn refusal(
+/// What there is to say.
+#[derive(Clone, Debug)]
+pub(super) struct LastWord<'a> {
     reason: ReasonCode,
-    text: Cow<'_, str>,
+    /// For people.
+    text: Option<Cow<'a, str>>,
+    /// Where to go instead.
+    server_reference: Option<Cow<'a, str>>,
+}
+
+impl<'a> LastWord<'a> {
+    /// The server to go to is named beside the reason codes that send a client there (5.0 section
+    /// 4.11).
+    pub(super) fn new(reason: ReasonCode, text: Cow<'a, str>, settings: &'a Settings) -> Self {
+        let sends_away = settings.redirection() == Some(reason);
+        let server_reference = sends_away.then_some(Cow::Borrowed(&*settings.server_reference));
+        Self { reason, text: Some(text).filter(|text| !text.is_empty()), server_reference }
+    }
+
+    /// In full, and ever shorter, down to the reason code alone.
+    fn ever_shorter(self) -> impl Iterator<Item = Self> {
+        let referring = Self { text: None, ..self.clone() };
+        let bare = Self { server_reference: None, ..referring.clone() };
+        [self, referring, bare].into_iter()
+    }
+}
+
+/// The CONNACK that turns a client away: with as many properties, if at all, as the client takes
+/// packets of that size `[MQTT-3.1.2-24]`.
+pub(super) fn refusal(
+    word: LastWord<'_>,
     version: Version,
     maximum_packet_size: usize,
 ) -> Option<Packet<'_>> {
-    let bare = ConnAck::new(in_connack(reason));
-    let mut explained = bare.clone();
-    explained.properties.reason_string = Some(text).filter(|text| !text.is_empty());
-    [explained, bare]
-        .map(|connack| Packet::ConnAck(Box::new(connack)))
-        .into_iter()
+    word.ever_shorter()
+        .map(|word| {
+            let mut connack = ConnAck::new(in_connack(word.reason));
+            connack.properties.server_reference = word.server_reference;
+            connack.properties.reason_string = word.text;
+            Packet::ConnAck(Box::new(connack))
+        })
         .find(|packet| packet.encoded_size(version) <= maximum_packet_size)
 }
 
@@ -28,25 +55,33 @@ pub(super) fn refusal(
 /// without one (3.1.1 section 4.8).
 pub(super) fn refusal_of_connect(
     closed: Closed,
+    settings: &Settings,
     version: Version,
     maximum_packet_size: usize,
-) -> Option<Packet<'static>> {
+) -> Option<Packet<'_>> {
     const SAID_IN_3_X: [ReasonCode; 2] =
         [ReasonCode::UnsupportedProtocolVersion, ReasonCode::ClientIdentifierNotValid];
     let (reason, text) = explanation(closed)?;
     let is_said = version == Version::V5 || SAID_IN_3_X.contains(&reason);
-    refusal(reason, text, version, maximum_packet_size).filter(|_| is_said)
+    let word = LastWord::new(reason, text, settings);
+    refusal(word, version, maximum_packet_size).filter(|_| is_said)
 }
 
 /// The DISCONNECT that tells a 5.0 client why its connection ends, where it does not know.
-pub(super) fn disconnect(closed: Closed, maximum_packet_size: usize) -> Option<Packet<'static>> {
+pub(super) fn disconnect(
+    closed: Closed,
+    settings: &Settings,
+    maximum_packet_size: usize,
+) -> Option<Packet<'_>> {
     let (reason, text) = explanation(closed)?;
-    let bare = Disconnect::new(in_disconnect(reason));
-    let reason_string = Some(text).filter(|text| !text.is_empty());
-    let explained = Disconnect { reason_string, ..bare.clone() };
-    [explained, bare]
-        .map(Packet::Disconnect)
-        .into_iter()
+    LastWord::new(reason, text, settings)
+        .ever_shorter()
+        .map(|word| {
+            let mut disconnect = Disconnect::new(in_disconnect(word.reason));
+            disconnect.server_reference = word.server_reference;
+            disconnect.reason_string = word.text;
+            Packet::Disconnect(disconnect)
+        })
         .find(|packet| packet.encoded_size(Version::V5) <= maximum_packet_size)
 }
 
@@ -71,6 +106,8 @@ fn sent_away(reason: ReasonCode) -> &'static str {
     match reason {
         ReasonCode::SessionTakenOver => "another connection uses this client identifier now",
         ReasonCode::ServerShuttingDown => "the server is shutting down",
+        ReasonCode::UseAnotherServer => "use another server for now",
+        ReasonCode::ServerMoved => "the server has moved",
         _ => "the server ends the connection",
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::authentication::{self, Answer, Authentication};
+use super::farewell::{self, LastWord};
 use super::lifetime::{Adjusted, Lifetime};
 use super::outbound::Sender;
 use super::{
     AuthenticationRequest, Closed, ConnectRequest, Identified, Input, Output, Settings, Will,
-    farewell, offer, violation,
+    offer, violation,
 };
 use crate::clock::Now;
 use crate::codec::{self, ConnAck, ConnAckProperties, Connect, Packet, ReasonCode, Version};
@@ -117,8 +118,8 @@ impl Handshake {
     }
 
     /// The CONNACK that turns the client away, where it takes one.
-    pub(super) fn refusal<'a>(&self, reason: ReasonCode, text: Cow<'a, str>) -> Option<Packet<'a>> {
-        farewell::refusal(reason, text, self.version, self.sender.maximum_packet_size())
+    pub(super) fn refusal<'a>(&self, word: LastWord<'a>) -> Option<Packet<'a>> {
+        farewell::refusal(word, self.version, self.sender.maximum_packet_size())
     }
 
     fn takes(&self, packet: &Packet<'_>) -> bool {

@@ -30,10 +30,11 @@ pub use in_flight::InFlight;
 pub use inbound::Received;
 pub use input::{Identified, Input, Outbound, Refusal};
 pub use lifetime::SessionExpiry;
-pub use settings::Settings;
+pub use settings::{Redirect, Settings};
 pub use subscriptions::{Granted, Subscriptions};
 
 use self::authentication::{Answer, Authentication};
+use self::farewell::LastWord;
 use self::handshake::Handshake;
 use self::inbound::Inbound;
 use self::lifetime::Lifetime;
@@ -109,7 +110,7 @@ impl Session {
             State::Identifying(_) => self.identify(now, input, output),
             State::Live(live) => {
                 if let Err(closed) = live.step(now, input, &self.settings, output) {
-                    live.say_farewell(closed, output);
+                    live.say_farewell(closed, &self.settings, output);
                     self.end(closed, output);
                 }
             }
@@ -184,8 +185,10 @@ impl Session {
                     }
                     Err(closed) => {
                         let limit = outbound::maximum_packet_size(&connect.properties);
-                        let refusal = farewell::refusal_of_connect(closed, connect.version, limit);
-                        output.send_any(refusal, connect.version);
+                        let version = connect.version;
+                        let refusal =
+                            farewell::refusal_of_connect(closed, &self.settings, version, limit);
+                        output.send_any(refusal, version);
                         closed
                     }
                 }
@@ -194,7 +197,9 @@ impl Session {
             Input::Malformed { error, version } => {
                 let closed = Closed::Malformed(error);
                 if let Some(version) = version {
-                    let refusal = farewell::refusal_of_connect(closed, version, usize::MAX);
+                    let settings = &self.settings;
+                    let refusal =
+                        farewell::refusal_of_connect(closed, settings, version, usize::MAX);
                     output.send_any(refusal, version);
                 }
                 closed
@@ -225,12 +230,13 @@ impl Session {
                 }
             }
             Input::Refused(Refusal { reason, text }) => {
-                let refusal = handshake.refusal(reason, text);
+                let refusal = handshake.refusal(LastWord::new(reason, text, &self.settings));
                 output.send_any(refusal, handshake.version);
                 self.close(Closed::Refused(reason), output);
             }
             Input::End(reason) => {
-                let refusal = handshake.refusal(reason, Cow::Borrowed(""));
+                let word = LastWord::new(reason, Cow::Borrowed(""), &self.settings);
+                let refusal = handshake.refusal(word);
                 output.send_any(refusal, handshake.version);
                 self.close(Closed::ByBroker(reason), output);
             }
@@ -239,7 +245,8 @@ impl Session {
                 Err(closed) => {
                     let limit = handshake.sender.maximum_packet_size();
                     let version = handshake.version;
-                    let refusal = farewell::refusal_of_connect(closed, version, limit);
+                    let refusal =
+                        farewell::refusal_of_connect(closed, &self.settings, version, limit);
                     output.send_any(refusal, version);
                     self.close(closed, output);
                 }
@@ -251,7 +258,8 @@ impl Session {
     fn turn_away(&mut self, mut live: Box<Live>, output: &mut Output) {
         let reason = ReasonCode::PacketTooLarge;
         let limit = live.sender.maximum_packet_size();
-        let refusal = farewell::refusal(reason, Cow::Borrowed(""), live.version, limit);
+        let word = LastWord::new(reason, Cow::Borrowed(""), &self.settings);
+        let refusal = farewell::refusal(word, live.version, limit);
         output.send_any(refusal, live.version);
         live.lifetime.will = None;
         self.state = State::Closing(live);
@@ -454,10 +462,10 @@ impl Live {
     }
 
     /// 3.x has no farewell: its connections just end.
-    fn say_farewell(&self, closed: Closed, output: &mut Output) {
+    fn say_farewell(&self, closed: Closed, settings: &Settings, output: &mut Output) {
         if self.version == Version::V5 {
             let limit = self.sender.maximum_packet_size();
-            output.send_any(farewell::disconnect(closed, limit), self.version);
+            output.send_any(farewell::disconnect(closed, settings, limit), self.version);
         }
     }
 

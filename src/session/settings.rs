@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::ReasonCode;
 use crate::message::QoS;
 
 /// The limits that every session keeps and CONNACK announces.
@@ -45,6 +46,36 @@ pub struct Settings {
     /// What a 5.0 client that asks for response information is told: by convention the root of the
     /// topics that responses go to. Empty tells nothing.
     pub response_information: String,
+    /// The server that 5.0 clients are sent to: `host:port`, or several of them with spaces between
+    /// (5.0 section 4.11). Empty sends nobody anywhere.
+    pub server_reference: String,
+    /// Whether they are to stay there: this server has moved.
+    pub server_moved: bool,
+    /// When they are sent there.
+    pub redirect: Redirect,
+}
+
+/// When clients are sent to another server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirect {
+    /// When this one shuts down: those who are connected, and those who come meanwhile.
+    #[default]
+    AtShutdown,
+    /// As soon as they come: this one serves nobody.
+    Always,
+}
+
+impl Settings {
+    /// The reason code that sends a client to another server, where there is one to go to.
+    #[must_use]
+    pub fn redirection(&self) -> Option<ReasonCode> {
+        let reason = match self.server_moved {
+            true => ReasonCode::ServerMoved,
+            false => ReasonCode::UseAnotherServer,
+        };
+        (!self.server_reference.is_empty()).then_some(reason)
+    }
 }
 
 impl Default for Settings {
@@ -71,6 +102,9 @@ impl Default for Settings {
             subscription_identifiers_available: true,
             shared_subscription_available: true,
             response_information: String::new(),
+            server_reference: String::new(),
+            server_moved: false,
+            redirect: Redirect::default(),
         }
     }
 }

@@ -75,14 +75,25 @@ fn r22_a_number_beyond_all_types_is_an_error_with_its_line() {
 
 #[test]
 fn a_text_that_no_packet_can_carry_is_an_error() {
-    for text in ["\\u0000", "a\\nb", &"x".repeat(1_025)] {
-        let config = format!("{PLAIN}[mqtt]\nresponse_information = \"{text}\"\n");
-        let site = Site::new(&config);
-        let said = complaints(&site, site.load());
-        assert!(
-            said[0].starts_with("bastionmq.toml:8: `mqtt.response_information` is "),
-            "{said:?}"
-        );
-        assert!(said[0].len() < 250, "{said:?}");
+    for key in ["response_information", "server_reference"] {
+        for text in ["\\u0000", "a\\nb", &"x".repeat(1_025)] {
+            let site = Site::new(&format!("{PLAIN}[mqtt]\n{key} = \"{text}\"\n"));
+            let said = complaints(&site, site.load());
+            let start = format!("bastionmq.toml:8: `mqtt.{key}` is ");
+            assert!(said[0].starts_with(&start), "{said:?}");
+            assert!(said[0].len() < 250, "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn who_sends_clients_away_must_say_where_to() {
+    for (key, value) in [("server_moved", "true"), ("redirect", "\"always\"")] {
+        let wanting = format!("{PLAIN}[mqtt]\n{key} = {value}\n");
+        let said = Site::new(&wanting).resolve().unwrap_err().to_string();
+        assert!(said.contains(&format!("bastionmq.toml:8: `mqtt.{key}` sends")), "{said}");
+        assert!(said.contains("`server_reference`"), "{said}");
+        let whole = format!("{wanting}server_reference = \"b:8883\"\n");
+        assert!(Site::new(&whole).resolve().is_ok());
     }
 }

@@ -130,6 +130,63 @@ fn a_shutdown_first_sends_what_is_on_its_way() {
 }
 
 #[test]
+fn whoever_comes_while_others_are_sent_to_another_server_is_sent_there_too() {
+    const REFERENCE: &[u8] = b"other.example.com:8883";
+    const USE_ANOTHER_SERVER: u8 = 0x9C;
+    let settings = "\n[mqtt]\nserver_reference = \"other.example.com:8883\"\n";
+    let mut broker = Broker::secure_with_settings(settings);
+    let login = |version, id| Connect::new(version, id).login(ADMIN);
+    // More is on its way to it than it reads: its connection ends last.
+    let mut slow = RawClient::connected(broker.plain_port(), &login(5, "slow"));
+    assert_eq!(slow.subscribe(5, "flow", 0), 0);
+    let mut told = RawClient::connected(broker.plain_port(), &login(5, "told"));
+    for _ in 0..32 {
+        told.send(&raw::publish(5, "flow", &vec![b'x'; 500_000]));
+    }
+    told.expect_silence();
+    let mut newcomers = [3, 4, 5].map(|version| (version, RawClient::plain(broker.plain_port())));
+    broker.terminate();
+    let farewell = told.expect(raw::DISCONNECT);
+    let refers = |body: &[u8]| body.windows(REFERENCE.len()).any(|part| part == REFERENCE);
+    assert_eq!(farewell.reason(), USE_ANOTHER_SERVER);
+    assert!(refers(&farewell.body), "{farewell:?}");
+    for (version, newcomer) in &mut newcomers {
+        newcomer.send(&login(*version, "newcomer").encode());
+        let answer = newcomer.expect(raw::CONNACK);
+        if *version == 5 {
+            assert_eq!(answer.reason(), USE_ANOTHER_SERVER);
+            assert!(refers(&answer.body), "{answer:?}");
+        } else {
+            assert_eq!(answer.body, [0, 3]);
+        }
+        newcomer.expect_end();
+    }
+    slow.break_off();
+    assert_eq!(broker.wait().code(), Some(0));
+}
+
+#[test]
+fn a_will_that_waits_is_published_before_the_end() {
+    let mut broker = Broker::secure();
+    let connect = Connect::new(5, "reader").login(ADMIN);
+    let mut reader = RawClient::connected(broker.plain_port(), &connect);
+    assert_eq!(reader.subscribe(5, "wills", 0), 0);
+    let an_hour = [&[0x18], &3_600_u32.to_be_bytes()[..]].concat();
+    let will = raw::Will { properties: an_hour, ..raw::Will::new("wills", b"gone") };
+    let connect = Connect { will: Some(will), ..Connect::new(5, "away").login(ADMIN) };
+    let connect = connect.keep_session(true, 3_600);
+    RawClient::connected(broker.plain_port(), &connect).break_off();
+    broker.process().wait_for(Stream::Err, |line| {
+        (line.contains("disconnected") && line.contains("away")).then_some(())
+    });
+    reader.expect_silence();
+    broker.terminate();
+    assert_eq!(reader.read().publish(5).payload, b"gone");
+    reader.expect_disconnect(0x8B);
+    assert_eq!(broker.wait().code(), Some(0));
+}
+
+#[test]
 fn a_client_that_does_not_leave_does_not_hold_up_the_end() {
     let settings = "\n[broker]\nshutdown_timeout_seconds = 1\n";
     let mut broker = Broker::secure_with_settings(settings);

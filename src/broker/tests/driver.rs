@@ -62,9 +62,17 @@ pub(super) fn broker_with(settings: Settings) -> Arc<Broker> {
 
 /// A broker with users.
 pub(super) fn broker_of(settings: Settings, passwords: PasswordFile) -> Arc<Broker> {
+    broker_that_speaks(session::Settings::default(), settings, passwords)
+}
+
+pub(super) fn broker_that_speaks(
+    mqtt: session::Settings,
+    settings: Settings,
+    passwords: PasswordFile,
+) -> Arc<Broker> {
     let parts = Parts {
         settings,
-        mqtt: session::Settings::default(),
+        mqtt,
         auth: auth::Settings { allow_anonymous: true, ..auth::Settings::default() },
         max_connect_size: 1 << 16,
         policy: policy(OPEN),

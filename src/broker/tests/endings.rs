@@ -267,15 +267,3 @@ async fn r18_many_connections_of_one_client_at_once_lose_nothing() {
         connection.await.expect("no panic");
     }
 }
-
-#[test]
-fn whoever_logs_in_during_a_shutdown_is_sent_away() {
-    let broker = broker();
-    let (mut inside, _) = Driver::enter(&broker, Visit::of("a"));
-    let mut late = Driver::knock(&broker, Visit::of("b"));
-    broker.shut_down();
-    futures::FutureExt::now_or_never(late.log_in()).expect("refused at once");
-    assert!(late.client.is_closed());
-    inside.client.obey(inside.now);
-    assert!(inside.client.is_closed());
-}

@@ -3,6 +3,7 @@
 mod authentication;
 mod driver;
 mod endings;
+mod shutdown;
 mod policies;
 mod shares;
 mod work;

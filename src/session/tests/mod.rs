@@ -12,5 +12,6 @@ mod model;
 mod offer;
 mod outbound;
 mod peer;
+mod redirection;
 mod resume;
 mod subscriptions;

@@ -30,6 +30,7 @@ mod subscribe;
 mod unsubscribe;
 mod ping;
 mod disconnect;
+mod redirection;
 mod auth;
 
 mod session_state;
