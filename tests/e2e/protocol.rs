@@ -140,6 +140,33 @@ fn a_message_larger_than_a_client_takes_is_left_out() {
 }
 
 #[test]
+fn more_retained_messages_than_are_sent_at_once_all_arrive_and_hold_nobody_up() {
+    // Several times what the broker looks at in one go, and what it keeps ready to be sent.
+    const MESSAGES: usize = 5_000;
+    let settings = "\n[broker]\nsys_interval_seconds = 0\n";
+    let broker = Broker::secure_with_settings(settings);
+    let login = |id| Connect::new(5, id).login(ADMIN);
+    let mut publisher = RawClient::connected(broker.plain_port(), &login("publisher"));
+    for number in 0..MESSAGES {
+        let mut retained = raw::publish(5, &format!("kept/{number}"), &[b'x'; 500]);
+        retained[0] |= 1;
+        publisher.send(&retained);
+    }
+    publisher.expect_silence();
+    let mut reader = RawClient::connected(broker.plain_port(), &login("reader"));
+    assert_eq!(reader.subscribe(5, "kept/+", 0), 0);
+    // Nobody waits for a reader that has not read any of it yet.
+    publisher.expect_silence();
+    let topics = (0..MESSAGES).map(|_| {
+        let message = reader.read().publish(5);
+        assert!(message.retain);
+        message.topic
+    });
+    assert_eq!(topics.collect::<std::collections::HashSet<_>>().len(), MESSAGES);
+    reader.expect_silence();
+}
+
+#[test]
 fn a_topic_is_sent_once_to_a_client_that_takes_aliases() {
     let broker = Broker::secure();
     let properties = vec![0x22, 0, 1];

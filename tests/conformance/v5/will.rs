@@ -182,6 +182,18 @@ fn v5_3_1_3_9_a_will_is_not_sent_when_the_session_is_taken_over_and_goes_on() {
 }
 
 #[test]
+fn v5_3_1_3_9_a_will_is_sent_at_once_when_a_take_over_ends_the_session() {
+    let scene = Scene::open();
+    let mut subscriber = scene.subscriber("wills", 0);
+    let mut earlier = scene.accepted(&with_will("x", "ended", LONG).keep_session(true, LONG));
+    let mut newer = scene.client("x");
+    expect_will(&mut subscriber, "ended");
+    earlier.expect_disconnect(0x8E);
+    newer.expect_nothing();
+    subscriber.expect_nothing();
+}
+
+#[test]
 fn v5_3_1_3_9_a_will_waits_for_the_end_of_the_session_or_of_its_delay_whichever_is_first() {
     let scene = Scene::open();
     let mut subscriber = scene.subscriber("wills", 0);
