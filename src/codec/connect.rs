@@ -151,8 +151,8 @@ impl fmt::Debug for Connect<'_> {
 /// on without it when they are refused in the words of 3.x, and in no other.
 #[must_use]
 pub fn answer_version(packet: &[u8]) -> Option<Version> {
-    const CONNECT: u8 = 0x10;
-    let (&CONNECT, rest) = packet.split_first()? else { return None };
+    // Also with flags that are reserved: it is still a CONNECT, and the client of 5.0 is told.
+    let (0x10..=0x1F, rest) = packet.split_first()? else { return None };
     let (_, width) = varint(rest).ok()??;
     let mut body = Reader::new(rest.get(width..)?);
     let name = body.binary().ok()?;

@@ -1,7 +1,9 @@
 //! Whatever is encoded is decoded to the same value, in as many bytes as announced.
 
-use bastionmq::codec::{Delivery, PacketId};
-use bastionmq::codec::{MAXIMUM_PACKET_SIZE, Packet, Property, Publish, Version, next_frame};
+use bastionmq::codec::{
+    Delivery, MAXIMUM_PACKET_SIZE, Packet, PacketId, Property, Publish, Version, answer_version,
+    next_frame,
+};
 use bastionmq::topic::TopicNameRef;
 use proptest::prelude::*;
 
@@ -92,6 +94,17 @@ fn a_connect_says_its_version_even_where_the_rest_is_malformed() {
     }
     let other = next_frame(b"\xC0\0", 100).expect("a frame").expect("all of it");
     assert_eq!(other.connect_version(), None);
+}
+
+#[test]
+fn a_connect_with_reserved_flags_is_answered_in_its_version() {
+    for first in 0x10..=0x1F {
+        assert_eq!(
+            answer_version(&[&[first][..], b"\x07\0\x04MQTT\x05"].concat()),
+            Some(Version::V5)
+        );
+    }
+    assert_eq!(answer_version(b"\x20\x07\0\x04MQTT\x05"), None);
 }
 
 #[test]
