@@ -4,6 +4,8 @@
 
 mod differential;
 mod hostile;
+#[path = "../packets/file.rs"]
+mod packet_file;
 mod packets;
 mod roundtrip;
 mod strategy;

@@ -6,5 +6,8 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod coverage;
+#[path = "../packets/file.rs"]
+mod packet_file;
+mod reasons;
 mod v311;
 mod v5;

@@ -4,7 +4,7 @@
 //! here in the same way.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
@@ -71,14 +71,19 @@ impl RawClient {
 
     /// Sends `bytes`. A broker that has already hung up may have sent its reason before.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let sent = self.stream().write_all(bytes).and_then(|()| self.stream().flush());
-        if let Err(error) = sent {
+        if let Err(error) = self.try_send(bytes) {
             let hung_up = matches!(
                 error.kind(),
                 ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
             );
             assert!(hung_up, "cannot send: {error}");
         }
+    }
+
+    /// Sends `bytes`, to a broker that may have hung up.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream().write_all(bytes)?;
+        self.stream().flush()
     }
 
     /// The next packet. Fails when the connection ends instead.
@@ -127,6 +132,13 @@ impl RawClient {
     /// Fails unless the connection ends without another packet.
     pub(crate) fn expect_end(&mut self) {
         assert_eq!(self.read_or_end(), None, "the connection goes on");
+    }
+
+    /// Fails unless the other side has ended the connection in order: by a FIN, behind a close_notify
+    /// where there is TLS. A reset could have taken the last packet with it.
+    pub(crate) fn expect_orderly_end(&mut self) {
+        let end = self.stream().read(&mut [0]);
+        assert!(matches!(end, Ok(0)), "no orderly end: {end:?}");
     }
 
     /// Fails unless a DISCONNECT with `reason` comes, and then the end.

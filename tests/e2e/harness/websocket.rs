@@ -88,6 +88,15 @@ impl WsClient {
         assert_eq!(frame, WsFrame { opcode: CLOSE, payload: code.to_be_bytes().to_vec() });
         assert_eq!(self.read_frame(), None, "the connection goes on");
     }
+
+    /// Fails unless the broker says that it closes, as it does after a farewell of MQTT, and the
+    /// connection below then ends in order.
+    pub(crate) fn expect_orderly_end(&mut self) {
+        const NORMAL: u16 = 1_000;
+        let frame = self.read_frame().expect("a close before the end");
+        assert_eq!(frame, WsFrame { opcode: CLOSE, payload: NORMAL.to_be_bytes().to_vec() });
+        self.stream.expect_orderly_end();
+    }
 }
 
 /// A masked frame, the last of its message.
