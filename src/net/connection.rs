@@ -21,9 +21,9 @@ use crate::clock::Now;
 
 /// Bytes of output above which nothing more is read from a client that does not read.
 const READ_HIGH_WATER: usize = 1 << 20;
-/// How long a client that is being sent away may take to read its farewell.
+/// How long a client that is being sent away may take to read its farewell, and then to stop sending.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// How long its last bytes are awaited, so that they do not reset the connection under the farewell.
+/// How long its next bytes are awaited, so that they do not reset the connection under the farewell.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Rounds for which a client that is told to end may go on sending: what it has sent by then, such as
@@ -332,16 +332,17 @@ impl Connection {
     }
 
     /// Closes in a way that lets the last packet arrive: bytes that nobody reads would reset the
-    /// connection and take the farewell with them.
+    /// connection and take the farewell with them. So a client that goes on sending is listened to,
+    /// as long as any farewell takes.
     async fn take_leave(mut self) {
         drop(self.client);
         let farewell = async {
-            self.transport.shutdown().await?;
-            while read(&mut self.transport, SCRATCH_SIZE, |_| ()).await? > 0 {}
+            timeout(LINGER, self.transport.shutdown()).await??;
+            while timeout(LINGER, read(&mut self.transport, SCRATCH_SIZE, |_| ())).await?? > 0 {}
             io::Result::Ok(())
         };
         // Whatever goes wrong, the connection is over.
-        let _ = timeout(LINGER, farewell).await;
+        let _ = timeout(FAREWELL, farewell).await;
     }
 }
 

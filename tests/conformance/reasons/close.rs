@@ -2,12 +2,14 @@
 //! stopped sending and so has not read yet. Bytes that nobody reads would reset the connection, and
 //! the reset may overtake the reason code.
 
+use std::time::Duration;
+
 use super::{broker, client, expect_disconnect};
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, PINGREQ, RawClient, packet, publish, subscribe,
 };
 use crate::harness::websocket::{BINARY, WsClient};
-use crate::harness::{ADMIN, Broker, Site};
+use crate::harness::{ADMIN, Broker, Site, let_pass};
 
 /// Violations, each with its reason code.
 fn violations() -> [(Vec<u8>, u8); 4] {
@@ -32,6 +34,18 @@ fn over_tcp_the_reason_reaches_a_client_that_has_sent_a_megabyte_more() {
         client.send(&[violation, megabyte()].concat());
         expect_disconnect(&mut client, reason, "a megabyte follows");
     }
+}
+
+#[tokio::test]
+async fn over_tcp_the_reason_reaches_a_client_that_sends_on_for_seconds() {
+    let broker = broker();
+    let mut client = client(&broker, 5);
+    client.send(&packet(PINGREQ | 1, &[]));
+    for piece in megabyte().chunks(64 << 10) {
+        client.try_send(piece).expect("the broker listens to the end");
+        let_pass(Duration::from_millis(100)).await;
+    }
+    expect_disconnect(&mut client, 0x81, "a megabyte follows, little by little");
 }
 
 #[test]
