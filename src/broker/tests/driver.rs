@@ -99,7 +99,8 @@ impl Visit {
         Self { id, clean_start: false, expiry: 3_600, will: None, receive_maximum: 100 }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The CONNECT of an anonymous client.
+    pub(super) fn connect(&self, version: Version) -> Connect<'static> {
         let will = self.will.map(|(topic, delay)| Will {
             topic: TopicNameRef::parse(topic).expect("a topic"),
             payload: b"gone",
@@ -114,8 +115,8 @@ impl Visit {
             receive_maximum: NonZeroU16::new(self.receive_maximum),
             ..ConnectProperties::default()
         };
-        encoded(&Packet::Connect(Box::new(Connect {
-            version: Version::V5,
+        Connect {
+            version,
             clean_start: self.clean_start,
             keep_alive: 60,
             client_id: self.id,
@@ -123,20 +124,15 @@ impl Visit {
             user_name: None,
             password: None,
             properties,
-        })))
+        }
     }
-}
-
-fn encoded(packet: &Packet<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    packet.encode(Version::V5, &mut bytes);
-    bytes
 }
 
 /// One connection.
 pub(super) struct Driver {
     pub(super) client: Client,
     pub(super) now: Now,
+    version: Version,
     /// What has been sent and not been looked at.
     unread: Vec<Packet<'static>>,
 }
@@ -145,22 +141,30 @@ impl Driver {
     /// A connection whose CONNECT waits for its answer.
     pub(super) fn knock(broker: &Arc<Broker>, visit: Visit) -> Self {
         let mut driver = Self::stranger(broker);
-        let connect = visit.encode();
-        assert_eq!(driver.client.receive(driver.now, &connect), connect.len());
+        driver.say(&Packet::Connect(Box::new(visit.connect(Version::V5))));
         assert!(driver.client.is_at_the_door());
         driver
     }
 
     /// A connection on which nothing has been said.
     pub(super) fn stranger(broker: &Arc<Broker>) -> Self {
+        Self::stranger_with(broker, Version::V5, None)
+    }
+
+    /// A connection on which nothing has been said but the name in a certificate.
+    pub(super) fn stranger_with(
+        broker: &Arc<Broker>,
+        version: Version,
+        certificate: Option<&str>,
+    ) -> Self {
         let peer = Peer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             listener: Arc::from("test"),
             security: TransportSecurity::Plain,
-            certificate: None,
+            certificate: certificate.map(Arc::from),
         };
         let client = Client::new(Arc::clone(broker), peer);
-        Self { client, now: Now::read(), unread: Vec::new() }
+        Self { client, now: Now::read(), version, unread: Vec::new() }
     }
 
     /// Asks to be let in.
@@ -194,21 +198,33 @@ impl Driver {
         (driver, is_resumed)
     }
 
-    /// Reads the CONNACK.
+    /// Reads the CONNACK of a client that is let in: whether it found its session.
     pub(super) fn welcome(&mut self) -> bool {
+        self.greeted().expect("it is let in")
+    }
+
+    /// Reads the CONNACK: whether the client found its session, or why it is not let in.
+    pub(super) fn greeted(&mut self) -> Result<bool, ReasonCode> {
         let mut packets = self.heard();
         let Packet::ConnAck(ack) = packets.remove(0) else { panic!("no CONNACK") };
-        assert_eq!(ack.reason, ReasonCode::Success);
         self.unread = packets;
-        ack.session_present
+        if ack.reason == ReasonCode::Success { Ok(ack.session_present) } else { Err(ack.reason) }
     }
 
     pub(super) fn say(&mut self, packet: &Packet<'_>) {
-        let bytes = encoded(packet);
+        let mut bytes = Vec::new();
+        packet.encode(self.version, &mut bytes);
         assert_eq!(self.client.receive(self.now, &bytes), bytes.len());
     }
 
+    /// Subscribes, and overlooks what comes at once.
     pub(super) fn subscribe(&mut self, filter: &str, maximum_qos: QoS) {
+        self.ask_for(filter, maximum_qos);
+        self.unread.clear();
+    }
+
+    /// Subscribes, and gives the answer. What comes at once is kept.
+    pub(super) fn ask_for(&mut self, filter: &str, maximum_qos: QoS) -> ReasonCode {
         let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
         let filter = TopicFilterRef::parse(filter).expect("a filter");
         self.say(&Packet::Subscribe(Subscribe {
@@ -217,7 +233,10 @@ impl Driver {
             user_properties: UserProperties::default(),
             filters: [(filter, options)].into_iter().collect(),
         }));
-        assert!(matches!(self.heard().first(), Some(Packet::SubAck(_))));
+        let mut packets = self.heard();
+        let Packet::SubAck(ack) = packets.remove(0) else { panic!("no SUBACK") };
+        self.unread = packets;
+        ack.reasons[0]
     }
 
     /// Publishes with QoS 1, and gives the answer.
@@ -251,7 +270,7 @@ impl Driver {
         let mut rest: &'static [u8] = bytes.leak();
         let mut packets = std::mem::take(&mut self.unread);
         while let Some(frame) = next_frame(rest, usize::MAX).expect("a packet") {
-            packets.push(frame.decode(Version::V5).expect("a packet of 5.0"));
+            packets.push(frame.decode(self.version).expect("a packet of its version"));
             rest = &rest[frame.size..];
         }
         packets

@@ -3,9 +3,10 @@
 mod authentication;
 mod driver;
 mod endings;
-mod shutdown;
+mod matrix;
 mod policies;
 mod shares;
+mod shutdown;
 mod work;
 
 /// The client of the end-to-end tests.
