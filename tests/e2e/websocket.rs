@@ -74,7 +74,7 @@ fn a_client_certificate_is_a_login_over_wss() {
 }
 
 #[test]
-fn packets_are_split_over_frames_at_every_byte() {
+fn r20_packets_are_split_over_and_packed_within_frames_at_every_byte() {
     let broker = Broker::open_websocket(&[]);
     let connect = Connect::new(V5, "split").encode();
     let packets = [&connect[..], &packet(PINGREQ, &[])].concat();
@@ -291,7 +291,7 @@ fn a_slow_request_is_cut_off() {
 }
 
 #[test]
-fn no_compression_is_agreed_upon() {
+fn r27_no_compression_is_agreed_upon() {
     let broker = Broker::open_websocket(&[]);
     let headers = format!("{MQTT}Sec-WebSocket-Extensions: permessage-deflate\r\n");
     let request = format!("{REQUEST}{headers}\r\n");

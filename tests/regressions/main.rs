@@ -5,5 +5,6 @@
 
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod limits;
 mod security;
 mod table;

@@ -1,13 +1,17 @@
 //! No client keeps the broker busy for long, or full, on its own.
 
+use std::collections::HashSet;
 use std::num::NonZeroU64;
 
 use super::driver::{
     Driver, NO_SECRETS, Visit, broker, broker_with, id, policy, positive, publish,
 };
 use crate::broker::{Delivered, Settings};
-use crate::codec::{Delivery, Packet, Version};
+use crate::codec::{
+    Delivery, Packet, Subscribe, SubscriptionOptions, UserProperties, Version, next_frame,
+};
 use crate::message::QoS;
+use crate::topic::TopicFilterRef;
 
 fn burst(messages: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -53,19 +57,66 @@ fn retained_messages_that_a_client_may_not_see_are_passed_over_in_turns() {
     publisher.publish("z", true);
     broker.replace_policy(policy(NO_SECRETS));
     let (mut reader, _) = Driver::enter(&broker, Visit::of("r"));
-    let filter = crate::topic::TopicFilterRef::parse("#").expect("a filter");
-    reader.say(&Packet::Subscribe(crate::codec::Subscribe {
-        packet_id: id(1),
-        subscription_id: None,
-        user_properties: crate::codec::UserProperties::default(),
-        filters: [(filter, crate::codec::SubscriptionOptions::default())].into_iter().collect(),
-    }));
+    reader.say(&subscribe_to("#"));
     let mut turns = 0;
     while reader.client.deliver(reader.now) == Delivered::Slice {
         turns += 1;
     }
     assert!(turns >= 5, "{turns} turns");
     assert_eq!(reader.topics(), ["z"]);
+}
+
+#[test]
+fn u08_many_retained_messages_are_delivered_whole_and_in_turns() {
+    const MESSAGES: usize = 50_000;
+    let broker = broker();
+    let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
+    for number in 0..MESSAGES {
+        publisher.say(&publish(&format!("t/{number}"), Delivery::AtMostOnce, true));
+    }
+    let (mut reader, _) = Driver::enter(&broker, Visit::of("r"));
+    reader.say(&subscribe_to("#"));
+    let mut topics = HashSet::new();
+    let mut turns = 0;
+    while topics.len() < MESSAGES {
+        reader.client.deliver(reader.now);
+        assert!(reader.client.output().len() < 300 << 10, "a turn without a bound");
+        let bytes = reader.client.output().to_vec();
+        reader.client.on_sent(bytes.len());
+        let found = topics_of(&bytes);
+        assert!(!found.is_empty(), "cut short after {} messages", topics.len());
+        for topic in found {
+            assert!(topics.insert(topic), "sent twice");
+        }
+        // Another client is served in between.
+        publisher.say(&Packet::PingReq);
+        assert_eq!(publisher.heard(), [Packet::PingResp]);
+        turns += 1;
+    }
+    assert!(turns >= 10, "{turns} turns");
+    assert_eq!(reader.topics(), [""; 0]);
+}
+
+/// The topics of the messages in `bytes`.
+fn topics_of(mut bytes: &[u8]) -> Vec<String> {
+    let mut topics = Vec::new();
+    while let Some(frame) = next_frame(bytes, usize::MAX).expect("a packet") {
+        if let Packet::Publish(publish) = frame.decode(Version::V5).expect("a packet of 5.0") {
+            topics.push(publish.topic.expect("no alias was agreed on").as_str().to_owned());
+        }
+        bytes = &bytes[frame.size..];
+    }
+    topics
+}
+
+fn subscribe_to(filter: &str) -> Packet<'_> {
+    let filter = TopicFilterRef::parse(filter).expect("a filter");
+    Packet::Subscribe(Subscribe {
+        packet_id: id(1),
+        subscription_id: None,
+        user_properties: UserProperties::default(),
+        filters: [(filter, SubscriptionOptions::default())].into_iter().collect(),
+    })
 }
 
 #[test]
