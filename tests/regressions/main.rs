@@ -6,5 +6,6 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod limits;
+mod secrets;
 mod security;
 mod table;

@@ -4,12 +4,15 @@ use std::thread;
 
 use crate::harness::http::metric;
 use crate::harness::raw::{
-    CONNACK, Connect, PINGREQ, PINGRESP, PUBLISH, RawClient, SUBACK, UNSUBSCRIBE, Will, data,
+    AUTH, CONNACK, Connect, PINGREQ, PINGRESP, PUBLISH, RawClient, SUBACK, UNSUBSCRIBE, Will, data,
     packet, properties, publish_with, subscribe,
 };
+use crate::harness::scram::Scram;
 use crate::harness::{Broker, DEVICE1, Site};
 
+const PROTOCOL_ERROR: u8 = 0x82;
 const BAD_CLIENT_ID: u8 = 0x85;
+const UNSUBACK: u8 = 0xB0;
 
 #[test]
 fn r05_every_topic_of_the_broker_in_every_packet_leaves_it_standing() {
@@ -46,6 +49,40 @@ fn say(port: u16, version: u8, bytes: &[u8]) {
     client.send(bytes);
     client.send(&packet(PINGREQ, &[]));
     drop(client.read_or_end());
+}
+
+/// Before CONNECT, while it proves who it is, and when it is in.
+#[test]
+fn r10_a_packet_of_a_server_ends_the_connection_in_every_state() {
+    let broker = Broker::secure();
+    let first = Scram::new(DEVICE1.0, DEVICE1.1).first();
+    let properties = [&[0x15][..], &data("SCRAM-SHA-256"), &[0x16], &data(first)].concat();
+    let proving = Connect { properties, ..Connect::new(5, "proving") };
+    let inside = Connect::new(5, "inside").login(DEVICE1);
+    for forged in [
+        packet(CONNACK, &[0, 0, 0]),
+        packet(SUBACK, &[0, 1, 0, 0]),
+        packet(UNSUBACK, &[0, 1, 0, 0]),
+        packet(PINGRESP, &[]),
+    ] {
+        let mut stranger = RawClient::plain(broker.plain_port());
+        stranger.send(&forged);
+        stranger.expect_end();
+
+        let mut client = RawClient::plain(broker.plain_port());
+        client.send(&proving.encode());
+        client.expect(AUTH);
+        client.send(&forged);
+        assert_eq!(client.expect(CONNACK).reason(), PROTOCOL_ERROR, "{forged:02x?}");
+        client.expect_end();
+
+        let mut client = RawClient::connected(broker.plain_port(), &inside);
+        client.send(&forged);
+        client.expect_disconnect(PROTOCOL_ERROR);
+    }
+    RawClient::connected(broker.plain_port(), &inside).expect_silence();
+    let errors = metric(broker.admin_port(), "bastionmq_internal_errors_total");
+    assert_eq!(errors, Some(0.0));
 }
 
 #[test]

@@ -151,11 +151,11 @@ fn check_will(delay: u32, expiry: u32, coming_back: Return) {
 }
 
 #[test]
-fn sessions_that_expire_leave_nothing() {
+fn r22_ten_thousand_sessions_that_expire_leave_nothing() {
     let broker = broker();
     let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
     let visit = Visit { expiry: 1, ..Visit::of("s") };
-    for _ in 0..1_000 {
+    for _ in 0..10_000 {
         let (mut leaving, is_resumed) = Driver::enter(&broker, visit);
         assert!(!is_resumed);
         leaving.subscribe("a/+", QoS::AtLeastOnce);
