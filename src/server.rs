@@ -142,7 +142,7 @@ impl Server {
         shutdown.await;
         ready.store(false, Ordering::Release);
         let deadline = Instant::now() + shutdown_timeout;
-        broker.shut_down();
+        broker.shut_down(Instant::now().into_std());
         if broker.redirects() {
             // Whoever comes while others leave is told where to go as well. When the time is up, that
             // is seen below.

@@ -151,9 +151,9 @@ impl Broker {
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
     /// there is one, or told that this one shuts down.
-    pub fn shut_down(&self) {
+    pub fn shut_down(&self, now: Instant) {
         self.is_shutting_down.store(true, Ordering::Release);
-        self.publish_waiting_wills();
+        self.publish_waiting_wills(now);
         for seat in self.registry.seats() {
             seat.end(self.shutdown_reason());
         }

@@ -22,6 +22,15 @@ use crate::telemetry::DropReason;
 /// Deadlines that are served in one go, before others get their turn.
 const TIMERS_AT_ONCE: usize = 64;
 
+/// The session of a connection that is let in.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) session: Stored,
+    pub(super) is_resumed: bool,
+    /// The earlier session, where the client starts clean: to be ended.
+    pub(super) discarded: Option<Box<Parked>>,
+}
+
 impl Broker {
     /// Gets the session that `gate`'s client goes on with, or a new one. Waits until an earlier
     /// connection of the same client has let go. Must be run to its end: what it has claimed is
@@ -31,7 +40,7 @@ impl Broker {
         gate: &mut Gate,
         seat: &Arc<Seat>,
         clean_start: bool,
-    ) -> Result<(Stored, bool), Refusal> {
+    ) -> Result<Claimed, Refusal> {
         let Who { client_id, principal, .. } = gate.who().clone();
         let claim =
             self.registry.claim(&client_id, &principal, seat).map_err(ClaimError::refusal)?;
@@ -47,12 +56,12 @@ impl Broker {
         // The policy of now, after the wait.
         gate.refresh(&self.policies);
         match earlier {
-            Some(parked) if !clean_start => Ok((self.resume(*parked, gate, seat), true)),
-            Some(parked) => {
-                self.end(*parked, gate);
-                Ok((self.begin(seat), false))
-            }
-            None => Ok((self.begin(seat), false)),
+            Some(parked) if !clean_start => Ok(Claimed {
+                session: self.resume(*parked, gate, seat),
+                is_resumed: true,
+                discarded: None,
+            }),
+            discarded => Ok(Claimed { session: self.begin(seat), is_resumed: false, discarded }),
         }
     }
 
@@ -113,7 +122,7 @@ impl Broker {
         // Set while nobody else can claim the session: whoever does then finds them to cancel.
         let on_parked = |parked: &Parked| self.set_timers(parked, client_id);
         if let Err(parked) = self.registry.release(client_id, seat, parked, on_parked) {
-            self.hand_over(gate, seat, parked);
+            self.hand_over(gate, seat, parked, now);
         }
     }
 
@@ -139,7 +148,7 @@ impl Broker {
         let mut waiting = None;
         if let Some(will) = will {
             match delay(&will) {
-                Duration::ZERO => self.publish_will(gate, will),
+                Duration::ZERO => self.publish_will(gate, will, now),
                 delay => waiting = Some((now + delay, Box::new(will))),
             }
         }
@@ -152,21 +161,21 @@ impl Broker {
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
     /// session ends.
-    fn hand_over(&self, gate: &Gate, seat: &Seat, parked: Option<Box<Parked>>) {
+    fn hand_over(&self, gate: &Gate, seat: &Seat, parked: Option<Box<Parked>>, now: Instant) {
         let unclaimed = match seat.leave() {
             Some(successor) => successor.send(parked).err().flatten(),
             None => parked,
         };
         if let Some(parked) = unclaimed {
-            self.end(*parked, gate);
+            self.end(*parked, gate, now);
         }
     }
 
     /// A session ends: its will is sent if it still waits, and nothing is routed to it any more.
-    fn end(&self, parked: Parked, gate: &Gate) {
+    pub(super) fn end(&self, parked: Parked, gate: &Gate, now: Instant) {
         self.cancel_timers(&parked);
         if let Some((_, will)) = parked.will {
-            self.publish_will(gate, *will);
+            self.publish_will(gate, *will, now);
         }
         self.forget(&parked.session);
     }
@@ -190,9 +199,9 @@ impl Broker {
     }
 
     /// Publishes a will, if the client may publish it under the policy of now.
-    pub(super) fn publish_will(&self, gate: &Gate, will: Will) {
+    fn publish_will(&self, gate: &Gate, will: Will, now: Instant) {
         let mut message = will.message;
-        message.expiry = will.message_expiry.and_then(|after| Instant::now().checked_add(after));
+        message.expiry = will.message_expiry.and_then(|after| now.checked_add(after));
         if gate.may_leave_will(&message, &self.counts) {
             self.counts.metrics.wills_sent.increment(1);
             self.publish_directly(&Arc::new(message));
@@ -201,10 +210,10 @@ impl Broker {
 
     /// The broker shuts down, and all sessions end with it: wills that wait are published while those
     /// who are connected still hear of them.
-    pub(super) fn publish_waiting_wills(&self) {
+    pub(super) fn publish_waiting_wills(&self, now: Instant) {
         for (client_id, principal, will) in self.registry.take_wills() {
             let who = Who { principal, client_id, address: None };
-            self.publish_will(&Gate::new(&self.policies, who), *will);
+            self.publish_will(&Gate::new(&self.policies, who), *will, now);
         }
     }
 
@@ -229,7 +238,7 @@ impl Broker {
                     let due = self.registry.take_due_will(&client_id, timer.session, now);
                     if let Some((principal, will)) = due {
                         let who = Who { principal, client_id, address: None };
-                        self.publish_will(&Gate::new(&self.policies, who), *will);
+                        self.publish_will(&Gate::new(&self.policies, who), *will, now);
                     }
                 }
                 What::SessionEnd => {
@@ -237,7 +246,7 @@ impl Broker {
                         self.registry.expire(&client_id, timer.session, now)
                     {
                         let who = Who { principal, client_id, address: None };
-                        self.end(*parked, &Gate::new(&self.policies, who));
+                        self.end(*parked, &Gate::new(&self.policies, who), now);
                     }
                 }
             }

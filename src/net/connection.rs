@@ -166,7 +166,8 @@ impl Connection {
     async fn log_in(&mut self) {
         let Self { client, transport, partial, connect_deadline, .. } = self;
         let departure = departure(transport, partial);
-        client.log_in(Patience { deadline: *connect_deadline, departure }).await;
+        let patience = Patience { deadline: *connect_deadline, departure };
+        client.log_in(patience, Now::read).await;
     }
 
     /// Obeys once all that has arrived is worked off, or the client does not come to an end.

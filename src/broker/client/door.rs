@@ -106,14 +106,18 @@ impl Client {
         self.session.step(now, Input::End(ReasonCode::NotAuthorized), &mut self.output);
     }
 
-    /// Finds out who the client is, and answers its CONNECT. Must be run to its end, which comes soon
-    /// once `patience` has ended.
-    pub async fn log_in(&mut self, patience: Patience<impl Future<Output = ()>>) {
+    /// Finds out who the client is, and answers its CONNECT; `clock` says when that is. Must be run
+    /// to its end, which comes soon once `patience` has ended.
+    pub async fn log_in(
+        &mut self,
+        patience: Patience<impl Future<Output = ()>>,
+        clock: impl FnOnce() -> Now,
+    ) {
         let Stage::AtTheDoor(caller) = std::mem::replace(&mut self.stage, Stage::Stranger) else {
             return;
         };
         let outcome = self.broker.log_in(*caller, &self.peer, &self.seat, patience).await;
-        self.on_login(Now::read(), outcome);
+        self.on_login(clock(), outcome);
         self.finish_round();
     }
 
@@ -125,7 +129,10 @@ impl Client {
     }
 
     fn let_in(&mut self, now: Now, admitted: Admitted) {
-        let Admitted { gate, mut session, is_resumed, .. } = admitted;
+        let Admitted { gate, mut session, is_resumed, discarded, .. } = admitted;
+        if let Some(discarded) = discarded {
+            self.broker.end(*discarded, &gate, now.instant);
+        }
         let identified = Identified {
             client_id: gate.who().client_id.clone(),
             assigned: admitted.is_client_id_assigned,

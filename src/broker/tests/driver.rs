@@ -170,7 +170,9 @@ impl Driver {
     /// Asks to be let in.
     pub(super) async fn log_in(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        self.client.log_in(Patience { deadline, departure: std::future::pending() }).await;
+        let patience = Patience { deadline, departure: std::future::pending() };
+        let now = self.now;
+        self.client.log_in(patience, || now).await;
     }
 
     /// A client that is let in: whether it found its session.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -262,7 +262,7 @@ async fn r18_many_connections_of_one_client_at_once_lose_nothing() {
         };
     }
     assert_eq!(received, published);
-    broker.shut_down();
+    broker.shut_down(Instant::now());
     for connection in connections {
         connection.await.expect("no panic");
     }

@@ -1,6 +1,7 @@
 //! The end of the broker: who is told what, and what becomes of wills.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::FutureExt;
 
@@ -45,7 +46,7 @@ fn whoever_logs_in_during_a_shutdown_is_sent_away() {
     let broker = broker();
     let (mut inside, _) = Driver::enter(&broker, Visit::of("a"));
     let mut late = Driver::knock(&broker, Visit::of("b"));
-    broker.shut_down();
+    broker.shut_down(Instant::now());
     log_in(&mut late);
     assert_eq!(last_word(&mut late), (ReasonCode::ServerUnavailable, None));
     inside.client.obey(inside.now);
@@ -63,7 +64,7 @@ fn a_shutdown_sends_everybody_to_the_other_server_where_there_is_one() {
         inside.subscribe("t", QoS::AtMostOnce);
         let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
         publisher.publish("t", false);
-        broker.shut_down();
+        broker.shut_down(Instant::now());
         log_in(&mut late);
         shut_out.client.shut_out(shut_out.now);
         inside.client.obey(inside.now);
@@ -103,7 +104,7 @@ fn a_will_that_waits_is_published_when_the_broker_shuts_down() {
     let visit = Visit { will: Some(("will", 1_000)), ..Visit::of("connected") };
     let (mut connected, _) = Driver::enter(&broker, visit);
     assert_eq!(reader.topics(), [""; 0]);
-    broker.shut_down();
+    broker.shut_down(Instant::now());
     // Nobody has left yet.
     assert_eq!(reader.topics(), ["will"]);
     connected.client.obey(connected.now);
