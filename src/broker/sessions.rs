@@ -100,6 +100,7 @@ impl Broker {
         for filter in refused {
             self.routes.unsubscribe(filter.borrowed(), session.key);
             session.image.subscriptions.remove(&filter);
+            session.retained.remove(&filter);
         }
     }
 

@@ -227,6 +227,15 @@ impl Driver {
 
     /// Subscribes, and gives the answer. What comes at once is kept.
     pub(super) fn ask_for(&mut self, filter: &str, maximum_qos: QoS) -> ReasonCode {
+        self.say_subscribe(filter, maximum_qos);
+        let mut packets = self.heard();
+        let Packet::SubAck(ack) = packets.remove(0) else { panic!("no SUBACK") };
+        self.unread = packets;
+        ack.reasons[0]
+    }
+
+    /// Says SUBSCRIBE, and does not listen.
+    pub(super) fn say_subscribe(&mut self, filter: &str, maximum_qos: QoS) {
         let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
         let filter = TopicFilterRef::parse(filter).expect("a filter");
         self.say(&Packet::Subscribe(Subscribe {
@@ -235,10 +244,6 @@ impl Driver {
             user_properties: UserProperties::default(),
             filters: [(filter, options)].into_iter().collect(),
         }));
-        let mut packets = self.heard();
-        let Packet::SubAck(ack) = packets.remove(0) else { panic!("no SUBACK") };
-        self.unread = packets;
-        ack.reasons[0]
     }
 
     /// Publishes with QoS 1, and gives the answer.

@@ -1,5 +1,7 @@
 //! r12: after a policy is replaced, nothing passes that it does not allow, by whatever path.
 
+use futures::FutureExt;
+
 use super::driver::{CLOSED, Driver, NO_SECRETS, OPEN, Visit, broker, policy};
 use crate::codec::ReasonCode;
 use crate::message::QoS;
@@ -110,6 +112,24 @@ fn r12_a_retained_message_is_not_shown_to_who_subscribed_before() {
     broker.replace_policy(policy(NO_SECRETS));
     reader.acknowledge(1);
     assert_eq!(reader.topics(), [""; 0]);
+}
+
+#[test]
+fn r12_retained_messages_are_not_owed_to_a_subscription_that_is_not_resumed() {
+    let broker = broker();
+    let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
+    publisher.publish("secret/a", true);
+    publisher.publish("open", true);
+    let (mut reader, _) = Driver::enter(&broker, Visit::of("r"));
+    for filter in ["secret/a", "open"] {
+        reader.say_subscribe(filter, QoS::AtLeastOnce);
+    }
+    reader.client.on_lost(reader.now);
+    broker.replace_policy(policy(NO_SECRETS));
+    let mut reader = Driver::knock(&broker, Visit::of("r"));
+    reader.log_in().now_or_never().expect("nobody to wait for");
+    broker.replace_policy(policy(OPEN));
+    assert_eq!(reader.topics(), ["open"]);
 }
 
 #[test]
