@@ -357,3 +357,71 @@ proptest! {
         world.check();
     }
 }
+
+/// What the network and the broker may do next, where each has something to do.
+fn moves(world: &World) -> Vec<Step> {
+    let bounds = Bounds { receive_maximum: 2, maximum_packet_size: 1_000, topic_alias_maximum: 0 };
+    let may = [
+        (!world.to_client.is_empty(), Step::ClientReads(1)),
+        (!world.to_session.is_empty(), Step::SessionReads(1)),
+        (!world.asked.is_empty(), Step::BrokerAnswers(0)),
+    ];
+    let mut moves = may.into_iter().filter(|(may, _)| *may).map(|(_, it)| it).collect::<Vec<_>>();
+    if !moves.is_empty() {
+        moves.push(Step::Reconnect(bounds));
+    }
+    moves
+}
+
+/// Every order in which the packets of these messages arrive, are answered or are lost with their
+/// connections, which end at most `losses` times; gives the number of orders. The world has no copy:
+/// each order is played from the beginning.
+fn every_order(version: Version, messages: &[Step], losses: usize) -> usize {
+    let bounds = Bounds { receive_maximum: 2, maximum_packet_size: 1_000, topic_alias_maximum: 0 };
+    let mut orders = 0;
+    let mut unfinished = vec![Vec::<usize>::new()];
+    while let Some(order) = unfinished.pop() {
+        let mut world = World::new(version, bounds);
+        messages.iter().for_each(|message| world.take(message.clone()));
+        let mut lost = 0;
+        for &at in &order {
+            let step = moves(&world).swap_remove(at);
+            lost += usize::from(matches!(step, Step::Reconnect(_)));
+            world.take(step);
+        }
+        let next = moves(&world);
+        let is_possible = |step: &Step| lost < losses || !matches!(step, Step::Reconnect(_));
+        let next = next.iter().enumerate().filter(|(_, step)| is_possible(step));
+        let before = unfinished.len();
+        unfinished.extend(next.map(|(at, _)| [&order[..], &[at]].concat()));
+        if unfinished.len() == before {
+            assert!(world.is_quiet());
+            world.check();
+            orders += 1;
+        }
+    }
+    orders
+}
+
+#[test]
+fn qos_2_is_exactly_once_wherever_its_handshake_is_cut_and_however_often() {
+    for version in [Version::V311, Version::V5] {
+        for message in [Step::ToClient(QoS::ExactlyOnce, 0), Step::FromClient(QoS::ExactlyOnce)] {
+            let orders = every_order(version, std::slice::from_ref(&message), 4);
+            assert!(orders > 100, "{orders} orders of {message:?}");
+        }
+    }
+}
+
+#[test]
+fn qos_2_is_exactly_once_in_both_directions_and_beside_qos_1() {
+    let pairs = [
+        [Step::ToClient(QoS::ExactlyOnce, 0), Step::FromClient(QoS::ExactlyOnce)],
+        [Step::ToClient(QoS::ExactlyOnce, 0), Step::ToClient(QoS::AtLeastOnce, 0)],
+        [Step::FromClient(QoS::ExactlyOnce), Step::FromClient(QoS::AtLeastOnce)],
+    ];
+    for messages in &pairs {
+        let orders = every_order(Version::V5, messages, 1);
+        assert!(orders > 20, "{orders} orders of {messages:?}");
+    }
+}
