@@ -4,6 +4,7 @@ mod authentication;
 mod driver;
 mod endings;
 mod matrix;
+mod model;
 mod policies;
 mod shares;
 mod shutdown;
