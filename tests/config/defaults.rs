@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bastionmq::{
-    config::{Config, Loaded, Sources},
+    config::{Config, Loaded, ResolvedListener, Sources},
     net::ListenerSettings,
 };
 use toml::Table;
@@ -69,10 +69,14 @@ fn what_is_commented_out_would_be_understood() {
 }
 
 #[test]
-fn the_open_configuration_lets_everybody_in_on_loopback_alone() {
-    let resolved = load("tests/configs/open.toml").resolve(bastionmq::clock::Now::read()).unwrap();
-    assert!(resolved.auth.allow_anonymous);
-    assert!(resolved.listeners.iter().all(|listener| listener.address.ip().is_loopback()));
-    assert_eq!(resolved.admin.map(|address| address.port()), Some(0));
-    assert_eq!(resolved.warnings, [""; 0]);
+fn the_configurations_of_suites_let_everybody_in_on_loopback_alone() {
+    for file in ["open", "paho"] {
+        let loaded = load(&format!("tests/configs/{file}.toml"));
+        let resolved = loaded.resolve(bastionmq::clock::Now::read()).unwrap();
+        assert!(resolved.auth.allow_anonymous, "{file}");
+        let is_local = |listener: &ResolvedListener| listener.address.ip().is_loopback();
+        assert!(resolved.listeners.iter().all(is_local), "{file}");
+        assert_eq!(resolved.admin.map(|address| address.port()), Some(0), "{file}");
+        assert_eq!(resolved.warnings, [""; 0], "{file}");
+    }
 }

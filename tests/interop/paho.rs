@@ -1,8 +1,13 @@
 //! paho.mqtt.testing.
 
 use crate::harness::Broker;
-use crate::harness::raw::{CONNACK, Connect, DISCONNECT, PUBLISH, PUBREC, RawClient, publish_with};
+use crate::harness::raw::{
+    CONNACK, Connect, DISCONNECT, PUBLISH, PUBREC, RawClient, SUBACK, publish_with, subscribe,
+};
 
+/// Whose broker the suites of `client_test.py` and `client_test5.py` pass against.
+const CONFIGURATION: &str = "paho.toml";
+const SERVER_KEEP_ALIVE: u8 = 0x13;
 const RECEIVE_MAXIMUM: u8 = 0x21;
 const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
 const QOS_2: u8 = 2 << 1;
@@ -33,4 +38,28 @@ fn more_messages_than_the_open_configuration_takes_at_once_can_be_sent() {
         (told, DISCONNECT, RECEIVE_MAXIMUM_EXCEEDED)
     );
     client.expect_end();
+}
+
+/// `test_server_keep_alive` asks for 120 seconds.
+#[test]
+fn who_asks_for_two_minutes_of_keep_alive_is_told_one() {
+    let broker = Broker::configured(CONFIGURATION);
+    let mut client = RawClient::plain(broker.plain_port());
+    client.send(&Connect { keep_alive: 120, ..Connect::new(5, "keep") }.encode());
+    let welcome = client.expect(CONNACK).body;
+    let told = welcome[3..].windows(3).any(|bytes| bytes == [SERVER_KEEP_ALIVE, 0, 60]);
+    assert!(told, "{welcome:?}");
+}
+
+/// `test_subscribe_failure` subscribes to a topic that may not be subscribed to.
+#[test]
+fn the_subscription_that_is_to_be_refused_is_refused_and_no_other() {
+    let broker = Broker::configured(CONFIGURATION);
+    let mut client = RawClient::plain(broker.plain_port());
+    client.send(&Connect::new(4, "subscriber").encode());
+    client.expect(CONNACK);
+    for (filter, answer) in [("test/nosubscribe", 0x80), ("test/other", 2), ("#", 2)] {
+        client.send(&subscribe(4, 7, filter, 2));
+        assert_eq!(client.expect(SUBACK).body, [0, 7, answer], "{filter}");
+    }
 }

@@ -28,7 +28,12 @@ struct Listening {
 impl Broker {
     /// Plain TCP, anybody may do anything, no limits: `tests/configs/open.toml`.
     pub(crate) fn open() -> Self {
-        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/open.toml");
+        Self::configured("open.toml")
+    }
+
+    /// As `file` of `tests/configs` says, over plain TCP on a port of its own.
+    pub(crate) fn configured(file: &str) -> Self {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs").join(file);
         let mut command = bastionmq();
         command.arg("serve").arg("--config").arg(config);
         command.args(["--listen", "mqtt://127.0.0.1:0", "--admin", "127.0.0.1:0"]);
