@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Now,
     net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
-    tls::{ClientAuth, ClientIdentity, ServerFiles, ServerTls, server_config},
+    tls::{Alpn, ClientAuth, ClientIdentity, ServerFiles, ServerTls, server_config},
 };
 
 /// One listener, ready to be bound.
@@ -134,6 +134,7 @@ impl OneListener<'_> {
             client_auth: self.settings.client_auth,
             client_ca: self.settings.client_ca.clone(),
             minimum_version: self.settings.tls_min_version,
+            alpn: if url.scheme().is_websocket() { Alpn::Http } else { Alpn::Mqtt },
         };
         match server_config(&files, now) {
             Ok(tls) => {

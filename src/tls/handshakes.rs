@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::{
-    Authority, ClientAuth, ClientIdentity, Issued, MinimumVersion, ServerFiles, ServerNames,
+    Alpn, Authority, ClientAuth, ClientIdentity, Issued, MinimumVersion, ServerFiles, ServerNames,
     ServerTls, Standing, TlsError, Warning, peer_name, server_config,
 };
 use crate::clock::Now;
@@ -56,6 +56,7 @@ impl House {
             client_auth: ClientAuth::Off,
             client_ca: None,
             minimum_version: MinimumVersion::Tls12,
+            alpn: Alpn::Mqtt,
         };
         Self { directory, authority, authority_pem: made.certificate, files }
     }
@@ -191,12 +192,18 @@ async fn tls_1_2_is_spoken_unless_the_minimum_is_1_3() {
 }
 
 #[tokio::test]
-async fn alpn_may_be_absent_or_mqtt_and_nothing_else() {
-    let house = House::new();
-    for (offered, served) in [(b"mqtt".to_vec(), true), (b"http/1.1".to_vec(), false)] {
-        let mut client = house.client(None);
-        client.alpn_protocols = vec![offered];
-        assert_eq!(house.handshake(client, "localhost").await.is_ok(), served);
+async fn alpn_may_be_absent_or_what_is_spoken_and_nothing_else() {
+    let mut house = House::new();
+    for (spoken, own, foreign) in
+        [(Alpn::Mqtt, "mqtt", "http/1.1"), (Alpn::Http, "http/1.1", "mqtt")]
+    {
+        house.files.alpn = spoken;
+        for (offered, served) in [(Some(own), true), (Some(foreign), false), (None, true)] {
+            let mut client = house.client(None);
+            client.alpn_protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let made = house.handshake(client, "localhost").await;
+            assert_eq!(made.is_ok(), served, "{offered:?} where {own} is spoken");
+        }
     }
 }
 

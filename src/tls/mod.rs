@@ -17,7 +17,7 @@ pub use certificate::{Certificate, Standing, Unreadable, Validity};
 pub use error::TlsError;
 pub use peer::{MAX_PEER_NAME_BYTES, PeerNameError, peer_name};
 pub use pem::read_certificates;
-pub use server::{ServerFiles, ServerTls, server_config};
+pub use server::{Alpn, ServerFiles, ServerTls, server_config};
 pub use settings::{ClientAuth, ClientIdentity, MinimumVersion};
 pub use warning::Warning;
 

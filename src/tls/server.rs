@@ -16,9 +16,24 @@ use super::pem::{read_certificates, read_key};
 use super::{ClientAuth, MinimumVersion, TlsError, Warning};
 use crate::clock::Now;
 
-/// The protocol name of MQTT in ALPN. Clients need not send one; who asks for another protocol is
-/// refused, so that a browser can never be made to speak to the broker.
-const ALPN: &[u8] = b"mqtt";
+/// What is spoken inside TLS, by its name in ALPN (RFC 7301). Clients need not send one; who asks for
+/// another protocol is refused, so that a browser can never be made to speak to an MQTT listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// `mqtt`.
+    Mqtt,
+    /// `http/1.1`, which a browser names when it opens a WebSocket.
+    Http,
+}
+
+impl Alpn {
+    fn name(self) -> Vec<u8> {
+        match self {
+            Self::Mqtt => b"mqtt".to_vec(),
+            Self::Http => b"http/1.1".to_vec(),
+        }
+    }
+}
 
 /// What a TLS listener is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +48,8 @@ pub struct ServerFiles {
     pub client_ca: Option<PathBuf>,
     /// `tls_min_version`: the oldest TLS that is spoken.
     pub minimum_version: MinimumVersion,
+    /// What is spoken inside.
+    pub alpn: Alpn,
 }
 
 /// The TLS of a listener, ready to accept.
@@ -61,7 +78,7 @@ pub fn server_config(files: &ServerFiles, now: Now) -> Result<ServerTls, TlsErro
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![files.alpn.name()];
     set_resumption(&mut config, files.client_auth)?;
     Ok(ServerTls { config: Arc::new(config), warnings })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bastionmq::clock::Now;
 use bastionmq::tls::{
-    ClientAuth, ClientIdentity, MinimumVersion, ServerFiles, peer_name, read_certificates,
+    Alpn, ClientAuth, ClientIdentity, MinimumVersion, ServerFiles, peer_name, read_certificates,
     server_config,
 };
 use rustls::RootCertStore;
@@ -150,6 +150,7 @@ fn what_is_issued_is_what_a_listener_takes() {
         client_auth: ClientAuth::Required,
         client_ca: Some(operator.path("ca/ca.crt")),
         minimum_version: MinimumVersion::Tls13,
+        alpn: Alpn::Mqtt,
     };
     assert_eq!(server_config(&files, Now::read()).unwrap().warnings, []);
 }

@@ -1,5 +1,7 @@
 //! MQTT over WebSocket: other people's clients, and requests and frames that no client would send.
 
+use std::sync::Arc;
+
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, PINGREQ, PINGRESP, RawClient, packet, publish,
 };
@@ -71,6 +73,17 @@ fn a_client_certificate_is_a_login_over_wss() {
     let mut unknown = WsClient::open(RawClient::tls(broker.wss_port(), Site::shared().tls()));
     unknown.send(BINARY, &Connect::new(V5, "device1").encode());
     assert_ne!(unknown.read_packet()[3], 0, "let in without login");
+}
+
+#[test]
+fn who_names_http_in_alpn_as_browsers_do_is_served_over_wss() {
+    let broker = Broker::secure_websocket();
+    let mut tls = (*Site::shared().tls()).clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = RawClient::tls(broker.wss_port(), Arc::new(tls));
+    let mut client = WsClient::open(stream);
+    client.send(BINARY, &Connect::new(V5, "browser").login(ADMIN).encode());
+    is_accepted(&mut client);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn host_of(url: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::tls::{MinimumVersion, ServerFiles, server_config};
+    use crate::tls::{Alpn, MinimumVersion, ServerFiles, server_config};
 
     #[test]
     fn the_certificate_names_the_hosts_that_are_listened_to() {
@@ -133,6 +133,7 @@ mod tests {
             client_auth: listener["client_auth"].clone().try_into().unwrap(),
             client_ca: Some(file("client_ca")),
             minimum_version: MinimumVersion::default(),
+            alpn: Alpn::Mqtt,
         };
         assert_eq!(server_config(&files, Now::read()).unwrap().warnings, []);
         assert!(directory.join(config["auth"]["password_file"].as_str().unwrap()).exists());
