@@ -18,7 +18,7 @@ mod command_line;
 mod endurance;
 mod mosquitto_matrix;
 mod operations;
-mod other_clients;
 mod permissions;
 mod scram;
+mod transports;
 mod websocket;

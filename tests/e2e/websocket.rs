@@ -1,4 +1,4 @@
-//! MQTT over WebSocket: other people's clients, and requests and frames that no client would send.
+//! MQTT over WebSocket: requests and frames that no client would send.
 
 use std::sync::Arc;
 
@@ -9,41 +9,9 @@ use crate::harness::websocket::{
     BINARY, CLOSE, CONTINUATION, MQTT, PING, PONG, REQUEST, TEXT, WsClient, WsFrame, answer_to,
     fragment, frame,
 };
-use crate::harness::{ADMIN, Broker, Site, Stream, clients, http};
+use crate::harness::{ADMIN, Broker, Site, Stream, http};
 
 const V5: u8 = 5;
-
-fn mqtt_js(scheme: &str, port: impl Fn(&Broker) -> u16) {
-    let broker = Broker::secure_websocket();
-    let script = "mqttjs_scenarios.mjs";
-    clients::run_scenarios(script, clients::node(script), scheme, port(&broker));
-}
-
-fn paho(scheme: &str, port: impl Fn(&Broker) -> u16) {
-    let broker = Broker::secure_websocket();
-    let script = "paho_scenarios.py";
-    clients::run_scenarios(script, clients::python(script), scheme, port(&broker));
-}
-
-#[test]
-fn mqtt_js_works_over_ws() {
-    mqtt_js("ws", Broker::ws_port);
-}
-
-#[test]
-fn mqtt_js_works_over_wss() {
-    mqtt_js("wss", Broker::wss_port);
-}
-
-#[test]
-fn paho_mqtt_works_over_ws() {
-    paho("ws", Broker::ws_port);
-}
-
-#[test]
-fn paho_mqtt_works_over_wss() {
-    paho("wss", Broker::wss_port);
-}
 
 /// A WebSocket to `broker`, with a CONNECT sent and accepted.
 fn connected(broker: &Broker, client_id: &str) -> WsClient {

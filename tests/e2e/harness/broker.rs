@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::site::Site;
 use super::{Process, Stream};
 
+/// Every transport that MQTT is spoken over.
+const SCHEMES: [&str; 4] = ["mqtt", "mqtts", "ws", "wss"];
+
 /// A broker of its own for one test.
 pub(crate) struct Broker {
     process: Process,
@@ -97,15 +100,29 @@ impl Broker {
         Self::start(command, scratch())
     }
 
-    /// As [`Broker::secure`], with WebSocket as well: `wss` and `ws`.
+    /// As [`Broker::secure`], with every transport there is.
     pub(crate) fn secure_websocket() -> Self {
+        Self::every_transport("optional", &[])
+    }
+
+    /// As [`Broker::secure_websocket`], for the pages of `origin`. No certificate is asked for: a
+    /// browser without a window opens no WebSocket where it is asked.
+    pub(crate) fn for_pages_of(origin: &str) -> Self {
+        Self::every_transport("off", &[("WEBSOCKET_ORIGINS", origin)])
+    }
+
+    fn every_transport(client_auth: &str, settings: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let file = directory.path().join("bastionmq.toml");
-        fs::write(&file, Site::shared().configuration("optional")).expect("a configuration file");
+        fs::write(&file, Site::shared().configuration(client_auth)).expect("a configuration file");
         let mut command = bastionmq();
         command.arg("serve").arg("--config").arg(file).args(["--admin", "127.0.0.1:0"]);
-        for url in ["wss://127.0.0.1:0", "ws://127.0.0.1:0", "mqtt://127.0.0.1:0"] {
+        for scheme in SCHEMES {
+            let url = &format!("{scheme}://127.0.0.1:0");
             command.args(["--listen", url]);
+        }
+        for (name, value) in settings {
+            command.env(format!("BASTIONMQ_{name}"), value);
         }
         Self::start(command, directory)
     }
@@ -125,7 +142,8 @@ impl Broker {
         self.port("http")
     }
 
-    fn port(&self, scheme: &str) -> u16 {
+    /// The port of a transport by its name in URLs.
+    pub(crate) fn port(&self, scheme: &str) -> u16 {
         let listener = self.listeners.iter().find(|listener| listener.scheme == scheme);
         listener.unwrap_or_else(|| panic!("no {scheme} listener in {:?}", self.listeners)).port
     }

@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 use super::{ADMIN, DEVICE1, DEVICE2, PATIENCE, Process, Site};
 
 /// A Python script, with the interpreter that `tests/run` has prepared.
-pub(crate) fn python(script: &str) -> Command {
+pub(crate) fn python(name: &str) -> Command {
     let mut command = Command::new(prepared("TEST_PYTHON"));
-    command.args(["-u", "-B"]).arg(scripts().join(script)).stdin(Stdio::piped());
+    command.args(["-u", "-B"]).arg(script(name)).stdin(Stdio::piped());
     command
 }
 
 /// A Node script, with the modules that `tests/run` has installed.
-pub(crate) fn node(script: &str) -> Command {
+pub(crate) fn node(name: &str) -> Command {
     let mut command = Command::new("node");
-    command.arg(scripts().join(script)).stdin(Stdio::piped());
+    command.arg(script(name)).stdin(Stdio::piped());
     command.env("TEST_NODE_MODULES", prepared("TEST_NODE_MODULES"));
     command
 }
@@ -52,8 +52,14 @@ pub(crate) fn run_scenarios(name: &str, mut command: Command, scheme: &str, port
     eprintln!("{transcript}");
 }
 
-fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+/// A file of `tests/clients`.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+/// A file of the modules that `tests/run` has installed.
+pub(crate) fn node_module(file: &str) -> PathBuf {
+    prepared("TEST_NODE_MODULES").join(file)
 }
 
 fn prepared(variable: &str) -> PathBuf {
