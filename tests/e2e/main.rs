@@ -13,6 +13,7 @@ mod protocol;
 mod rumqttc_v4;
 mod rumqttc_v5;
 mod bad_input;
+mod browser;
 mod certificates;
 mod command_line;
 mod endurance;
