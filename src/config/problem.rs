@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::Origin;
 
@@ -44,10 +44,16 @@ impl ConfigError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
+        let said = match &self.origin {
+            Some(origin) => format!("{origin}: {}", self.message),
+            None => self.message.clone(),
+        };
+        // It quotes what files and variables hold, and terminals obey.
+        said.chars().try_for_each(|character| match character {
+            '\n' => f.write_char(character),
+            _ if character.is_control() => character.escape_unicode().fmt(f),
+            _ => f.write_char(character),
+        })
     }
 }
 
@@ -58,5 +64,17 @@ impl fmt::Display for ConfigError {
         }
         write!(f, "the configuration has {} errors", self.problems.len())?;
         self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_origin_nor_message_steers_a_terminal() {
+        let origin = Origin::Environment("BASTIONMQ_\u{1b}[2J".to_owned());
+        let said = Problem::at(&origin, "one\u{7}\ntwo\u{9b}").to_string();
+        assert_eq!(said, "BASTIONMQ_\\u{1b}[2J: one\\u{7}\ntwo\\u{9b}");
     }
 }

@@ -106,3 +106,16 @@ fn line_ends_of_other_systems_and_a_byte_order_mark_change_nothing() {
     site.write("bastionmq.toml", config);
     assert_eq!(site.resolve().unwrap().mqtt.max_inflight.get(), 7);
 }
+
+#[test]
+fn control_characters_of_names_and_values_do_not_reach_the_terminal() {
+    for text in [
+        "[\"\\u001b[2J\"]",
+        "[mqtt]\n\"\\u001b[2J\" = 1",
+        "[log]\nlevel = \"\\u009b2J\"",
+        "[[listener]]\nurl = \"\\u001b[2J://\"",
+    ] {
+        let said = complaint(&format!("{PLAIN}{text}\n"));
+        assert!(!said.contains(char::is_control), "{said:?}");
+    }
+}
