@@ -74,10 +74,29 @@ impl Loaded {
     /// Everything that is wrong with the form: syntax, unknown names, types, ranges.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let mut layers = match sources.config_file() {
+        let layers = match sources.config_file() {
             Some(file) => read_layers(&file, &mut problems),
             None => Layers::default(),
         };
+        Self::of_layers(layers, sources, problems)
+    }
+
+    /// As [`Self::load`], where the file has been read already: `text` is what `file` holds. Reads
+    /// nothing itself.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(file: &Path, text: &str, sources: &Sources) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let layers = document::parse(file, text, &mut problems);
+        Self::of_layers(layers, sources, problems)
+    }
+
+    fn of_layers(
+        mut layers: Layers,
+        sources: &Sources,
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, ConfigError> {
         let overrides = environment::read(&sources.environment, &mut problems)
             .overridden_by(Overrides::from_flags(&sources.flags));
         overrides.apply(&mut layers, &mut problems);
