@@ -8,7 +8,7 @@ mod scratch;
 mod settings;
 mod stop;
 mod transport;
-mod websocket;
+pub mod websocket;
 mod websocket_settings;
 
 pub use listen_url::{ListenUrl, ListenUrlError, Scheme};

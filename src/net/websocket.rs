@@ -14,14 +14,14 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use incoming::{End, Incoming};
-pub(super) use upgrade::{UpgradeError, accept};
+pub use upgrade::{Refused, UpgradeError, accept};
 
 /// Bytes of an allocation for headers that an idle connection may keep.
 const KEPT: usize = 64;
 
 /// The server's side of a WebSocket over `S`. For one task: both directions wake it.
 #[derive(Debug)]
-pub(super) struct WebSocket<S> {
+pub struct WebSocket<S> {
     stream: S,
     address: SocketAddr,
     incoming: Incoming,

@@ -34,7 +34,7 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// Why there is no WebSocket.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::net) enum UpgradeError {
+pub enum UpgradeError {
     /// The connection broke.
     #[error("{0}")]
     Broken(#[from] io::Error),
@@ -45,27 +45,39 @@ pub(in crate::net) enum UpgradeError {
 
 /// What is wrong with a request; the text is also its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::net) enum Refused {
+pub enum Refused {
+    /// No HTTP/1.1, or without a proper `Sec-WebSocket-Key`.
     #[error("this is not an HTTP request that can be understood")]
     Malformed,
+    /// In bytes or in headers.
     #[error("the request is larger than {MAX_REQUEST} bytes")]
     TooLarge,
+    /// RFC 6455 section 4.1 asks for GET.
     #[error("only GET is served here")]
     Method,
+    /// Another than that of the settings.
     #[error("nothing is served at this path; the listener's `websocket_path` is another")]
     Path,
+    /// No upgrade to WebSocket, or to another version of it.
     #[error("this port speaks MQTT over WebSocket version 13, and nothing else")]
     NoWebSocket,
+    /// A page that the settings do not admit.
     #[error("the page's origin is not among the listener's `websocket_origins`")]
     Origin,
+    /// MQTT was not offered `[MQTT-6.0.0-3]`.
     #[error("the sub-protocol `mqtt` must be offered")]
     SubProtocol,
+    /// Bytes that came with the request.
     #[error("nothing may follow the request before it is answered")]
     Hasty,
 }
 
-/// Reads a request and answers it. The caller limits the time.
-pub(in crate::net) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+/// Reads a request for `settings.path` and answers it: what follows on `stream` is MQTT in WebSocket
+/// frames. The caller limits the time; `address` is for the log. Waits by the timers of tokio.
+///
+/// # Errors
+/// The stream broke, or the request was refused and that was said.
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     address: SocketAddr,
     settings: &WebSocketSettings,
