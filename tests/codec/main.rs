@@ -8,6 +8,7 @@ mod hostile;
 mod packet_file;
 mod packets;
 mod roundtrip;
+mod second_opinion;
 mod strategy;
 mod values;
 
