@@ -1,94 +1,147 @@
-//! A broker under test: started, watched through /proc, stopped.
+//! A broker under test: started, watched, stopped.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
 
-/// How long a broker may take to open its port.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::certificate::Certificate;
+use super::contender::{Contender, Places};
+use super::process;
 
-/// A broker that can be started.
-#[derive(Clone, Debug)]
-pub(crate) struct Contender {
-    pub(crate) name: String,
-    command: String,
-}
+/// How long a broker may take to open its ports.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A port that was free may be somebody else's when the broker opens it.
+const ATTEMPTS: usize = 3;
+/// A broker that spends less of a processor than a fiftieth has nothing left to do.
+const GLANCE: Duration = Duration::from_millis(50);
 
-impl FromStr for Contender {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, command) = text.split_once('=').ok_or("NAME=COMMAND is needed")?;
-        if !command.contains("{port}") {
-            return Err("the command has no {port}".to_owned());
-        }
-        Ok(Self { name: name.to_owned(), command: command.to_owned() })
-    }
+/// Where a client connects.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// A broker that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Broker {
     process: Child,
-    pub(crate) address: SocketAddr,
+    directory: TempDir,
+    plain: SocketAddr,
+    tls: SocketAddr,
 }
 
 impl Broker {
-    /// Starts `contender` on a free port, and waits until that is open.
-    pub(crate) fn start(contender: &Contender) -> anyhow::Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let command = contender.command.replace("{port}", &address.port().to_string());
-        let mut words = command.split_whitespace();
-        let process = Command::new(words.next().context("an empty command")?)
-            .args(words)
+    /// Starts `contender` on free ports, and waits until they are open.
+    pub(crate) fn start(contender: &Contender, certificate: &Certificate) -> anyhow::Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::try_start(contender, certificate) {
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                result => return result.with_context(|| format!("{} failed", contender.name)),
+            }
+        }
+    }
+
+    fn try_start(contender: &Contender, certificate: &Certificate) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir().context("no temporary directory")?;
+        certificate.write(directory.path())?;
+        let [plain, tls] = free_addresses()?;
+        let places =
+            Places { port: plain.port(), tls_port: tls.port(), directory: directory.path() };
+        let command = contender.command(&places)?;
+        let log = File::create(directory.path().join("log")).context("cannot write its log")?;
+        let (program, arguments) = command.split_first().context("an empty command")?;
+        let process = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot start {}: {command}", contender.name))?;
-        let mut broker = Self { process, address };
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = broker.process.try_wait()? {
-                bail!("{} ended at once ({status}): {command}", contender.name);
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!("{} does not open port {}: {command}", contender.name, address.port());
-            }
-            thread::sleep(Duration::from_millis(20));
+            .with_context(|| format!("cannot start {}", command.join(" ")))?;
+        let mut broker = Self { process, directory, plain, tls };
+        broker.wait_until_open(plain)?;
+        if contender.speaks_tls() {
+            broker.wait_until_open(tls)?;
         }
         Ok(broker)
     }
 
-    /// The processor time of all its threads so far.
-    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            // A thread may end between the two.
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            let spent = text.split_whitespace().next().and_then(|spent| spent.parse::<u64>().ok());
-            nanoseconds += spent.unwrap_or(0);
+    fn wait_until_open(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("it ended at once ({status}): {}", self.last_words());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not open port {}: {}", address.port(), self.last_words());
+            }
+            thread::sleep(Duration::from_millis(10));
         }
-        Ok(Duration::from_nanos(nanoseconds))
+        Ok(())
     }
 
-    /// The most memory that it has had resident, in bytes.
-    pub(crate) fn peak_bytes(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kibibytes.map(|kibibytes| kibibytes * 1024).ok_or(io::ErrorKind::InvalidData.into())
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs::read(self.directory.path().join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().rev().take(5).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    }
+
+    pub(crate) fn target(&self, tls: Option<TlsConnector>) -> Target {
+        Target { address: if tls.is_some() { self.tls } else { self.plain }, tls }
+    }
+
+    /// The processor time of all its threads and children so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        process::cpu_time(self.process.id())
+    }
+
+    /// The most memory that it has had resident.
+    pub(crate) fn peak_bytes(&self) -> anyhow::Result<u64> {
+        process::peak_bytes(self.process.id()).context("the broker has ended")
+    }
+
+    /// The memory that it has now.
+    pub(crate) fn memory_bytes(&self) -> anyhow::Result<u64> {
+        process::memory_bytes(self.process.id()).context("the broker has ended")
+    }
+
+    /// Waits until it has nothing left to do. One that is never idle is not waited for for ever.
+    pub(crate) async fn settle(&self) {
+        let mut before = self.cpu_time();
+        for _ in 0..100 {
+            tokio::time::sleep(GLANCE).await;
+            let now = self.cpu_time();
+            if now - before < GLANCE / 50 {
+                return;
+            }
+            before = now;
+        }
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
+        // It may have ended by itself; what it started is of its group.
+        let group = Pid::from_child(&self.process);
+        let _ = kill_process_group(group, Signal::KILL);
         let _ = self.process.wait();
     }
+}
+
+fn free_addresses() -> io::Result<[SocketAddr; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, other) = (listen()?, listen()?);
+    Ok([one.local_addr()?, other.local_addr()?])
 }

@@ -1,236 +1,164 @@
-//! The two ends of a flow: one that publishes as far ahead as it may, and one that checks and counts.
+//! The two ends of a flow: one that publishes as far ahead as it may, and one that checks,
+//! acknowledges and counts.
 
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Context as TaskContext;
 
-use anyhow::{Context, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::Notify;
+use anyhow::bail;
 
-use super::wire::{self, Frame, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Template};
+use super::flow::Flow;
+use super::link::{FULL, Role};
+use super::pace::{Pace, Schedule};
+use super::wire::{
+    self, Frame, Message, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Stamp, Template,
+};
 
-const BUFFER: usize = 256 << 10;
-const CONNACK: u8 = 2;
-const SUBACK: u8 = 9;
-
-/// How far the publishers of one flow may go. All of one run is on one thread.
-#[derive(Debug)]
-pub(crate) struct Flow {
-    /// Messages that a publisher may be ahead of its slowest subscriber.
-    pub(crate) ahead: u64,
-    /// Messages that each subscriber has received from each publisher.
-    received: RefCell<Vec<Vec<u64>>>,
-    /// Messages received by all subscribers.
-    pub(crate) delivered: Cell<u64>,
-    moved: Notify,
-}
-
-impl Flow {
-    pub(crate) fn new(ahead: u64, publishers: usize, subscribers: usize) -> Rc<Self> {
-        Rc::new(Self {
-            ahead,
-            received: RefCell::new(vec![vec![0; publishers]; subscribers]),
-            delivered: Cell::new(0),
-            moved: Notify::new(),
-        })
-    }
-
-    /// What all subscribers have received of `publisher`.
-    fn received_by_all(&self, publisher: usize) -> u64 {
-        self.received.borrow().iter().map(|of| of[publisher]).min().unwrap_or(0)
-    }
-
-    /// Notes a message; fails when one is missing, doubled or out of order.
-    fn note(&self, subscriber: usize, stamp: u64) -> anyhow::Result<()> {
-        let publisher = (stamp >> 48) as usize;
-        let number = stamp & ((1 << 48) - 1);
-        let mut received = self.received.borrow_mut();
-        let next = received[subscriber].get_mut(publisher).context("a number nobody sent")?;
-        if number != *next {
-            bail!("message {number} of publisher {publisher} came where {next} was next");
-        }
-        *next += 1;
-        self.delivered.set(self.delivered.get() + 1);
-        Ok(())
-    }
-}
-
-async fn connect(address: SocketAddr, client_id: &str) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    ask(&mut stream, &wire::connect(client_id), CONNACK).await?;
-    Ok(stream)
-}
-
-async fn ask(stream: &mut TcpStream, packet: &[u8], answer: u8) -> anyhow::Result<()> {
-    stream.write_all(packet).await?;
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(frame) = Frame::next(&bytes) {
-            return wire::check_accepted(&frame, answer);
-        }
-        if stream.read_buf(&mut bytes).await? == 0 {
-            bail!("the broker has hung up");
-        }
-    }
-}
-
-/// A subscriber that has subscribed.
+/// Receives, checks and acknowledges.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    stream: TcpStream,
     number: usize,
     flow: Rc<Flow>,
+    /// Messages that it waits for; without a number it never ends.
+    expects: Option<u64>,
+    received: u64,
+    schedule: Option<Rc<Schedule>>,
 }
 
 impl Subscriber {
-    pub(crate) async fn start(
-        address: SocketAddr,
-        flow: &Rc<Flow>,
-        number: usize,
-        name: &str,
-        (filter, qos): (&str, u8),
-    ) -> anyhow::Result<Self> {
-        let mut stream = connect(address, name).await?;
-        ask(&mut stream, &wire::subscribe(filter, qos), SUBACK).await?;
-        Ok(Self { stream, number, flow: Rc::clone(flow) })
+    pub(crate) fn new(flow: &Rc<Flow>, number: usize) -> Self {
+        Self { number, flow: Rc::clone(flow), expects: None, received: 0, schedule: None }
     }
 
-    /// Receives, checks and acknowledges, until something is wrong.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let (mut reading, mut writing) = self.stream.into_split();
-        let mut buffer = Buffer::default();
-        let mut answers = Vec::new();
-        loop {
-            buffer.fill(&mut reading).await?;
-            while let Some(frame) = buffer.next() {
-                match frame.kind() {
-                    PUBLISH => {
-                        let (qos, packet_id, stamp) = frame.message()?;
-                        self.flow.note(self.number, stamp)?;
-                        if qos > 0 {
-                            let kind = if qos == 1 { PUBACK } else { PUBREC };
-                            answers.extend(wire::acknowledgement(kind, packet_id));
-                        }
-                    }
-                    PUBREL => answers.extend(wire::acknowledgement(PUBCOMP, frame.packet_id()?)),
-                    kind => bail!("a subscriber was sent a packet of type {kind}"),
-                }
-            }
-            self.flow.moved.notify_waiters();
-            flush(&mut writing, &mut answers).await?;
-        }
-    }
-}
-
-/// A publisher that is connected.
-#[derive(Debug)]
-pub(crate) struct Publisher {
-    stream: TcpStream,
-    number: usize,
-    template: Template,
-    flow: Rc<Flow>,
-}
-
-impl Publisher {
-    pub(crate) async fn start(
-        address: SocketAddr,
-        flow: &Rc<Flow>,
-        number: usize,
-        name: &str,
-        template: Template,
-    ) -> anyhow::Result<Self> {
-        let stream = connect(address, name).await?;
-        Ok(Self { stream, number, template, flow: Rc::clone(flow) })
+    /// Ends after `messages`.
+    pub(crate) fn expecting(self, messages: u64) -> Self {
+        Self { expects: Some(messages), ..self }
     }
 
-    /// Publishes as fast as the flow allows, until something is wrong.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let (reading, mut writing) = self.stream.into_split();
-        let releases = Rc::new(RefCell::new(Vec::new()));
-        let acknowledged = acknowledge(reading, Rc::clone(&releases), Rc::clone(&self.flow));
-        let publish = async {
-            let mut out = Vec::with_capacity(BUFFER);
-            let mut sent = 0;
-            loop {
-                let moved = self.flow.moved.notified();
-                let allowed = self.flow.received_by_all(self.number) + self.flow.ahead;
-                while sent < allowed {
-                    self.template.write((self.number as u64) << 48 | sent, &mut out);
-                    sent += 1;
-                }
-                out.append(&mut releases.borrow_mut());
-                if out.is_empty() {
-                    moved.await;
-                }
-                flush(&mut writing, &mut out).await?;
-            }
-        };
-        tokio::select! {
-            result = acknowledged => result,
-            result = publish => result,
-        }
+    /// Compares each arrival with `schedule`.
+    pub(crate) fn timed_by(self, schedule: &Rc<Schedule>) -> Self {
+        Self { schedule: Some(Rc::clone(schedule)), ..self }
     }
-}
 
-/// Reads a publisher's acknowledgements; what they ask to be sent is put into `releases`.
-async fn acknowledge(
-    mut reading: OwnedReadHalf,
-    releases: Rc<RefCell<Vec<u8>>>,
-    flow: Rc<Flow>,
-) -> anyhow::Result<()> {
-    let mut buffer = Buffer::default();
-    loop {
-        buffer.fill(&mut reading).await?;
-        let mut is_released = false;
-        while let Some(frame) = buffer.next() {
-            match frame.kind() {
-                PUBACK | PUBCOMP => {}
-                PUBREC => {
-                    is_released = true;
-                    let release = wire::acknowledgement(PUBREL, frame.packet_id()?);
-                    releases.borrow_mut().extend(release);
-                }
-                kind => bail!("a publisher was sent a packet of type {kind}"),
+    fn note(&mut self, message: &Message) -> anyhow::Result<()> {
+        if self.flow.note(self.number, message)? {
+            self.received += 1;
+            if let Some(schedule) = &self.schedule {
+                schedule.note_arrival(&message.stamp);
             }
         }
-        if is_released {
-            flow.moved.notify_waiters();
-        }
+        Ok(())
     }
 }
 
-async fn flush(writing: &mut OwnedWriteHalf, out: &mut Vec<u8>) -> anyhow::Result<()> {
-    if !out.is_empty() {
-        writing.write_all(out).await?;
-        out.clear();
-    }
-    Ok(())
-}
-
-/// What has been read and not yet looked at.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    looked_at: usize,
-}
-
-impl Buffer {
-    async fn fill(&mut self, reading: &mut OwnedReadHalf) -> anyhow::Result<()> {
-        self.bytes.drain(..std::mem::take(&mut self.looked_at));
-        self.bytes.reserve(BUFFER);
-        if reading.read_buf(&mut self.bytes).await? == 0 {
-            bail!("the broker has hung up");
+impl Role for Subscriber {
+    fn take(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        match frame.kind() {
+            PUBLISH => {
+                let message = frame.message()?;
+                self.note(&message)?;
+                if message.qos > 0 {
+                    let kind = if message.qos == 1 { PUBACK } else { PUBREC };
+                    out.extend(wire::acknowledgement(kind, message.packet_id));
+                }
+            }
+            PUBREL => out.extend(wire::acknowledgement(PUBCOMP, frame.packet_id()?)),
+            kind => bail!("a subscriber was sent a packet of type {kind}"),
         }
         Ok(())
     }
 
-    fn next(&mut self) -> Option<Frame<'_>> {
-        let frame = Frame::next(self.bytes.get(self.looked_at..)?)?;
-        self.looked_at += frame.size;
-        Some(frame)
+    fn speak(&mut self, _: &mut TaskContext<'_>, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn is_done(&self) -> bool {
+        self.expects.is_some_and(|expected| self.received >= expected)
+    }
+}
+
+/// What lets a publisher go on.
+#[derive(Clone, Debug)]
+pub(crate) enum Allowance {
+    /// It is no further ahead than the flow allows.
+    Flow(Rc<Flow>),
+    /// A message is due; the flow checks what arrives.
+    Pace(Rc<Pace>, Rc<Flow>),
+    /// Nobody receives yet: this many messages, and so many of them not acknowledged.
+    Alone { messages: u64, ahead: u64 },
+}
+
+/// Publishes to its topics in turn.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    number: usize,
+    qos: u8,
+    /// A PUBLISH for each of its topics.
+    templates: Rc<[Template]>,
+    allowance: Allowance,
+    sent: u64,
+    /// Messages that the broker has acknowledged for good.
+    acknowledged: u64,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        number: usize,
+        qos: u8,
+        templates: Rc<[Template]>,
+        allowance: Allowance,
+    ) -> Self {
+        Self { number, qos, templates, allowance, sent: 0, acknowledged: 0 }
+    }
+
+    /// How many messages it may send now in all.
+    fn allowed(&self, cx: &mut TaskContext<'_>) -> u64 {
+        match &self.allowance {
+            // What the broker has not acknowledged yet is in flight even if it has arrived.
+            Allowance::Flow(flow) if self.qos > 0 => {
+                let allowed = flow.allowed(self.number, self.sent, cx.waker());
+                allowed.min(self.acknowledged + flow.ahead())
+            }
+            Allowance::Flow(flow) => flow.allowed(self.number, self.sent, cx.waker()),
+            Allowance::Pace(pace, _) => pace.allowed(cx.waker()),
+            Allowance::Alone { messages, ahead } if self.qos > 0 => {
+                (*messages).min(self.acknowledged + ahead)
+            }
+            Allowance::Alone { messages, .. } => *messages,
+        }
+    }
+}
+
+impl Role for Publisher {
+    fn take(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        match frame.kind() {
+            PUBACK | PUBCOMP => self.acknowledged += 1,
+            PUBREC => out.extend(wire::acknowledgement(PUBREL, frame.packet_id()?)),
+            kind => bail!("a publisher was sent a packet of type {kind}"),
+        }
+        if self.acknowledged > self.sent {
+            bail!("a publisher was sent more acknowledgements than it sent messages");
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, cx: &mut TaskContext<'_>, out: &mut Vec<u8>) -> bool {
+        let allowed = self.allowed(cx);
+        let topics = self.templates.len() as u64;
+        while self.sent < allowed && out.len() < FULL {
+            let topic = (self.sent % topics) as usize;
+            let number = (self.sent / topics) as u32;
+            let stamp = Stamp { publisher: self.number, topic, number };
+            self.templates[topic].write(stamp, self.sent, out);
+            self.sent += 1;
+        }
+        if let Allowance::Flow(flow) | Allowance::Pace(_, flow) = &self.allowance {
+            flow.note_sent(self.number, self.sent);
+        }
+        self.sent < allowed
+    }
+
+    fn is_done(&self) -> bool {
+        let Allowance::Alone { messages, .. } = self.allowance else { return false };
+        self.sent == messages && (self.qos == 0 || self.acknowledged == messages)
     }
 }

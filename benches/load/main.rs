@@ -2,30 +2,50 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a command line tool does")]
 
-mod broker;
-mod client;
-mod scenario;
 mod wire;
+mod flow;
+mod contender;
+mod process;
+mod certificate;
+mod broker;
+mod link;
+mod pace;
+mod client;
+mod meter;
+mod scale;
+mod scenario;
+mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use self::broker::{Broker, Contender};
-use self::scenario::{Measured, Scenario};
+use self::broker::Broker;
+use self::certificate::Certificate;
+use self::contender::Contender;
+use self::meter::Measured;
+use self::report::{Case, Report};
+use self::scale::Scale;
+use self::scenario::{Load, Scenario};
 
 const EXAMPLES: &str = "\
 Examples:
-  bastionmq-bench --broker 'bastionmq=target/release/bastionmq serve \\
-      --config tests/configs/open.toml --listen mqtt://127.0.0.1:{port}' \\
-      --broker 'mosquitto=mosquitto -p {port}' --scenario pairs-qos0,pairs-qos1
+  bastionmq-bench --scenario pairs-qos0,pairs-qos1 --transport tcp,tls \\
+      --broker 'bastionmq=target/release/bastionmq serve \\
+          --config {config:benches/brokers/bastionmq.toml}' \\
+      --broker 'mosquitto=mosquitto -c {config:benches/brokers/mosquitto.conf}'
 
-Each broker is started anew for each scenario and round, on a free port of the loopback address that
-takes the place of {port}. Rounds are interleaved: every broker runs a scenario before any runs it
-again. A message that is lost, doubled or out of order fails the run.";
+In a command, and in a configuration that it names as {config:FILE}, these are filled in: {port} and
+{tls_port}, free ports of the loopback address; {directory}, a new directory that holds server.crt,
+server.key and ca.crt; {root}, the directory in which this runs. A broker without {tls_port} is left
+out where TLS is measured.
+
+Each broker is started anew for each case and round. Rounds are interleaved: every broker runs a case
+before any runs it again. A message that is lost, doubled or out of order fails the run.";
 
 /// What a message costs a broker
 #[derive(Debug, Parser)]
@@ -37,23 +57,51 @@ struct Args {
     /// What to run, with commas between; all of them without it
     #[arg(long, value_delimiter = ',', value_name = "SCENARIO")]
     scenario: Vec<Scenario>,
-    /// How often each broker runs each scenario; the median is shown
+    /// Over what, with commas between
+    #[arg(long, value_delimiter = ',', default_value = "tcp")]
+    transport: Vec<Transport>,
+    /// Bytes of a payload, at least 8, with commas between; scenarios that do not depend on it run
+    /// with the first
+    #[arg(long, value_delimiter = ',', default_value = "64")]
+    payload: Vec<usize>,
+    /// How often each broker runs each case
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds that one run is measured for
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
-    /// Bytes of a payload, at least 8
-    #[arg(long, default_value_t = 64)]
-    payload: usize,
-    /// Also write every run to this file, as JSON
+    /// Seconds that one run is measured for, where it does not end by itself
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Messages a second in the latency scenario
+    #[arg(long, value_name = "RATE")]
+    rate: Option<u32>,
+    /// Each scenario small and brief, once: to see that nothing is lost, not for figures
+    #[arg(long)]
+    quick: bool,
+    /// Also write everything to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
+/// What MQTT is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    Tcp,
+    /// TLS 1.3
+    Tls,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -61,49 +109,101 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
-    if args.payload < wire::STAMP {
-        bail!("--payload is at least {} bytes: each carries its number", wire::STAMP);
+/// Runs everything and prints the table; whether no broker has failed.
+fn run(args: &Args) -> anyhow::Result<bool> {
+    if args.payload.iter().any(|payload| *payload < wire::STAMP) {
+        bail!("--payload is at least {} bytes: each carries its stamp", wire::STAMP);
     }
-    let scenarios =
-        if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
-    let mut runs = Vec::new();
-    println!(
-        "{:<16} {:<14} {:>14} {:>12} {:>12}",
-        "scenario", "broker", "CPU us/message", "messages/s", "peak MiB"
-    );
-    for scenario in scenarios {
-        let mut measured = vec![Vec::new(); args.brokers.len()];
-        for _ in 0..args.rounds.max(1) {
-            for (contender, runs) in args.brokers.iter().zip(&mut measured) {
-                runs.push(measure(contender, scenario, args)?);
+    raise_file_limit();
+    let bench = Bench { scale: args.scale()?, certificate: Certificate::make()? };
+    let mut report = Report::default();
+    for (scenario, transport, payload) in args.cases() {
+        let case = Case { scenario: scenario.name(), transport: transport.name(), payload };
+        for round in 1..=args.rounds() {
+            for contender in &args.brokers {
+                if transport == Transport::Tls && !contender.speaks_tls()
+                    || report.has_failed(&case, &contender.name)
+                {
+                    continue;
+                }
+                eprintln!("{case:?}, round {round}: {}", contender.name);
+                match bench.measure(contender, scenario, transport, payload) {
+                    Ok(steps) => report.add(&case, &contender.name, steps),
+                    Err(error) => {
+                        eprintln!("FAILED: {error:#}");
+                        report.add_failure(&case, &contender.name, format!("{error:#}"));
+                    }
+                }
             }
         }
-        for (contender, mut results) in args.brokers.iter().zip(measured) {
-            results.sort_by(|one, other| one.cpu_micros.total_cmp(&other.cpu_micros));
-            let median = &results[results.len() / 2];
-            println!(
-                "{:<16} {:<14} {:>14.3} {:>12.0} {:>12.1}",
-                scenario.name(),
-                contender.name,
-                median.cpu_micros,
-                median.messages_per_second,
-                median.peak_bytes as f64 / f64::from(1 << 20)
-            );
-            runs.extend(results.iter().map(|result| result.json(scenario, &contender.name)));
-        }
     }
+    print!("{}", report.table());
     if let Some(path) = &args.json {
-        let text = format!("[\n{}\n]\n", runs.join(",\n"));
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let command: Vec<_> = std::env::args().collect();
+        std::fs::write(path, report.json(&command))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    Ok(!report.has_failures())
 }
 
-fn measure(contender: &Contender, scenario: Scenario, args: &Args) -> anyhow::Result<Measured> {
-    let broker = Broker::start(contender)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime
-        .block_on(scenario.run(&broker, Duration::from_secs(args.seconds), args.payload))
-        .with_context(|| format!("{} in {}", contender.name, scenario.name()))
+impl Args {
+    fn scale(&self) -> anyhow::Result<Scale> {
+        let length = Duration::try_from_secs_f64(self.seconds).context("--seconds")?;
+        let mut scale = if self.quick { Scale::quick() } else { Scale::full(length) };
+        scale.rate = self.rate.unwrap_or(scale.rate).max(1);
+        Ok(scale)
+    }
+
+    fn rounds(&self) -> usize {
+        if self.quick { 1 } else { self.rounds.max(1) }
+    }
+
+    /// What is to be run, without what makes no sense.
+    fn cases(&self) -> Vec<(Scenario, Transport, usize)> {
+        let scenarios = if self.scenario.is_empty() { &Scenario::ALL[..] } else { &self.scenario };
+        let mut cases = Vec::new();
+        for scenario in scenarios {
+            for transport in &self.transport {
+                if *transport == Transport::Tls && !scenario.makes_sense_over_tls() {
+                    continue;
+                }
+                let sizes = if scenario.depends_on_payload() { self.payload.len() } else { 1 };
+                let sizes = self.payload.iter().take(sizes);
+                cases.extend(sizes.map(|payload| (*scenario, *transport, *payload)));
+            }
+        }
+        cases
+    }
+}
+
+struct Bench {
+    scale: Scale,
+    certificate: Certificate,
+}
+
+impl Bench {
+    /// One run with a broker of its own.
+    fn measure(
+        &self,
+        contender: &Contender,
+        scenario: Scenario,
+        transport: Transport,
+        payload: usize,
+    ) -> anyhow::Result<Vec<Measured>> {
+        let broker = Broker::start(contender, &self.certificate)?;
+        let tls = (transport == Transport::Tls).then(|| self.certificate.connector());
+        let target = broker.target(tls);
+        let load = Load { broker: &broker, target, payload, scale: self.scale };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime
+            .block_on(scenario.run(&load))
+            .with_context(|| format!("its log ends with: {}", broker.last_words()))
+    }
+}
+
+/// Each connection is a file, here and in the broker, which inherits this.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // A run that needs more than it gets says so by itself.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

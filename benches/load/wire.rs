@@ -3,21 +3,63 @@
 
 use anyhow::{Context, bail};
 
-/// Bytes at the start of each payload: the number of the message.
+/// Bytes at the start of each payload: the stamp of the message.
 pub(crate) const STAMP: usize = 8;
 
+pub(crate) const CONNACK: u8 = 2;
 pub(crate) const PUBLISH: u8 = 3;
 pub(crate) const PUBACK: u8 = 4;
 pub(crate) const PUBREC: u8 = 5;
 pub(crate) const PUBREL: u8 = 6;
 pub(crate) const PUBCOMP: u8 = 7;
+pub(crate) const SUBACK: u8 = 9;
+pub(crate) const PINGRESP: u8 = 13;
+
+pub(crate) const PINGREQ_PACKET: [u8; 2] = [0xC0, 0];
+pub(crate) const DISCONNECT_PACKET: [u8; 2] = [0xE0, 0];
+
+/// What tells every message of a run from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The number of the publisher, below 4,096.
+    pub(crate) publisher: usize,
+    /// Which of the publisher's topics, below 2^20.
+    pub(crate) topic: usize,
+    /// How many messages the publisher has sent to this topic before.
+    pub(crate) number: u32,
+}
+
+impl Stamp {
+    fn to_bytes(self) -> [u8; STAMP] {
+        let high = (self.publisher as u64) << 52 | (self.topic as u64) << 32;
+        (high | u64::from(self.number)).to_be_bytes()
+    }
+
+    fn from_bytes(bytes: [u8; STAMP]) -> Self {
+        let bits = u64::from_be_bytes(bytes);
+        Self {
+            publisher: (bits >> 52) as usize,
+            topic: (bits >> 32 & 0xF_FFFF) as usize,
+            number: bits as u32,
+        }
+    }
+}
 
 /// A packet as it lies in the read buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
-    pub(crate) first: u8,
+    first: u8,
     pub(crate) body: &'a [u8],
     pub(crate) size: usize,
+}
+
+/// What a subscriber must know of a PUBLISH.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    pub(crate) qos: u8,
+    pub(crate) dup: bool,
+    pub(crate) packet_id: [u8; 2],
+    pub(crate) stamp: Stamp,
 }
 
 impl<'a> Frame<'a> {
@@ -46,8 +88,8 @@ impl<'a> Frame<'a> {
         self.body.first_chunk().copied().context("an acknowledgement without packet id")
     }
 
-    /// QoS, packet identifier and number of a PUBLISH.
-    pub(crate) fn message(&self) -> anyhow::Result<(u8, [u8; 2], u64)> {
+    /// What a PUBLISH says.
+    pub(crate) fn message(&self) -> anyhow::Result<Message> {
         let qos = self.first >> 1 & 3;
         let topic = self.body.first_chunk().copied().map(u16::from_be_bytes);
         let mut at = 2 + usize::from(topic.context("a PUBLISH without topic")?);
@@ -57,23 +99,39 @@ impl<'a> Frame<'a> {
             packet_id.copy_from_slice(id);
             at += 2;
         }
-        let stamp = self.body.get(at..at + STAMP).context("a payload without number")?;
-        let mut number = [0; STAMP];
-        number.copy_from_slice(stamp);
-        Ok((qos, packet_id, u64::from_be_bytes(number)))
+        let stamp = self.body.get(at..).and_then(|rest| rest.first_chunk().copied());
+        let stamp = Stamp::from_bytes(stamp.context("a payload without stamp")?);
+        Ok(Message { qos, dup: self.first & 8 != 0, packet_id, stamp })
+    }
+
+    /// Fails unless this acknowledges as `kind` does, and says yes.
+    pub(crate) fn check_accepted(&self, kind: u8) -> anyhow::Result<()> {
+        let refused = match kind {
+            CONNACK => self.body.get(1) != Some(&0),
+            SUBACK => self.body.iter().skip(2).any(|code| *code > 2),
+            _ => false,
+        };
+        if self.kind() != kind || refused {
+            bail!("the broker refused: {self:02x?}");
+        }
+        Ok(())
     }
 }
 
-pub(crate) fn connect(client_id: &str) -> Vec<u8> {
-    let mut body = b"\0\x04MQTT\x04\x02\0\0".to_vec();
+/// A CONNECT without keep alive.
+pub(crate) fn connect(client_id: &str, clean_session: bool) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x04\0\0\0".to_vec();
+    body[7] = u8::from(clean_session) << 1;
     text(&mut body, client_id);
     packet(0x10, &body)
 }
 
-pub(crate) fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
+pub(crate) fn subscribe<'a>(filters: impl IntoIterator<Item = &'a str>, qos: u8) -> Vec<u8> {
     let mut body = vec![0, 1];
-    text(&mut body, filter);
-    body.push(qos);
+    for filter in filters {
+        text(&mut body, filter);
+        body.push(qos);
+    }
     packet(0x82, &body)
 }
 
@@ -82,7 +140,7 @@ pub(crate) fn acknowledgement(kind: u8, packet_id: [u8; 2]) -> [u8; 4] {
     [kind << 4 | flags, 2, packet_id[0], packet_id[1]]
 }
 
-/// A PUBLISH that is written again and again with other numbers.
+/// A PUBLISH that is written again and again with other stamps.
 #[derive(Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
@@ -104,24 +162,21 @@ impl Template {
         Self { bytes, packet_id_at, stamp_at: stamp + header }
     }
 
-    pub(crate) fn write(&self, number: u64, out: &mut Vec<u8>) {
+    pub(crate) fn retained(mut self) -> Self {
+        self.bytes[0] |= 1;
+        self
+    }
+
+    /// Appends the PUBLISH with `stamp`, and with the packet identifier that follows from `count`.
+    pub(crate) fn write(&self, stamp: Stamp, count: u64, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
-        let stamp = start + self.stamp_at;
-        out[stamp..stamp + STAMP].copy_from_slice(&number.to_be_bytes());
+        let stamp_at = start + self.stamp_at;
+        out[stamp_at..stamp_at + STAMP].copy_from_slice(&stamp.to_bytes());
         if let Some(at) = self.packet_id_at {
-            let packet_id = (number % u64::from(u16::MAX)) as u16 + 1;
+            let packet_id = (count % u64::from(u16::MAX)) as u16 + 1;
             out[start + at..start + at + 2].copy_from_slice(&packet_id.to_be_bytes());
         }
-    }
-}
-
-/// Fails unless `frame` is an acknowledgement of `kind` that says yes.
-pub(crate) fn check_accepted(frame: &Frame<'_>, kind: u8) -> anyhow::Result<()> {
-    let code = frame.body.last().copied();
-    match (frame.kind() == kind, code) {
-        (true, Some(0..=2)) => Ok(()),
-        _ => bail!("the broker refused: {frame:02x?}"),
     }
 }
 
@@ -143,4 +198,24 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     }
     packet.extend_from_slice(body);
     packet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_survives_its_way_through_a_publish() {
+        for qos in 0..=2 {
+            let stamp = Stamp { publisher: 4_095, topic: 199_999, number: u32::MAX };
+            let mut bytes = Vec::new();
+            Template::new("a/b", qos, 300).write(stamp, 65_534, &mut bytes);
+            let frame = Frame::next(&bytes).unwrap();
+            let message = frame.message().unwrap();
+            assert_eq!((frame.kind(), frame.size), (PUBLISH, bytes.len()));
+            assert_eq!((message.qos, message.dup, message.stamp), (qos, false, stamp));
+            assert_eq!(message.packet_id, if qos > 0 { [0xFF, 0xFF] } else { [0, 0] });
+            assert!(Frame::next(&bytes[..bytes.len() - 1]).is_none());
+        }
+    }
 }

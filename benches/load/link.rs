@@ -1,0 +1,219 @@
+//! One connection to a broker, plain or under TLS, and what drives it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use anyhow::Context;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::broker::Target;
+use super::wire::{self, CONNACK, Frame};
+
+/// Bytes that are read at once.
+const BATCH: usize = 256 << 10;
+
+/// Bytes after which a role lets what it has to say be sent first.
+pub(crate) const FULL: usize = 256 << 10;
+
+thread_local! {
+    /// What is read lands here first, so that an idle connection holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BATCH].into());
+}
+
+/// What a client does with its connection.
+pub(crate) trait Role {
+    /// Takes one packet. What it appends to `out` is sent.
+    fn take(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> anyhow::Result<()>;
+
+    /// Appends what may be sent now, up to about [`FULL`]; `true` when there is more. When there is
+    /// none, the task of `cx` is woken once there is.
+    fn speak(&mut self, cx: &mut TaskContext<'_>, out: &mut Vec<u8>) -> bool;
+
+    /// Whether it has received all that it waits for.
+    fn is_done(&self) -> bool;
+}
+
+/// A connection whose CONNECT has been accepted.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: Stream,
+    /// Received, and not a whole packet yet or not looked at.
+    pending: Vec<u8>,
+    out: Vec<u8>,
+    written: usize,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Link {
+    /// Connects with a clean session.
+    pub(crate) async fn open(target: &Target, client_id: &str) -> anyhow::Result<Self> {
+        Ok(Self::connect(target, client_id, true).await?.0)
+    }
+
+    /// Connects; also whether the broker has kept a session.
+    pub(crate) async fn connect(
+        target: &Target,
+        client_id: &str,
+        clean_session: bool,
+    ) -> anyhow::Result<(Self, bool)> {
+        let stream = TcpStream::connect(target.address).await.context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        let stream = match &target.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let tls = tls.connect("localhost".try_into()?, stream).await;
+                Stream::Tls(Box::new(tls.context("no TLS session")?))
+            }
+        };
+        let mut link = Self { stream, pending: Vec::new(), out: Vec::new(), written: 0 };
+        let answer = link.ask(&wire::connect(client_id, clean_session), CONNACK).await?;
+        Ok((link, answer.first() == Some(&1)))
+    }
+
+    /// Sends `packet`, and waits for the answer: its body.
+    pub(crate) async fn ask(&mut self, packet: &[u8], kind: u8) -> anyhow::Result<Vec<u8>> {
+        self.send(packet).await?;
+        loop {
+            if let Some(frame) = Frame::next(&self.pending) {
+                frame.check_accepted(kind)?;
+                let (body, size) = (frame.body.to_vec(), frame.size);
+                self.pending.drain(..size);
+                return Ok(body);
+            }
+            poll_fn(|cx| {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let read = ready!(self.stream.poll_receive(cx, scratch))?;
+                    self.pending.extend_from_slice(&scratch[..read]);
+                    Poll::Ready(anyhow::Ok(()))
+                })
+            })
+            .await?;
+        }
+    }
+
+    /// Sends `packet`, whose answer nobody waits for.
+    pub(crate) async fn send(&mut self, packet: &[u8]) -> anyhow::Result<()> {
+        self.out.extend_from_slice(packet);
+        poll_fn(|cx| self.poll_send(cx)).await.context("cannot send")
+    }
+
+    /// Plays `role` until that is done; an error if the broker hangs up before.
+    pub(crate) async fn play(&mut self, role: &mut impl Role) -> anyhow::Result<()> {
+        self.take_pending(role)?;
+        poll_fn(|cx| self.poll_play(cx, role)).await
+    }
+
+    fn poll_play(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        role: &mut impl Role,
+    ) -> Poll<anyhow::Result<()>> {
+        loop {
+            let has_received = match self.poll_take(cx, role) {
+                Poll::Ready(result) => result.map(|()| true)?,
+                Poll::Pending => false,
+            };
+            let has_more = self.out.len() < FULL && role.speak(cx, &mut self.out);
+            let has_sent = self.poll_send(cx)?.is_ready();
+            if role.is_done() && has_sent && !has_more {
+                return Poll::Ready(Ok(()));
+            }
+            let can_go_on = has_received || has_sent && has_more;
+            if !can_go_on {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Receives once, and hands every whole packet to `role`.
+    fn poll_take(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        role: &mut impl Role,
+    ) -> Poll<anyhow::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = ready!(self.stream.poll_receive(cx, scratch))?;
+            if self.pending.is_empty() {
+                let used = take_all(&scratch[..read], role, &mut self.out)?;
+                self.pending.extend_from_slice(&scratch[used..read]);
+            } else {
+                self.pending.extend_from_slice(&scratch[..read]);
+                self.take_pending(role)?;
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn take_pending(&mut self, role: &mut impl Role) -> anyhow::Result<()> {
+        let used = take_all(&self.pending, role, &mut self.out)?;
+        self.pending.drain(..used);
+        Ok(())
+    }
+
+    fn poll_send(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        if self.out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.written < self.out.len() {
+            self.written += ready!(self.stream.poll_send(cx, &self.out[self.written..]))?;
+        }
+        ready!(self.stream.poll_flush(cx))?;
+        self.out.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Hands every whole packet of `bytes` to `role`; how many bytes those were.
+fn take_all(bytes: &[u8], role: &mut impl Role, out: &mut Vec<u8>) -> anyhow::Result<usize> {
+    let mut used = 0;
+    while let Some(frame) = Frame::next(&bytes[used..]) {
+        role.take(&frame, out)?;
+        used += frame.size;
+    }
+    Ok(used)
+}
+
+impl Stream {
+    fn poll_receive(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        into: &mut [u8],
+    ) -> Poll<anyhow::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        ready!(match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        })
+        .context("cannot receive")?;
+        match buffer.filled().len() {
+            0 => Poll::Ready(Err(anyhow::anyhow!("the broker has hung up"))),
+            read => Poll::Ready(Ok(read)),
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // There is nothing between it and the kernel.
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! How much of everything: for figures, or only to see that all is right.
+
+use std::time::Duration;
+
+/// The size of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// How long a run goes on before it is measured, and then.
+    pub(crate) warm_up: Duration,
+    pub(crate) length: Duration,
+    pub(crate) pairs: usize,
+    pub(crate) fan_out: usize,
+    pub(crate) fan_in: usize,
+    /// Subscribers that share a subscription.
+    pub(crate) sharers: usize,
+    pub(crate) subscriptions: usize,
+    pub(crate) retained: usize,
+    /// Sessions whose clients are away, and messages that wait for each.
+    pub(crate) sessions: usize,
+    pub(crate) queued: usize,
+    pub(crate) connections: usize,
+    pub(crate) tls_connections: usize,
+    /// Messages a second, for latency.
+    pub(crate) rate: u32,
+}
+
+impl Scale {
+    pub(crate) fn full(length: Duration) -> Self {
+        Self {
+            warm_up: Duration::from_millis(500),
+            length,
+            pairs: 20,
+            fan_out: 500,
+            fan_in: 200,
+            sharers: 20,
+            subscriptions: 100_000,
+            retained: 200_000,
+            sessions: 200,
+            queued: 500,
+            connections: 5_000,
+            tls_connections: 2_000,
+            rate: 20_000,
+        }
+    }
+
+    /// Each scenario in a moment.
+    pub(crate) fn quick() -> Self {
+        Self {
+            warm_up: Duration::from_millis(20),
+            length: Duration::from_millis(100),
+            pairs: 4,
+            fan_out: 20,
+            fan_in: 20,
+            sharers: 4,
+            subscriptions: 2_000,
+            retained: 2_000,
+            sessions: 20,
+            queued: 50,
+            connections: 100,
+            tls_connections: 20,
+            rate: 1_000,
+        }
+    }
+}
