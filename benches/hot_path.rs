@@ -1,197 +1,48 @@
 //! What one message costs, step by step: decode, decide, route, session, encode.
 //!
-//! `cargo bench` prints nanoseconds; `cargo bench --bench hot_path -- --help` tells how to choose.
+//! `cargo bench --bench hot_path` prints nanoseconds; with `-- --help` it tells how to choose.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark stops at what is wrong")]
 
-use std::num::NonZeroU16;
-use std::sync::Arc;
-use std::time::Instant;
+mod steps;
 
-use bastionmq::acl::{Policy, Subject};
-use bastionmq::clock::Now;
-use bastionmq::codec::{
-    Delivery, Packet, Publish, PublishHeader, SubscriptionIds, Version, encode_publish, next_frame,
-};
-use bastionmq::identity::{ClientId, Principal};
-use bastionmq::message::{Message, QoS, SessionKey};
-use bastionmq::router::{Grant, Matches, Router};
-use bastionmq::session::{Action, Identified, Input, Outbound, Output, Session, Settings};
-use bastionmq::topic::{TopicFilterRef, TopicName, TopicNameRef};
-use divan::{Bencher, black_box};
+use bastionmq::codec::Version;
+use divan::Bencher;
 
-const TOPIC: &str = "plant/7/line/3/temperature";
-const PAYLOAD: [u8; 64] = [0x42; 64];
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
 
 fn main() {
     divan::main();
 }
 
-fn publish_packet(version: Version, qos: QoS, id: u16) -> Vec<u8> {
-    let id = NonZeroU16::new(id).unwrap();
-    let packet = Packet::Publish(Publish {
-        dup: false,
-        delivery: match qos {
-            QoS::AtMostOnce => Delivery::AtMostOnce,
-            QoS::AtLeastOnce => Delivery::AtLeastOnce(id),
-            QoS::ExactlyOnce => Delivery::ExactlyOnce(id),
-        },
-        retain: false,
-        topic: Some(TopicNameRef::parse(TOPIC).unwrap()),
-        topic_alias: None,
-        message_expiry_interval: None,
-        subscription_ids: SubscriptionIds::new(),
-        properties: Vec::new().into(),
-        payload: &PAYLOAD,
-    });
-    let mut bytes = Vec::new();
-    packet.encode(version, &mut bytes);
-    bytes
-}
-
-fn message(qos: QoS) -> Arc<Message> {
-    Arc::new(Message {
-        topic: TopicName::parse(TOPIC).unwrap(),
-        payload: PAYLOAD.to_vec().into(),
-        properties: Vec::new().into(),
-        qos,
-        retain: false,
-        expiry: None,
-        publisher: None,
-    })
-}
-
 #[divan::bench(args = VERSIONS)]
 fn decode_publish(bencher: Bencher, version: Version) {
-    let bytes = publish_packet(version, QoS::AtLeastOnce, 1);
-    bencher.bench(|| {
-        let frame = next_frame(black_box(&bytes), usize::MAX).unwrap().unwrap();
-        frame.decode(version).is_ok()
-    });
+    bencher.bench_local(steps::decode(version));
 }
 
 #[divan::bench(args = VERSIONS)]
 fn encode_to_a_subscriber(bencher: Bencher, version: Version) {
-    let message = message(QoS::AtLeastOnce);
-    let header = PublishHeader {
-        dup: false,
-        delivery: Delivery::AtLeastOnce(NonZeroU16::MIN),
-        retain: false,
-        alias: None,
-        topic_is_aliased: false,
-        subscription_ids: &[],
-        now: Instant::now(),
-    };
-    let mut out = Vec::with_capacity(256);
-    bencher.bench_local(|| {
-        out.clear();
-        encode_publish(version, black_box(&message), &header, &mut out);
-        out.len()
-    });
-}
-
-/// A routing table of `count` subscriptions: exact ones, and some with `+` and `#`.
-fn table(count: u64) -> Router<SessionKey> {
-    let mut router = Router::new();
-    for key in 0..count {
-        let filter = match key % 10 {
-            0 => format!("plant/{key}/+/3/temperature"),
-            1 => format!("plant/{key}/#"),
-            _ => format!("plant/{key}/line/3/temperature"),
-        };
-        let filter = TopicFilterRef::parse(&filter).unwrap();
-        router.subscribe(filter, SessionKey(key), Grant::default());
-    }
-    router
+    bencher.bench_local(steps::encode(version));
 }
 
 #[divan::bench(args = [10, 100_000])]
 fn route_a_topic(bencher: Bencher, subscriptions: u64) {
-    let router = table(subscriptions);
-    let topic = TopicNameRef::parse(TOPIC).unwrap();
-    let mut matches = Matches::new();
-    bencher.bench_local(|| {
-        router.matches(black_box(topic), None, &mut matches);
-        matches.routes.len()
-    });
+    bencher.bench_local(steps::route(subscriptions));
 }
 
 #[divan::bench]
 fn decide_by_the_policy(bencher: Bencher) {
-    let policy = Policy::parse(include_str!("../acl/policy.toml")).unwrap();
-    let principal = Principal::User("device1".into());
-    let client_id = ClientId::new("device1");
-    let permit = policy.permit(&Subject { principal: &principal, client_id: &client_id });
-    let topic = TopicNameRef::parse("devices/device1/line/3/temperature").unwrap();
-    bencher.bench(|| permit.publish(black_box(topic), QoS::AtLeastOnce, false).allowed);
-}
-
-/// A session that has been let in, and its output.
-fn live(version: Version) -> (Session, Output) {
-    let mut session = Session::new(Arc::new(Settings::default()));
-    let mut output = Output::default();
-    let (name, level) = (b"\0\x04MQTT", version as u8);
-    let properties: &[u8] = if version == Version::V5 { &[0] } else { &[] };
-    let body = [name, &[level, 2, 0, 0][..], properties, &[0, 1, b'c']].concat();
-    let bytes = [&[0x10, body.len() as u8], &body[..]].concat();
-    let connect = next_frame(&bytes, usize::MAX).unwrap().unwrap().decode(version).unwrap();
-    session.step(Now::read(), Input::Packet(connect), &mut output);
-    let identified = Identified {
-        client_id: ClientId::new("c"),
-        assigned: false,
-        key: SessionKey(1),
-        resumed: None,
-        authentication_data: None,
-    };
-    session.step(Now::read(), Input::Identified(Box::new(identified)), &mut output);
-    output.actions.clear();
-    output.bytes.clear();
-    (session, output)
+    bencher.bench_local(steps::decide());
 }
 
 /// PUBLISH in, PUBACK out.
 #[divan::bench(args = VERSIONS)]
 fn session_takes_a_qos_1_message(bencher: Bencher, version: Version) {
-    let (mut session, mut output) = live(version);
-    let bytes = publish_packet(version, QoS::AtLeastOnce, 1);
-    let now = Now::read();
-    bencher.bench_local(|| {
-        output.bytes.clear();
-        let frame = next_frame(&bytes, usize::MAX).unwrap().unwrap();
-        session.step(now, Input::Packet(frame.decode(version).unwrap()), &mut output);
-        let Some(Action::Publish { packet_id: Some(packet_id), .. }) = output.actions.pop() else {
-            unreachable!("a QoS 1 PUBLISH is published");
-        };
-        let reason = bastionmq::codec::ReasonCode::Success;
-        session.step(now, Input::Published { packet_id, reason }, &mut output);
-        output.bytes.len()
-    });
+    bencher.bench_local(steps::take_qos_1(version));
 }
 
 /// PUBLISH out, PUBACK in.
 #[divan::bench(args = VERSIONS)]
 fn session_sends_a_qos_1_message(bencher: Bencher, version: Version) {
-    let (mut session, mut output) = live(version);
-    let message = message(QoS::AtLeastOnce);
-    let now = Now::read();
-    bencher.bench_local(|| {
-        output.bytes.clear();
-        let outbound = Outbound {
-            message: Arc::clone(&message),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            subscription_ids: SubscriptionIds::new(),
-            share: None,
-        };
-        session.step(now, Input::Deliver(outbound), &mut output);
-        let Packet::Publish(sent) =
-            next_frame(&output.bytes, usize::MAX).unwrap().unwrap().decode(version).unwrap()
-        else {
-            unreachable!("what is delivered is a PUBLISH");
-        };
-        let id = sent.delivery.packet_id().unwrap();
-        let ack = bastionmq::codec::Ack::new(id, bastionmq::codec::ReasonCode::Success);
-        session.step(now, Input::Packet(Packet::PubAck(ack)), &mut output);
-    });
+    bencher.bench_local(steps::send_qos_1(version));
 }
