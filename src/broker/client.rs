@@ -43,8 +43,6 @@ pub struct Client {
     output: Output,
     /// How many bytes at the start of the output have been sent.
     sent: usize,
-    /// Keeps its room for the next round of actions.
-    spare: Vec<Action>,
     round: Round,
     received: Received,
     is_behind: bool,
@@ -75,7 +73,7 @@ struct Challenged {
 struct Inside {
     gate: Gate,
     /// While it proves anew who it is.
-    exchange: Option<ScramExchange>,
+    exchange: Option<Box<ScramExchange>>,
     memo: PublishMemo,
     stored: Stored,
     batch: Vec<Outbound>,
@@ -107,7 +105,6 @@ impl Client {
             stage: Stage::Stranger,
             output: Output::default(),
             sent: 0,
-            spare: Vec::new(),
             round: Round::default(),
             received: Received::default(),
             is_behind: false,
@@ -362,12 +359,9 @@ impl Client {
     fn step(&mut self, now: Now, input: Input<'_>) {
         self.session.step(now, input, &mut self.output);
         while !self.output.actions.is_empty() {
-            let mut actions =
-                std::mem::replace(&mut self.output.actions, std::mem::take(&mut self.spare));
-            for action in actions.drain(..) {
+            for action in std::mem::take(&mut self.output.actions) {
                 self.perform(now, action);
             }
-            self.spare = actions;
         }
     }
 

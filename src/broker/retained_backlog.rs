@@ -14,10 +14,16 @@ use crate::topic::{TopicFilter, TopicName};
 /// Messages that are looked up at once.
 const SLICE: usize = 256;
 
-/// What is still to be sent. However many filters wait, only one slice of one of them is held; and
-/// however often a client subscribes to a filter, it waits once.
+/// What is still to be sent to one session, which mostly is nothing and then costs nothing. However
+/// many filters wait, only one slice of one of them is held; and however often a client subscribes to
+/// a filter, it waits once.
 #[derive(Debug, Default)]
 pub(super) struct RetainedBacklog {
+    owed: Option<Box<Owed>>,
+}
+
+#[derive(Debug, Default)]
+struct Owed {
     /// In the order in which they were asked for.
     waiting: BTreeMap<u64, Request>,
     /// Where each filter waits.
@@ -64,6 +70,40 @@ impl RetainedBacklog {
     /// Owes the messages that match `subscription`: all of them, in place of what was still owed to
     /// one that it has replaced.
     pub(super) fn add(&mut self, subscription: &SubscribeRequest) {
+        self.owed.get_or_insert_default().add(subscription);
+    }
+
+    /// Owes what is still owed to a subscription to the one that has replaced it, and no more: it is
+    /// sent as that one was granted `[MQTT-3.8.4-8]`.
+    pub(super) fn pass_on(&mut self, subscription: &SubscribeRequest) {
+        if let Some(owed) = &mut self.owed {
+            owed.pass_on(subscription);
+        }
+    }
+
+    /// Owes nothing any more to a subscription that has ended.
+    pub(super) fn remove(&mut self, filter: &TopicFilter) {
+        if let Some(owed) = &mut self.owed {
+            owed.remove(filter);
+        }
+    }
+
+    /// The next message, if there is one and, where it needs an acknowledgement, the window is open.
+    pub(super) fn next(
+        &mut self,
+        retained: &RetainedMessages,
+        has_window: bool,
+        now: Instant,
+    ) -> Next {
+        let Some(owed) = &mut self.owed else { return Next::Nothing };
+        let next = owed.next(retained, has_window, now);
+        self.owed.take_if(|owed| owed.is_paid());
+        next
+    }
+}
+
+impl Owed {
+    fn add(&mut self, subscription: &SubscribeRequest) {
         let SubscribeRequest { filter, options, id } = subscription;
         self.current.take_if(|current| current.request.filter == *filter);
         let place = *self.places.entry(filter.clone()).or_insert(self.next_place);
@@ -72,9 +112,7 @@ impl RetainedBacklog {
         self.waiting.insert(place, request);
     }
 
-    /// Owes what is still owed to a subscription to the one that has replaced it, and no more: it is
-    /// sent as that one was granted `[MQTT-3.8.4-8]`.
-    pub(super) fn pass_on(&mut self, subscription: &SubscribeRequest) {
+    fn pass_on(&mut self, subscription: &SubscribeRequest) {
         let SubscribeRequest { filter, options, id } = subscription;
         let waiting = self.places.get(filter).and_then(|place| self.waiting.get_mut(place));
         let current = self.current.as_mut().map(|current| &mut current.request);
@@ -85,21 +123,14 @@ impl RetainedBacklog {
         }
     }
 
-    /// Owes nothing any more to a subscription that has ended.
-    pub(super) fn remove(&mut self, filter: &TopicFilter) {
+    fn remove(&mut self, filter: &TopicFilter) {
         if let Some(place) = self.places.remove(filter) {
             self.waiting.remove(&place);
         }
         self.current.take_if(|current| current.request.filter == *filter);
     }
 
-    /// The next message, if there is one and, where it needs an acknowledgement, the window is open.
-    pub(super) fn next(
-        &mut self,
-        retained: &RetainedMessages,
-        has_window: bool,
-        now: Instant,
-    ) -> Next {
+    fn next(&mut self, retained: &RetainedMessages, has_window: bool, now: Instant) -> Next {
         let Some(current) = self.current.take().or_else(|| self.next_request()) else {
             return Next::Nothing;
         };
@@ -116,6 +147,10 @@ impl RetainedBacklog {
             self.current = None;
         }
         Next::Searched(looked_at.max(1))
+    }
+
+    fn is_paid(&self) -> bool {
+        self.current.is_none() && self.waiting.is_empty()
     }
 
     fn next_request(&mut self) -> Option<Current> {
@@ -216,7 +251,8 @@ mod tests {
             backlog.add(&request("a"));
             backlog.add(&request("#"));
         }
-        assert_eq!((backlog.waiting.len(), backlog.places.len()), (2, 2));
+        let owed = backlog.owed.as_ref().expect("something is owed");
+        assert_eq!((owed.waiting.len(), owed.places.len()), (2, 2));
         assert_eq!(topics(&mut backlog, &store), ["a", "a"]);
         backlog.add(&request("a"));
         assert_eq!(topics(&mut backlog, &store), ["a"]);
@@ -262,7 +298,7 @@ mod tests {
         backlog.remove(&request("+").filter);
         backlog.remove(&request("a").filter);
         assert_eq!(topics(&mut backlog, &store), [""; 0]);
-        assert!(backlog.waiting.is_empty() && backlog.places.is_empty());
+        assert!(backlog.owed.is_none());
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Broker {
         gate: &Gate,
         session: Stored,
         expiry: SessionExpiry,
-        will: Option<Will>,
+        will: Option<Box<Will>>,
         now: Instant,
     ) -> Option<Box<Parked>> {
         let (lifetime, expires) = match expiry {
@@ -149,8 +149,8 @@ impl Broker {
         let mut waiting = None;
         if let Some(will) = will {
             match delay(&will) {
-                Duration::ZERO => self.publish_will(gate, will, now),
-                delay => waiting = Some((now + delay, Box::new(will))),
+                Duration::ZERO => self.publish_will(gate, *will, now),
+                delay => waiting = Some((now + delay, will)),
             }
         }
         if expiry == SessionExpiry::Now {

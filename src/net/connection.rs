@@ -108,8 +108,9 @@ impl Connection {
     }
 
     /// Serves the client to the end of its connection; from when it has been let in, it takes a
-    /// permit of those `inside`.
-    pub(super) async fn run(mut self, stop: &Stop, inside: &Semaphore) -> Ended {
+    /// permit of those `inside`. What is waited for once, at its beginning and at its end, waits on
+    /// the heap: the task of a connection is as large as the largest thing that it ever waits for.
+    pub(super) async fn run(&mut self, stop: &Stop, inside: &Semaphore) -> Ended {
         let mut ended = Ended::BeforeLogin;
         let mut permit = None;
         let mut sleep = pin!(sleep_until(self.deadline().into()));
@@ -120,7 +121,7 @@ impl Connection {
                 return ended;
             }
             while self.client.is_at_the_door() {
-                self.log_in().await;
+                Box::pin(self.log_in()).await;
                 now = Now::read();
                 self.work_off_partial(now);
             }
@@ -137,7 +138,7 @@ impl Connection {
             self.deliver(now);
             self.reschedule(now.instant, sleep.as_mut());
         }
-        self.take_leave().await;
+        Box::pin(self.take_leave()).await;
         drop(permit);
         ended
     }
@@ -195,9 +196,8 @@ impl Connection {
             yield_now().await;
         }
         let is_inside = self.client.is_inside();
-        let bell = std::sync::Arc::clone(self.client.bell());
-        let mut rung = pin!(bell.rung());
-        let mut stopping = pin!(stop.requested());
+        // Once it is let in, it is told by its bell.
+        let mut stopping = (!is_inside).then(|| Box::pin(stop.requested()));
         poll_fn(|cx| {
             if let Poll::Ready(event) = self.poll_write(cx) {
                 return Poll::Ready(event);
@@ -205,10 +205,13 @@ impl Connection {
             if let Poll::Ready(event) = self.poll_read(cx) {
                 return Poll::Ready(event);
             }
-            if is_inside && rung.as_mut().poll(cx).is_ready() {
+            if is_inside && self.client.bell().poll_rung(cx).is_ready() {
                 return Poll::Ready(Event::Bell);
             }
-            if !is_inside && !self.client.is_closed() && stopping.as_mut().poll(cx).is_ready() {
+            if let Some(stopping) = &mut stopping
+                && !self.client.is_closed()
+                && stopping.as_mut().poll(cx).is_ready()
+            {
                 return Poll::Ready(Event::Stopping);
             }
             if self.is_behind {
@@ -335,8 +338,7 @@ impl Connection {
     /// Closes in a way that lets the last packet arrive: bytes that nobody reads would reset the
     /// connection and take the farewell with them. So a client that goes on sending is listened to,
     /// as long as any farewell takes.
-    async fn take_leave(mut self) {
-        drop(self.client);
+    async fn take_leave(&mut self) {
         let farewell = async {
             timeout(LINGER, self.transport.shutdown()).await??;
             while timeout(LINGER, read(&mut self.transport, SCRATCH_SIZE, |_| ())).await?? > 0 {}

@@ -191,25 +191,32 @@ struct Newcomer {
 }
 
 impl Newcomer {
-    async fn serve(self, shared: Arc<Shared>) {
-        let _open = Open::count(Arc::clone(shared.broker.metrics()));
+    /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
+    /// handshakes alone is on the heap, and gone with them.
+    fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
+        let Self { stream, address, listener, listener_name, permit } = self;
+        let open = Open::count(Arc::clone(shared.broker.metrics()));
         let seconds = shared.settings.connect_timeout_seconds.get().into();
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        let Self { stream, address, listener, listener_name, permit } = self;
-        // On the heap, so that it is gone with the handshakes: the task of a connection is as large
-        // as the largest thing that it ever waits for.
-        let welcome = listener.welcome(stream, address, listener_name, deadline, &shared);
-        let welcomed = Box::pin(welcome).await;
-        if let Some((transport, peer)) = welcomed {
-            let client = Client::new(Arc::clone(&shared.broker), peer);
-            let connection = Connection::new(transport, client, deadline, &shared.settings);
-            match connection.run(&shared.stop, &shared.inside).await {
-                Ended::AfterLogin => {}
-                Ended::TooLate => shared.refused(Refusal::Timeout),
-                Ended::BeforeLogin => shared.refused(Refusal::Protocol),
+        let welcome = Box::pin(listener.welcome(
+            stream,
+            address,
+            listener_name,
+            deadline,
+            Arc::clone(&shared),
+        ));
+        async move {
+            if let Some((transport, peer)) = welcome.await {
+                let client = Client::new(Arc::clone(&shared.broker), peer);
+                let mut connection = Connection::new(transport, client, deadline, &shared.settings);
+                match connection.run(&shared.stop, &shared.inside).await {
+                    Ended::AfterLogin => {}
+                    Ended::TooLate => shared.refused(Refusal::Timeout),
+                    Ended::BeforeLogin => shared.refused(Refusal::Protocol),
+                }
             }
+            drop((permit, open));
         }
-        drop(permit);
     }
 }
 
@@ -235,12 +242,12 @@ impl Drop for Open {
 impl Listener {
     /// Shakes hands, where there is TLS or WebSocket, and finds out who that makes the other side.
     async fn welcome(
-        &self,
+        self: Arc<Self>,
         stream: TcpStream,
         address: SocketAddr,
         listener: Arc<str>,
         deadline: Instant,
-        shared: &Shared,
+        shared: Arc<Shared>,
     ) -> Option<(Transport, Peer)> {
         let peer =
             Peer { address, listener, security: TransportSecurity::Plain, certificate: None };
@@ -248,18 +255,18 @@ impl Listener {
             let transport = match &self.websocket {
                 None => Transport::Plain(stream),
                 Some(settings) => {
-                    let socket = self.upgrade(stream, settings, &peer, deadline, shared).await?;
+                    let socket = self.upgrade(stream, settings, &peer, deadline, &shared).await?;
                     Transport::WebSocket(Box::new(socket))
                 }
             };
             return Some((transport, peer));
         };
-        let stream = secure(acceptor, stream, &peer, deadline, shared).await?;
-        let peer = self.identify(&stream, peer, shared)?;
+        let stream = secure(acceptor, stream, &peer, deadline, &shared).await?;
+        let peer = self.identify(&stream, peer, &shared)?;
         let transport = match &self.websocket {
             None => Transport::Tls(Box::new(stream)),
             Some(settings) => {
-                let socket = self.upgrade(stream, settings, &peer, deadline, shared).await?;
+                let socket = self.upgrade(stream, settings, &peer, deadline, &shared).await?;
                 Transport::SecureWebSocket(Box::new(socket))
             }
         };

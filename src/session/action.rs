@@ -1,14 +1,16 @@
 //! What a session wants done: bytes for its client, and requests to the broker.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::codec::{Packet, PacketId, ReasonCode, SubscriptionOptions, Version};
 use crate::identity::Credentials;
 use crate::message::Message;
 use crate::secret::Secret;
 use crate::topic::TopicFilter;
-use std::num::NonZeroU32;
 
 /// What came of one or more steps. The driver empties it and hands it back for the next round.
 #[derive(Debug, Default)]
@@ -16,7 +18,7 @@ pub struct Output {
     /// Encoded packets for the client, in order.
     pub bytes: Vec<u8>,
     /// What the broker must do, in order.
-    pub actions: Vec<Action>,
+    pub actions: Actions,
     /// How many packets of each type `bytes` has gained, by the number of the type.
     pub sent: [u32; 16],
     /// How many PUBLISH packets of each QoS `bytes` has gained.
@@ -39,6 +41,9 @@ impl Output {
         }
     }
 }
+
+/// Mostly there is one, and then it needs no room on the heap.
+pub type Actions = SmallVec<[Action; 1]>;
 
 /// One request of a session to whoever drives it.
 #[derive(Debug)]
@@ -94,7 +99,7 @@ pub struct ConnectRequest {
     /// How the client proves who it is, where not by `credentials` alone.
     pub authentication: Option<AuthenticationRequest>,
     /// The will, so that it can be refused at once.
-    pub will: Option<Will>,
+    pub will: Option<Box<Will>>,
 }
 
 /// The beginning of enhanced authentication (5.0 section 4.12).

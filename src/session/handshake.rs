@@ -43,7 +43,7 @@ impl Handshake {
         now: Now,
     ) -> Result<(Self, ConnectRequest), Closed> {
         check(connect, settings)?;
-        let will = connect.will.as_ref().map(own_will);
+        let will = connect.will.as_ref().map(|will| Box::new(own_will(will)));
         let (lifetime, adjusted) = Lifetime::new(connect, will.clone(), settings, now.instant);
         let properties = &connect.properties;
         let authentication = properties.authentication_method.map(|method| AuthenticationRequest {

@@ -18,7 +18,7 @@ pub(super) struct Lifetime {
     /// Whether CONNECT set the session to end with its connection; the bound may have set it since.
     is_to_end: bool,
     max_session_expiry_seconds: u32,
-    pub(super) will: Option<Will>,
+    pub(super) will: Option<Box<Will>>,
 }
 
 /// How long a session is kept without a connection.
@@ -42,7 +42,7 @@ pub(super) struct Adjusted {
 impl Lifetime {
     pub(super) fn new(
         connect: &Connect<'_>,
-        will: Option<Will>,
+        will: Option<Box<Will>>,
         settings: &Settings,
         now: Instant,
     ) -> (Self, Adjusted) {

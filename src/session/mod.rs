@@ -24,7 +24,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use action::{
-    Action, AuthenticationRequest, Closed, ConnectRequest, Dropped, Output, SubscribeRequest, Will,
+    Action, Actions, AuthenticationRequest, Closed, ConnectRequest, Dropped, Output,
+    SubscribeRequest, Will,
 };
 pub use in_flight::InFlight;
 pub use inbound::Received;
@@ -92,7 +93,7 @@ pub struct Remains {
     /// How long to keep it.
     pub expiry: SessionExpiry,
     /// The will, unless the client took it along.
-    pub will: Option<Will>,
+    pub will: Option<Box<Will>>,
 }
 
 impl Session {

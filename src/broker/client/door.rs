@@ -45,7 +45,7 @@ impl Client {
                 let exchange = inside.exchange.take();
                 self.stage = Stage::Inside(inside);
                 if let Some(exchange) = exchange {
-                    self.on_proven_anew(now, exchange, data);
+                    self.on_proven_anew(now, *exchange, data);
                 }
             }
             other => self.stage = other,
@@ -58,7 +58,7 @@ impl Client {
         let Stage::Inside(inside) = &mut self.stage else { return };
         match self.broker.begin_scram(data) {
             Ok((exchange, data)) => {
-                inside.exchange = Some(exchange);
+                inside.exchange = Some(Box::new(exchange));
                 self.session.step(now, Input::Challenge { data }, &mut self.output);
             }
             Err(refusal) => self.on_not_proven(now, &refusal),

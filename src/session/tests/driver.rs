@@ -113,7 +113,7 @@ impl Driver {
 
     /// What it has asked for since this was asked last.
     pub(super) fn actions(&mut self) -> Vec<Action> {
-        std::mem::take(&mut self.output.actions)
+        std::mem::take(&mut self.output.actions).into_vec()
     }
 
     /// Why it has ended, if it has; forgets the other actions.
