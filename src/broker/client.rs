@@ -44,7 +44,6 @@ pub struct Client {
     /// How many bytes at the start of the output have been sent.
     sent: usize,
     round: Round,
-    received: Received,
     is_behind: bool,
     closed: Option<Closed>,
 }
@@ -106,7 +105,6 @@ impl Client {
             output: Output::default(),
             sent: 0,
             round: Round::default(),
-            received: Received::default(),
             is_behind: false,
             closed: None,
         }
@@ -118,6 +116,7 @@ impl Client {
         self.recheck_resends();
         self.is_behind = false;
         let mut taken = 0;
+        let mut received = Received::default();
         while self.closed.is_none() && !matches!(self.stage, Stage::AtTheDoor(_)) {
             if self.round.pushes >= PUSHES_AT_ONCE {
                 self.is_behind = true;
@@ -127,13 +126,14 @@ impl Client {
             match codec::next_frame(rest, self.packet_limit()) {
                 Ok(Some(frame)) => {
                     taken += frame.size;
-                    self.on_frame(now, frame, rest);
+                    self.on_frame(now, frame, rest, &mut received);
                 }
                 Ok(None) => break,
                 Err(error) => self.on_malformed(now, error, rest),
             }
         }
         self.broker.counts.bytes_received(taken);
+        self.broker.counts.add_received(received);
         self.finish_round();
         taken
     }
@@ -338,12 +338,12 @@ impl Client {
         }
     }
 
-    fn on_frame(&mut self, now: Now, frame: Frame<'_>, bytes: &[u8]) {
-        self.received.packets[usize::from(frame.first >> 4)] += 1;
+    fn on_frame(&mut self, now: Now, frame: Frame<'_>, bytes: &[u8], received: &mut Received) {
+        received.packets[usize::from(frame.first >> 4)] += 1;
         match frame.decode(self.session.version().unwrap_or(Version::V5)) {
             Ok(packet) => {
                 if let Packet::Publish(publish) = &packet {
-                    self.received.publishes[publish.delivery.qos() as usize] += 1;
+                    received.publishes[publish.delivery.qos() as usize] += 1;
                 }
                 self.step(now, Input::Packet(packet));
             }
@@ -451,7 +451,6 @@ impl Client {
     fn finish_round(&mut self) {
         self.round.wake();
         self.round.pushes = 0;
-        self.broker.counts.add_received(&mut self.received);
         self.broker.counts.add_sent(&mut self.output);
     }
 }

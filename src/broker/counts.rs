@@ -96,8 +96,8 @@ impl Counts {
         self.totals.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Adds what one round has received, and forgets it there.
-    pub(super) fn add_received(&self, round: &mut Received) {
+    /// Adds what one round has received.
+    pub(super) fn add_received(&self, mut round: Received) {
         let packets = each_kind(&mut round.packets, |kind, count| {
             self.metrics.packets_received.add(kind, count);
         });

@@ -8,7 +8,6 @@ use super::Broker;
 use super::exchange::{Outcome, Proof};
 use super::gate::{Gate, Who};
 use super::hashing::Busy;
-use super::parked::{Parked, Stored};
 use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::auth::Verifier;
@@ -42,10 +41,7 @@ pub(super) struct Caller {
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) gate: Gate,
-    pub(super) session: Stored,
-    pub(super) is_resumed: bool,
-    /// The session that a clean start puts an end to.
-    pub(super) discarded: Option<Box<Parked>>,
+    pub(super) claimed: Claimed,
     pub(super) is_client_id_assigned: bool,
     /// The last word of the method of authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
@@ -78,7 +74,7 @@ impl Broker {
                     address = %peer.address,
                     listener = %peer.listener,
                     version = ?request.version,
-                    resumed = admitted.is_resumed,
+                    resumed = admitted.claimed.resumed.is_some(),
                     "connected"
                 );
             }
@@ -124,20 +120,12 @@ impl Broker {
         {
             return Err(Refusal::new(ReasonCode::NotAuthorized, "the will is not allowed"));
         }
-        let Claimed { session, is_resumed, discarded } =
-            self.claim(&mut gate, seat, request.clean_start).await?;
+        let claimed = self.claim(&mut gate, seat, request.clean_start).await?;
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());
         }
-        Ok(Admitted {
-            gate,
-            session,
-            is_resumed,
-            discarded,
-            is_client_id_assigned,
-            authentication_data,
-        })
+        Ok(Admitted { gate, claimed, is_client_id_assigned, authentication_data })
     }
 
     /// Credentials that are sent must be right, even where a certificate has already said who it is:

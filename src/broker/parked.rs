@@ -8,12 +8,11 @@ use super::retained_backlog::RetainedBacklog;
 use crate::message::SessionKey;
 use crate::session::{Image, Will};
 
-/// What of a session outlives its connection.
+/// What the broker keeps of a session, whether it has a connection or not.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) key: SessionKey,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) image: Image,
     /// Retained messages that were still to be sent.
     pub(super) retained: RetainedBacklog,
 }
@@ -22,6 +21,8 @@ pub(super) struct Stored {
 #[derive(Debug)]
 pub(super) struct Parked {
     pub(super) session: Stored,
+    /// The protocol's part of it.
+    pub(super) image: Image,
     /// When it ends; never without one.
     pub(super) expires: Option<Instant>,
     /// What is still to be published, and when.

@@ -26,7 +26,8 @@ const TIMERS_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub(super) session: Stored,
-    pub(super) is_resumed: bool,
+    /// What the client had at its earlier connection, where it goes on with that session.
+    pub(super) resumed: Option<Image>,
     /// The earlier session, where the client starts clean: to be ended.
     pub(super) discarded: Option<Box<Parked>>,
 }
@@ -56,12 +57,8 @@ impl Broker {
         // The policy of now, after the wait.
         gate.refresh(&self.policies);
         match earlier {
-            Some(parked) if !clean_start => Ok(Claimed {
-                session: self.resume(*parked, gate, seat),
-                is_resumed: true,
-                discarded: None,
-            }),
-            discarded => Ok(Claimed { session: self.begin(seat), is_resumed: false, discarded }),
+            Some(parked) if !clean_start => Ok(self.resume(*parked, gate, seat)),
+            discarded => Ok(Claimed { session: self.begin(seat), resumed: None, discarded }),
         }
     }
 
@@ -71,26 +68,25 @@ impl Broker {
         let messages = self.settings.max_queued_messages.get() as usize;
         let mailbox = Arc::new(Mailbox::new(key, Bounds { messages, bytes }));
         mailbox.connect(Arc::clone(seat.bell()));
-        Stored { key, mailbox, image: Image::default(), retained: RetainedBacklog::default() }
+        Stored { key, mailbox, retained: RetainedBacklog::default() }
     }
 
     /// A session goes on: its will is not sent `[MQTT-3.1.3-9]`, and what its client may no longer
     /// receive is dropped.
-    fn resume(&self, parked: Parked, gate: &Gate, seat: &Arc<Seat>) -> Stored {
+    fn resume(&self, parked: Parked, gate: &Gate, seat: &Arc<Seat>) -> Claimed {
         self.cancel_timers(&parked);
-        let Parked { mut session, will, .. } = parked;
+        let Parked { mut session, mut image, will, .. } = parked;
         drop(will);
-        self.drop_subscriptions_not_allowed(&mut session, gate);
-        let denied = session.image.in_flight.keep_allowed(|it| gate.could_receive(&it.topic))
+        self.drop_subscriptions_not_allowed(&mut session, &mut image, gate);
+        let denied = image.in_flight.keep_allowed(|it| gate.could_receive(&it.topic))
             + session.mailbox.keep(|it| gate.could_receive(&it.topic));
         self.counts.dropped(DropReason::Denied, denied);
         session.mailbox.connect(Arc::clone(seat.bell()));
-        session
+        Claimed { session, resumed: Some(image), discarded: None }
     }
 
-    fn drop_subscriptions_not_allowed(&self, session: &mut Stored, gate: &Gate) {
-        let refused = session
-            .image
+    fn drop_subscriptions_not_allowed(&self, session: &mut Stored, image: &mut Image, gate: &Gate) {
+        let refused = image
             .subscriptions
             .iter()
             .map(|(filter, _)| filter)
@@ -99,7 +95,7 @@ impl Broker {
             .collect::<Vec<_>>();
         for filter in refused {
             self.routes.unsubscribe(filter.borrowed(), session.key);
-            session.image.subscriptions.remove(&filter);
+            image.subscriptions.remove(&filter);
             session.retained.remove(&filter);
         }
     }
@@ -109,7 +105,7 @@ impl Broker {
         &self,
         gate: &mut Gate,
         seat: &Arc<Seat>,
-        mut session: Stored,
+        session: Stored,
         remains: Remains,
         now: Instant,
     ) {
@@ -117,8 +113,7 @@ impl Broker {
         gate.refresh(&self.policies);
         let missed = session.mailbox.disconnect();
         self.counts.dropped(DropReason::OfflineQos0, missed);
-        session.image = remains.image;
-        let parked = self.park(gate, session, remains.expiry, remains.will, now);
+        let parked = self.park(gate, session, remains, now);
         let client_id = &gate.who().client_id;
         // Set while nobody else can claim the session: whoever does then finds them to cancel.
         let on_parked = |parked: &Parked| self.set_timers(parked, client_id);
@@ -133,10 +128,10 @@ impl Broker {
         &self,
         gate: &Gate,
         session: Stored,
-        expiry: SessionExpiry,
-        will: Option<Box<Will>>,
+        remains: Remains,
         now: Instant,
     ) -> Option<Box<Parked>> {
+        let Remains { expiry, will, image } = remains;
         let (lifetime, expires) = match expiry {
             SessionExpiry::Now => (Some(Duration::ZERO), Some(now)),
             SessionExpiry::After(lifetime) => (Some(lifetime), now.checked_add(lifetime)),
@@ -154,10 +149,10 @@ impl Broker {
             }
         }
         if expiry == SessionExpiry::Now {
-            self.forget(&session);
+            self.forget(&session, &image);
             return None;
         }
-        Some(Box::new(Parked { session, expires, will: waiting }))
+        Some(Box::new(Parked { session, image, expires, will: waiting }))
     }
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
@@ -178,17 +173,17 @@ impl Broker {
         if let Some((_, will)) = parked.will {
             self.publish_will(gate, *will, now);
         }
-        self.forget(&parked.session);
+        self.forget(&parked.session, &parked.image);
     }
 
     /// Nothing is routed to the session any more. What it has left of shared subscriptions goes to
     /// other members (5.0 section 4.8.2).
-    fn forget(&self, session: &Stored) {
-        for (filter, _) in session.image.subscriptions.iter() {
+    fn forget(&self, session: &Stored, image: &Image) {
+        for (filter, _) in image.subscriptions.iter() {
             self.routes.unsubscribe(filter.borrowed(), session.key);
         }
         let mut round = Round::default();
-        for (share, message) in session.image.in_flight.owed_to_shares() {
+        for (share, message) in image.in_flight.owed_to_shares() {
             self.pass_on(share, message, &mut round);
         }
         for outbound in session.mailbox.close() {

@@ -5,6 +5,7 @@ use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
 use crate::broker::login::{Admitted, Caller, Patience};
 use crate::broker::publish::PublishMemo;
+use crate::broker::sessions::Claimed;
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::Principal;
@@ -129,7 +130,8 @@ impl Client {
     }
 
     fn let_in(&mut self, now: Now, admitted: Admitted) {
-        let Admitted { gate, mut session, is_resumed, discarded, .. } = admitted;
+        let Admitted { gate, claimed, .. } = admitted;
+        let Claimed { session, resumed, discarded } = claimed;
         if let Some(discarded) = discarded {
             self.broker.end(*discarded, &gate, now.instant);
         }
@@ -137,7 +139,7 @@ impl Client {
             client_id: gate.who().client_id.clone(),
             assigned: admitted.is_client_id_assigned,
             key: session.key,
-            resumed: is_resumed.then(|| std::mem::take(&mut session.image)),
+            resumed,
             authentication_data: admitted.authentication_data,
         };
         let resend_checked = gate.generation();
