@@ -63,7 +63,7 @@ impl Broker {
             .map_err(|_| Refusal::new(ReasonCode::UnspecifiedError, "no randomness to be had"))?;
         let seeds = ScramSeeds { nonce, decoy_key: &self.decoy_key };
         let message = data.map_or(&[][..], Secret::expose);
-        ScramExchange::begin(&self.passwords, message, seeds).map_err(malformed)
+        ScramExchange::begin(&self.passwords.file(), message, seeds).map_err(malformed)
     }
 }
 

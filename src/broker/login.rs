@@ -10,7 +10,6 @@ use super::gate::{Gate, Who};
 use super::hashing::Busy;
 use super::seat::Seat;
 use super::sessions::Claimed;
-use crate::auth::Verifier;
 use crate::codec::ReasonCode;
 use crate::identity::{ClientId, Credentials, Peer, Principal};
 use crate::secret::Secret;
@@ -155,14 +154,7 @@ impl Broker {
         password: &Secret,
         patience: Patience<impl Future<Output = ()>>,
     ) -> Result<Principal, Refusal> {
-        let Patience { deadline, departure } = patience;
-        let verifier: Verifier = self.passwords.verifier(user);
-        let right = tokio::select! {
-            right = self.hashing.verify(verifier, password.clone(), deadline) => right,
-            // Nobody waits for the answer: the next in the queue is served in its place.
-            () = departure => return Err(Refusal::new(ReasonCode::ServerBusy, "the client has left")),
-        };
-        match right {
+        match self.passwords.check(user, password, patience).await {
             Ok(true) => Ok(Principal::User(Arc::clone(user))),
             Ok(false) => Err(bad_credentials()),
             Err(Busy) => Err(Refusal::new(ReasonCode::ServerBusy, "too many logins at once")),

@@ -14,6 +14,7 @@ mod lane;
 mod login;
 mod mailbox;
 mod parked;
+mod passwords;
 mod publish;
 mod registry;
 mod retained;
@@ -40,7 +41,7 @@ pub use settings::{Settings, ShareStrategy};
 
 use self::counts::Counts;
 use self::gate::Policies;
-use self::hashing::HashingPool;
+use self::passwords::Passwords;
 use self::registry::Registry;
 use self::retained::RetainedMessages;
 use self::routes::Routes;
@@ -79,10 +80,9 @@ pub struct Broker {
     mqtt: Arc<session::Settings>,
     max_connect_size: usize,
     allow_anonymous: bool,
-    passwords: PasswordFile,
+    passwords: Passwords,
     /// Gives unknown users their salts. Of this process alone.
     decoy_key: Secret,
-    hashing: HashingPool,
     policies: Policies,
     registry: Registry,
     routes: Routes,
@@ -112,9 +112,8 @@ impl Broker {
             mqtt: Arc::new(mqtt),
             max_connect_size,
             allow_anonymous: auth.allow_anonymous,
-            passwords,
+            passwords: Passwords::start(passwords, &auth)?,
             decoy_key: decoy_key()?,
-            hashing: HashingPool::start(auth.hashing_threads, auth.max_waiting_logins)?,
             policies: Policies::new(policy),
             routes: Routes::new(),
             retained: RetainedMessages::new(retained),
@@ -131,6 +130,12 @@ impl Broker {
     /// is delivered, and on every subscription that is made or resumed.
     pub fn replace_policy(&self, policy: Policy) {
         self.policies.replace(policy);
+    }
+
+    /// Puts another password file in force, for every login that is judged from now on. Sessions that
+    /// are alive stay.
+    pub fn replace_passwords(&self, passwords: PasswordFile) {
+        self.passwords.replace(passwords);
     }
 
     /// What is counted.
