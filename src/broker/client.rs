@@ -73,7 +73,8 @@ struct Inside {
     gate: Gate,
     /// While it proves anew who it is.
     exchange: Option<Box<ScramExchange>>,
-    memo: PublishMemo,
+    /// There is none before the first PUBLISH.
+    memo: Option<Box<PublishMemo>>,
     stored: Stored,
     batch: Vec<Outbound>,
     /// The policy under which what waits to be sent again was last checked.
@@ -326,7 +327,7 @@ impl Client {
     #[cfg(test)]
     pub(super) fn remembered_recipients(&self) -> usize {
         match &self.stage {
-            Stage::Inside(inside) => inside.memo.recipients(),
+            Stage::Inside(inside) => inside.memo.as_ref().map_or(0, |memo| memo.recipients()),
             _ => 0,
         }
     }
@@ -393,6 +394,7 @@ impl Client {
     fn publish(&mut self, now: Now, message: &Arc<Message>, packet_id: Option<PacketId>) {
         let Stage::Inside(inside) = &mut self.stage else { return };
         let Inside { gate, memo, .. } = &mut **inside;
+        let memo = memo.get_or_insert_default();
         let reason = self.broker.publish(gate, memo, message, &mut self.round);
         if let Some(packet_id) = packet_id {
             let published = Input::Published { packet_id, reason };

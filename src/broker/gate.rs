@@ -44,8 +44,36 @@ pub(super) struct Gate {
     who: Who,
     permit: Permit,
     generation: u64,
-    /// Answers to [`Gate::may_receive`] under this generation.
-    deliveries: HashMap<TopicName, bool, foldhash::fast::RandomState>,
+    /// Answers to [`Gate::may_receive`] under this generation; there is none before the first.
+    deliveries: Option<Box<Answers>>,
+}
+
+/// What has been answered for each topic.
+#[derive(Debug, Default)]
+struct Answers {
+    by_topic: HashMap<TopicName, bool, foldhash::fast::RandomState>,
+    /// The last one that was asked for: mostly it is asked for again.
+    last: Option<(TopicName, bool)>,
+}
+
+impl Answers {
+    fn find(&mut self, topic: &TopicName) -> Option<bool> {
+        match &self.last {
+            Some((last, answer)) if last.is_clone_of(topic) => Some(*answer),
+            _ => {
+                let answer = *self.by_topic.get(topic)?;
+                self.last = Some((topic.clone(), answer));
+                Some(answer)
+            }
+        }
+    }
+
+    fn keep(&mut self, topic: &TopicName, answer: bool) {
+        if self.by_topic.len() >= REMEMBERED {
+            self.by_topic.clear();
+        }
+        self.by_topic.insert(topic.clone(), answer);
+    }
 }
 
 /// Whom the gate keeps, for the permit and for the log.
@@ -62,7 +90,7 @@ impl Gate {
         // The generation is read first: a policy that comes in between is then noticed.
         let generation = policies.generation.load(Ordering::Acquire);
         let permit = who.permit(policies);
-        Self { who, permit, generation, deliveries: HashMap::default() }
+        Self { who, permit, generation, deliveries: None }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -76,7 +104,7 @@ impl Gate {
         if generation != self.generation {
             self.generation = generation;
             self.permit = self.who.permit(policies);
-            self.deliveries.clear();
+            self.deliveries = None;
         }
         generation
     }
@@ -116,18 +144,15 @@ impl Gate {
 
     /// Whether a message on `topic` may be delivered to the client.
     pub(super) fn may_receive(&mut self, topic: &TopicName, counts: &Counts) -> bool {
-        if let Some(allowed) = self.deliveries.get(topic) {
+        if let Some(allowed) = self.deliveries.as_mut().and_then(|answers| answers.find(topic)) {
             if !allowed {
                 counts.denied(DeniedAction::Receive);
             }
-            return *allowed;
+            return allowed;
         }
         let decision = self.permit.receive(topic.borrowed());
         let allowed = self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
-        if self.deliveries.len() >= REMEMBERED {
-            self.deliveries.clear();
-        }
-        self.deliveries.insert(topic.clone(), allowed);
+        self.deliveries.get_or_insert_default().keep(topic, allowed);
         allowed
     }
 

@@ -83,9 +83,9 @@ impl Mailbox {
             return Pushed::Full;
         }
         queue.add(outbound);
-        if let Some(bell) = queue.bell.clone().filter(|_| !queue.is_awake) {
-            queue.is_awake = true;
-            wakes.push(bell);
+        if !queue.is_awake {
+            wakes.extend(queue.bell.clone());
+            queue.is_awake = queue.bell.is_some();
         }
         Pushed::Waiting { shed }
     }

@@ -29,7 +29,11 @@ const REMEMBERED_RECIPIENTS: usize = 2_048;
 /// What a connection remembers of the topics that it publishes to.
 #[derive(Debug, Default)]
 pub(super) struct PublishMemo {
-    topics: HashMap<TopicName, Known, foldhash::fast::RandomState>,
+    known: Vec<Known>,
+    /// Where each topic stands in `known`.
+    places: HashMap<TopicName, usize, foldhash::fast::RandomState>,
+    /// The topic of the last message and its place: mostly it is that of the next one, too.
+    last: Option<(TopicName, usize)>,
     /// Routes, over all topics.
     recipients: usize,
 }
@@ -63,13 +67,30 @@ struct Known {
 impl PublishMemo {
     /// What is known of `topic`, and the number of all remembered recipients.
     fn known(&mut self, topic: &TopicName) -> (&mut Known, &mut usize) {
-        let is_full = self.topics.len() >= REMEMBERED && !self.topics.contains_key(topic);
-        let is_large = self.recipients > REMEMBERED_RECIPIENTS && self.topics.len() > 1;
-        if is_full || is_large {
-            self.topics.clear();
-            self.recipients = 0;
+        if self.recipients > REMEMBERED_RECIPIENTS && self.known.len() > 1 {
+            *self = Self::default();
         }
-        (self.topics.entry(topic.clone()).or_default(), &mut self.recipients)
+        let place = match &self.last {
+            Some((last, place)) if last.is_clone_of(topic) => *place,
+            _ => self.place(topic),
+        };
+        (&mut self.known[place], &mut self.recipients)
+    }
+
+    fn place(&mut self, topic: &TopicName) -> usize {
+        let place = self.places.get(topic).copied().unwrap_or_else(|| self.begin(topic));
+        self.last = Some((topic.clone(), place));
+        place
+    }
+
+    fn begin(&mut self, topic: &TopicName) -> usize {
+        if self.known.len() >= REMEMBERED {
+            *self = Self::default();
+        }
+        let place = self.known.len();
+        self.known.push(Known::default());
+        self.places.insert(topic.clone(), place);
+        place
     }
 }
 
@@ -77,7 +98,7 @@ impl PublishMemo {
 impl PublishMemo {
     /// Counted anew, and compared with the count that is kept.
     pub(super) fn recipients(&self) -> usize {
-        let count = self.topics.values().map(|known| known.matches.routes.len()).sum();
+        let count = self.known.iter().map(|known| known.matches.routes.len()).sum();
         assert_eq!(self.recipients, count);
         count
     }

@@ -4,7 +4,6 @@ use super::{Challenged, Client, Inside, Stage};
 use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
 use crate::broker::login::{Admitted, Caller, Patience};
-use crate::broker::publish::PublishMemo;
 use crate::broker::sessions::Claimed;
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -146,7 +145,7 @@ impl Client {
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
             exchange: None,
-            memo: PublishMemo::default(),
+            memo: None,
             stored: session,
             batch: Vec::new(),
             resend_checked,
