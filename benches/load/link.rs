@@ -123,7 +123,8 @@ impl Link {
                 Poll::Ready(result) => result.map(|()| true)?,
                 Poll::Pending => false,
             };
-            let has_more = self.out.len() < FULL && role.speak(cx, &mut self.out);
+            // What is full is sent before more is asked for, and there may well be more.
+            let has_more = self.out.len() >= FULL || role.speak(cx, &mut self.out);
             let has_sent = self.poll_send(cx)?.is_ready();
             if role.is_done() && has_sent && !has_more {
                 return Poll::Ready(Ok(()));
