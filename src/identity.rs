@@ -69,6 +69,70 @@ impl fmt::Display for Principal {
     }
 }
 
+/// What the proof of an identity says of its client beyond the name. Most proofs say nothing more,
+/// and that costs a connection nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes(Option<Arc<[Attribute]>>);
+
+/// One thing that a proof says. A name that has several values is several attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attribute {
+    /// Which proof says it.
+    pub source: AttributeSource,
+    /// What it is called there, such as `ou`.
+    pub name: Arc<str>,
+    /// What it is.
+    pub value: Arc<str>,
+}
+
+/// Which proof an attribute is from. Each has names of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttributeSource {
+    /// A client certificate: `cn`, `ou`, `o`, `san-dns`, `san-uri`, `san-email`, `serial`, and
+    /// `fingerprint` (SHA-256 in lower-case hexadecimal digits).
+    Certificate,
+    /// The process at the other end of a Unix socket: `user`, `uid`, `group`, `gid`, `pid`,
+    /// `executable`.
+    Unix,
+    /// A token: its claims, by their names.
+    Token,
+    /// The HTTP service that was asked: `roles` and `groups`.
+    Http,
+}
+
+static NO_ATTRIBUTES: Attributes = Attributes(None);
+
+impl Attributes {
+    /// Those of a proof that says no more than a name.
+    #[must_use]
+    pub fn none() -> &'static Self {
+        &NO_ATTRIBUTES
+    }
+
+    /// All of them, in the order of the proof.
+    pub fn iter(&self) -> impl Iterator<Item = &Attribute> {
+        self.0.iter().flat_map(|attributes| attributes.iter())
+    }
+
+    /// The values that `source` gives for `name`.
+    pub fn values<'a>(
+        &'a self,
+        source: AttributeSource,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        self.iter()
+            .filter(move |attribute| attribute.source == source && *attribute.name == *name)
+            .map(|attribute| &*attribute.value)
+    }
+}
+
+impl FromIterator<Attribute> for Attributes {
+    fn from_iter<I: IntoIterator<Item = Attribute>>(attributes: I) -> Self {
+        let attributes: Arc<[Attribute]> = attributes.into_iter().collect();
+        Self((!attributes.is_empty()).then_some(attributes))
+    }
+}
+
 /// What is known of the other end of a connection before it has said anything in MQTT.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -83,7 +147,7 @@ pub struct Peer {
 }
 
 /// What protects a transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransportSecurity {
     /// Nothing.
     Plain,

@@ -66,7 +66,7 @@ pub(crate) fn decide() -> impl FnMut() -> usize {
     let policy = Policy::parse(include_str!("../../acl/policy.toml")).unwrap();
     let principal = Principal::User("device1".into());
     let client_id = ClientId::new("device1");
-    let permit = policy.permit(&Subject { principal: &principal, client_id: &client_id });
+    let permit = policy.permit(&Subject::named(&principal, &client_id));
     let topic = TopicNameRef::parse("devices/device1/line/3/temperature").unwrap();
     move || usize::from(permit.publish(black_box(topic), QoS::AtLeastOnce, false).allowed)
 }

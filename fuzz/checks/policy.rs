@@ -24,7 +24,7 @@ pub(crate) fn check(bytes: &[u8]) {
         [Principal::Anonymous, Principal::User(name.into()), Principal::Certificate(name.into())]
     {
         let client_id = ClientId::new(name);
-        let permit = policy.permit(&Subject { principal: &principal, client_id: &client_id });
+        let permit = policy.permit(&Subject::named(&principal, &client_id));
         if let Ok(topic) = TopicNameRef::parse(topic) {
             let decision = permit.publish(topic, QoS::AtLeastOnce, true);
             assert!(!(decision.allowed && topic.is_reserved()));

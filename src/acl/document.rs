@@ -57,6 +57,20 @@ impl<'v> Item<'v> {
         }
     }
 
+    /// The table of `key`; none where it is missing.
+    pub(super) fn table(&self, key: &'static str, faults: &mut Faults<'_>) -> Option<Item<'v>> {
+        let value = self.value(key)?;
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            faults.add(&value.span(), wrong_type(key, "names in braces", value));
+        }
+        Some(Item { table: table?, span: value.span(), kind: key })
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'v str> + use<'v> {
+        self.table.keys().map(|key| &**key.get_ref())
+    }
+
     /// The tables of a list; none where it is missing.
     pub(super) fn tables(
         &self,

@@ -37,6 +37,7 @@ mod assign;
 mod document;
 mod error;
 mod explain;
+mod origin;
 mod parse;
 mod pattern;
 mod permit;

@@ -6,7 +6,7 @@ use super::assign::Assignments;
 use super::error::PolicyWarning;
 use super::permit::Permit;
 use super::rule::{Description, RuleId, Rulebook};
-use crate::identity::{ClientId, Principal};
+use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
 
 /// Who is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,21 @@ pub struct Subject<'a> {
     pub principal: &'a Principal,
     /// The client identifier of its session.
     pub client_id: &'a ClientId,
+    /// What its proof says beyond its name.
+    pub attributes: &'a Attributes,
+    /// The URL of the listener that it came by.
+    pub listener: &'a str,
+    /// What protects its transport.
+    pub security: TransportSecurity,
+}
+
+impl<'a> Subject<'a> {
+    /// A client that is known by its names alone: no attributes, no listener, no protection.
+    #[must_use]
+    pub fn named(principal: &'a Principal, client_id: &'a ClientId) -> Self {
+        let security = TransportSecurity::Plain;
+        Self { principal, client_id, attributes: Attributes::none(), listener: "", security }
+    }
 }
 
 /// A valid policy. There is none that is empty: what nobody assigned is an error, not an opening.

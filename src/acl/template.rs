@@ -216,7 +216,8 @@ mod tests {
     fn substitute(template: &str, username: &str, client_id: &str) -> Result<String, UnsafeName> {
         let template = Template::parse(template).expect("a template");
         let principal = Principal::User(username.into());
-        let subject = Subject { principal: &principal, client_id: &ClientId::new(client_id) };
+        let client_id = ClientId::new(client_id);
+        let subject = Subject::named(&principal, &client_id);
         template.substitute(&subject).map(|filter| filter.to_string())
     }
 

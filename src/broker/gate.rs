@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::counts::Counts;
 use crate::acl::{Decision, Permit, Policy, Subject, SubscribeDecision};
-use crate::identity::{ClientId, Principal};
+use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
 use crate::telemetry::logging::excerpt;
@@ -41,7 +41,7 @@ const REMEMBERED: usize = 1_024;
 /// What one client may do. Asked by its connection, and for its will when it has none.
 #[derive(Debug)]
 pub(super) struct Gate {
-    who: Who,
+    who: Arc<Who>,
     permit: Permit,
     generation: u64,
     /// Answers to [`Gate::may_receive`] under this generation; there is none before the first.
@@ -76,24 +76,29 @@ impl Answers {
     }
 }
 
-/// Whom the gate keeps, for the permit and for the log.
-#[derive(Clone, Debug)]
+/// Whom the gate keeps, for the permit and for the log. A session without a connection keeps who its
+/// last one was, since a will may be left to publish.
+#[derive(Debug)]
 pub(super) struct Who {
     pub(super) principal: Principal,
     pub(super) client_id: ClientId,
-    /// Absent for the will of a client that is gone.
-    pub(super) address: Option<SocketAddr>,
+    /// What the proof of the principal says beyond its name.
+    pub(super) attributes: Attributes,
+    pub(super) address: SocketAddr,
+    /// The URL of the listener.
+    pub(super) listener: Arc<str>,
+    pub(super) security: TransportSecurity,
 }
 
 impl Gate {
-    pub(super) fn new(policies: &Policies, who: Who) -> Self {
+    pub(super) fn new(policies: &Policies, who: Arc<Who>) -> Self {
         // The generation is read first: a policy that comes in between is then noticed.
         let generation = policies.generation.load(Ordering::Acquire);
         let permit = who.permit(policies);
         Self { who, permit, generation, deliveries: None }
     }
 
-    pub(super) fn who(&self) -> &Who {
+    pub(super) fn who(&self) -> &Arc<Who> {
         &self.who
     }
 
@@ -171,7 +176,7 @@ impl Gate {
             tracing::info!(
                 principal = %self.who.principal,
                 client_id = self.who.client_id.as_str(),
-                address = self.who.address.map(tracing::field::display),
+                address = %self.who.address,
                 action = what.name(),
                 topic = excerpt(topic),
                 rule = %self.permit.describe(decision.rule),
@@ -184,7 +189,13 @@ impl Gate {
 
 impl Who {
     fn permit(&self, policies: &Policies) -> Permit {
-        let subject = Subject { principal: &self.principal, client_id: &self.client_id };
+        let subject = Subject {
+            principal: &self.principal,
+            client_id: &self.client_id,
+            attributes: &self.attributes,
+            listener: &self.listener,
+            security: self.security,
+        };
         policies.current.load().permit(&subject)
     }
 }

@@ -11,7 +11,7 @@ use super::hashing::Busy;
 use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::codec::ReasonCode;
-use crate::identity::{ClientId, Credentials, Peer, Principal};
+use crate::identity::{Attributes, ClientId, Credentials, Peer, Principal};
 use crate::secret::Secret;
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
@@ -112,8 +112,15 @@ impl Broker {
         };
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
-        let who = Who { principal, client_id, address: Some(peer.address) };
-        let mut gate = Gate::new(&self.policies, who);
+        let who = Who {
+            principal,
+            client_id,
+            attributes: Attributes::default(),
+            address: peer.address,
+            listener: Arc::clone(&peer.listener),
+            security: peer.security,
+        };
+        let mut gate = Gate::new(&self.policies, Arc::new(who));
         if let Some(will) = &request.will
             && !gate.may_leave_will(&will.message, &self.counts)
         {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::gate::Who;
 use super::mailbox::Mailbox;
 use super::retained_backlog::RetainedBacklog;
 use crate::message::SessionKey;
@@ -20,6 +21,8 @@ pub(super) struct Stored {
 /// A session without a connection.
 #[derive(Debug)]
 pub(super) struct Parked {
+    /// Who its last connection belonged to.
+    pub(super) who: Arc<Who>,
     pub(super) session: Stored,
     /// The protocol's part of it.
     pub(super) image: Image,

@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 use tokio::sync::oneshot;
 
+use super::gate::Who;
 use super::parked::{Handover, Parked};
 use super::seat::Seat;
 use crate::identity::{ClientId, Principal};
@@ -133,7 +134,7 @@ impl Registry {
         client_id: &ClientId,
         key: SessionKey,
         now: Instant,
-    ) -> Option<(Principal, Box<Parked>)> {
+    ) -> Option<Box<Parked>> {
         let is_due = |entry: &Entry| match &entry.holder {
             Holder::Parked(parked) => {
                 parked.session.key == key && parked.expires.is_some_and(|expires| expires <= now)
@@ -142,7 +143,7 @@ impl Registry {
         };
         let (_, entry) = self.sessions.remove_if(client_id, |_, entry| is_due(entry))?;
         match entry.holder {
-            Holder::Parked(parked) => Some((entry.principal, parked)),
+            Holder::Parked(parked) => Some(parked),
             Holder::Connected(_) => None,
         }
     }
@@ -153,26 +154,24 @@ impl Registry {
         client_id: &ClientId,
         key: SessionKey,
         now: Instant,
-    ) -> Option<(Principal, Box<Will>)> {
+    ) -> Option<(Arc<Who>, Box<Will>)> {
         let mut entry = self.sessions.get_mut(client_id)?;
-        let principal = entry.principal.clone();
         let Holder::Parked(parked) = &mut entry.holder else { return None };
         if parked.session.key != key {
             return None;
         }
         let (_, will) = parked.will.take_if(|(due, _)| *due <= now)?;
-        Some((principal, will))
+        Some((Arc::clone(&parked.who), will))
     }
 
     /// Takes every will that waits, and says whose they are.
-    pub(super) fn take_wills(&self) -> Vec<(ClientId, Principal, Box<Will>)> {
+    pub(super) fn take_wills(&self) -> Vec<(Arc<Who>, Box<Will>)> {
         self.sessions
             .iter_mut()
             .filter_map(|mut entry| {
-                let principal = entry.principal.clone();
                 let Holder::Parked(parked) = &mut entry.holder else { return None };
                 let (_, will) = parked.will.take()?;
-                Some((entry.key().clone(), principal, will))
+                Some((Arc::clone(&parked.who), will))
             })
             .collect()
     }

@@ -42,9 +42,8 @@ impl Broker {
         seat: &Arc<Seat>,
         clean_start: bool,
     ) -> Result<Claimed, Refusal> {
-        let Who { client_id, principal, .. } = gate.who().clone();
-        let claim =
-            self.registry.claim(&client_id, &principal, seat).map_err(ClaimError::refusal)?;
+        let Who { client_id, principal, .. } = &**gate.who();
+        let claim = self.registry.claim(client_id, principal, seat).map_err(ClaimError::refusal)?;
         let earlier = match claim {
             Claim::Vacant => None,
             Claim::Parked(parked) => Some(parked),
@@ -152,7 +151,8 @@ impl Broker {
             self.forget(&session, &image);
             return None;
         }
-        Some(Box::new(Parked { session, image, expires, will: waiting }))
+        let who = Arc::clone(gate.who());
+        Some(Box::new(Parked { who, session, image, expires, will: waiting }))
     }
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
@@ -207,8 +207,7 @@ impl Broker {
     /// The broker shuts down, and all sessions end with it: wills that wait are published while those
     /// who are connected still hear of them.
     pub(super) fn publish_waiting_wills(&self, now: Instant) {
-        for (client_id, principal, will) in self.registry.take_wills() {
-            let who = Who { principal, client_id, address: None };
+        for (who, will) in self.registry.take_wills() {
             self.publish_will(&Gate::new(&self.policies, who), *will, now);
         }
     }
@@ -232,17 +231,14 @@ impl Broker {
             match timer.what {
                 What::Will => {
                     let due = self.registry.take_due_will(&client_id, timer.session, now);
-                    if let Some((principal, will)) = due {
-                        let who = Who { principal, client_id, address: None };
+                    if let Some((who, will)) = due {
                         self.publish_will(&Gate::new(&self.policies, who), *will, now);
                     }
                 }
                 What::SessionEnd => {
-                    if let Some((principal, parked)) =
-                        self.registry.expire(&client_id, timer.session, now)
-                    {
-                        let who = Who { principal, client_id, address: None };
-                        self.end(*parked, &Gate::new(&self.policies, who), now);
+                    if let Some(parked) = self.registry.expire(&client_id, timer.session, now) {
+                        let gate = Gate::new(&self.policies, Arc::clone(&parked.who));
+                        self.end(*parked, &gate, now);
                     }
                 }
             }

@@ -127,7 +127,8 @@ fn explain(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> io
     };
     let Some(policy) = load(&args.policy, err)? else { return Ok(USAGE) };
     let principal = args.who.principal();
-    let subject = Subject { principal: &principal, client_id: &ClientId::new(&args.client_id) };
+    let client_id = ClientId::new(&args.client_id);
+    let subject = Subject::named(&principal, &client_id);
     let explanation = policy.explain(&subject, &request);
     show(args, &principal, &explanation, out)?;
     Ok(if explanation.allowed { ALLOWED } else { DENIED })

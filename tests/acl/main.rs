@@ -60,7 +60,8 @@ impl Case {
 
     fn is_answered_by(&self, policy: &Policy) -> bool {
         let client_id = ClientId::new(self.client_id.as_deref().unwrap_or("client"));
-        let subject = Subject { principal: &self.principal(), client_id: &client_id };
+        let principal = self.principal();
+        let subject = Subject::named(&principal, &client_id);
         let answer = policy.explain(&subject, &self.request());
         let granted = answer.max_qos.is_none_or(|max_qos| max_qos as u8 >= self.qos);
         (answer.allowed && granted) == self.allowed

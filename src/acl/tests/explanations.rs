@@ -12,7 +12,7 @@ fn the_others_say_why_they_did_not_decide() {
             { allow = ["publish"], topics = ["${client_id}"] },"##,
     );
     let (principal, client_id) = (user("u"), ClientId::new("x/y"));
-    let subject = Subject { principal: &principal, client_id: &client_id };
+    let subject = Subject::named(&principal, &client_id);
     let request = Request::Publish { topic: name("a"), qos: AtLeastOnce, retain: true };
     let explanation = policy.explain(&subject, &request);
     assert!(!explanation.allowed);
@@ -34,7 +34,8 @@ fn the_others_say_why_they_did_not_decide() {
 fn a_deny_rule_that_closes_everything_says_which_name_made_it() {
     let policy = rules(r#"{ deny = ["publish"], topics = ["d/${username}"] },"#);
     let explain = |principal: &Principal| {
-        let subject = Subject { principal, client_id: &ClientId::new("c") };
+        let client_id = ClientId::new("c");
+        let subject = Subject::named(principal, &client_id);
         let topic = name("z");
         let request = Request::Publish { topic, qos: AtMostOnce, retain: false };
         policy.explain(&subject, &request).unsafe_name
@@ -51,7 +52,7 @@ fn a_subscription_that_is_partly_denied_says_so() {
             { deny = ["subscribe"], topics = ["a/#"] },"##,
     );
     let (principal, client_id) = (user("u"), ClientId::new("c"));
-    let subject = Subject { principal: &principal, client_id: &client_id };
+    let subject = Subject::named(&principal, &client_id);
     let explain = |text| policy.explain(&subject, &Request::Subscribe { filter: filter(text) });
     let explanation = explain("#");
     assert_eq!((explanation.allowed, explanation.max_qos), (true, Some(AtLeastOnce)));

@@ -135,7 +135,7 @@ roles = "a"
         "line 17, column 20: '*' stands only at the end: write \"gw-*\"",
         "line 18, column 13: anonymous is true, or is left out",
         "line 19, column 10: there is no role \"b\": correct its name, or add a [[role]] of that name",
-        "line 20, column 1: nobody is named: add users, certificates, client_ids, anonymous = true or everyone = true",
+        "line 20, column 1: nobody is named: add users, certificates, client_ids, certificate, unix, claims, http, anonymous = true or everyone = true",
         "line 21, column 9: roles takes a list of strings, in brackets, not this string",
         "line 22, column 2: a policy has no key \"general\", only role, assign",
     ];

@@ -1,5 +1,6 @@
 //! What a policy decides, and what it refuses to be.
 
+mod assignments;
 mod consistency;
 mod decisions;
 mod explanations;
@@ -34,7 +35,7 @@ fn user(name: &str) -> Principal {
 }
 
 fn permit(policy: &Policy, principal: &Principal, client_id: &str) -> Permit {
-    policy.permit(&Subject { principal, client_id: &ClientId::new(client_id) })
+    policy.permit(&Subject::named(principal, &ClientId::new(client_id)))
 }
 
 fn name(text: &str) -> TopicNameRef<'_> {

@@ -1,0 +1,76 @@
+//! From where a client must come: by which listener, and how its transport is protected.
+
+use super::Subject;
+use crate::identity::TransportSecurity;
+
+/// The places that a client may come from; everywhere, unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The URLs of listeners; any of them will do.
+    pub(super) listeners: Option<Box<[Box<str>]>>,
+    /// Any of these will do.
+    pub(super) transport: Option<Box<[Transport]>>,
+}
+
+/// How a policy speaks of the protection of a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// No protection: `plain`.
+    Plain,
+    /// TLS, be the client authenticated by it or not: `tls`.
+    Tls,
+    /// TLS with a client certificate: `mtls`.
+    MutualTls,
+}
+
+impl Origin {
+    pub(super) fn admits(&self, subject: &Subject<'_>) -> bool {
+        self.has_listener(subject.listener) && self.has_transport(subject.security)
+    }
+
+    fn has_listener(&self, url: &str) -> bool {
+        self.listeners.as_ref().is_none_or(|urls| urls.iter().any(|wanted| **wanted == *url))
+    }
+
+    fn has_transport(&self, security: TransportSecurity) -> bool {
+        self.transport.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.includes(security)))
+    }
+}
+
+impl Transport {
+    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Tls, Self::MutualTls];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+            Self::MutualTls => "mtls",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn includes(self, security: TransportSecurity) -> bool {
+        match security {
+            TransportSecurity::Plain => self == Self::Plain,
+            TransportSecurity::Tls => self == Self::Tls,
+            TransportSecurity::MutualTls => matches!(self, Self::Tls | Self::MutualTls),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_includes_mutual_tls_and_nothing_includes_plain() {
+        use TransportSecurity::{MutualTls, Plain, Tls};
+        let kinds = |security| Transport::ALL.map(|kind| kind.includes(security));
+        assert_eq!(kinds(Plain), [true, false, false]);
+        assert_eq!(kinds(Tls), [false, true, false]);
+        assert_eq!(kinds(MutualTls), [false, true, true]);
+    }
+}
