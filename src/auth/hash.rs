@@ -3,8 +3,8 @@
 use std::fmt;
 use std::hint::black_box;
 
-use argon2::password_hash::phc::{Output, PasswordHash as PhcString, Salt};
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64ct::{Base64Unpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -29,12 +29,15 @@ const MAX_PARALLELISM: u32 = 16;
 const MAX_WORK_KIB: u64 = 4 << 20;
 const MIN_MEMORY_KIB_PER_LANE: u32 = 8;
 
-/// Argon2 version 1.3, as PHC strings write it.
-const VERSION: u32 = 19;
+/// What PHC strings of argon2id version 1.3 start with.
+const MARK: &str = "$argon2id$v=19$";
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = 32;
 /// Output lengths accepted from elsewhere. A line that was cut within the hash has another.
-const ACCEPTED_OUTPUT_BYTES: [usize; 2] = [OUTPUT_BYTES, 64];
+const ACCEPTED_OUTPUT_BYTES: [usize; 2] = [OUTPUT_BYTES, MAX_OUTPUT_BYTES];
+const MAX_OUTPUT_BYTES: usize = 64;
+/// Mosquitto 2.1 takes 64.
+const ACCEPTED_SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// What computing one hash costs. Always within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,9 +195,13 @@ pub enum HashFault {
     Broken,
     /// It is of another kind.
     #[error(
-        "the hash is not of the kind `$argon2id$v=19$`, the only one accepted; set the password again"
+        "the hash is of none of the kinds that are accepted: `$argon2id$v=19$`, and `$6$` and `$7$` of \
+         Mosquitto"
     )]
     OtherAlgorithm,
+    /// The rounds of PBKDF2 would cost too much, or nothing.
+    #[error("the iterations of a hash of Mosquitto (`$7$`) must be between 1 and 2000000")]
+    Rounds,
     /// Computing it would cost too much, or nothing.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
@@ -209,65 +216,84 @@ pub fn hash(
     parameters: HashParameters,
     salt: [u8; SALT_BYTES],
 ) -> Result<String, HashError> {
+    hash_in(&mut HashMemory::default(), password, parameters, salt)
+}
+
+/// As [`hash`], in memory that there is already.
+///
+/// # Errors
+/// As [`hash`].
+pub fn hash_in(
+    memory: &mut HashMemory,
+    password: &Secret,
+    parameters: HashParameters,
+    salt: [u8; SALT_BYTES],
+) -> Result<String, HashError> {
     match password.expose().len() {
         0 => return Err(HashError::Empty),
         1..=MAX_PASSWORD_BYTES => {}
         _ => return Err(HashError::TooLong),
     }
+    let mut output = vec![0; OUTPUT_BYTES];
     // Parameters and lengths are within bounds, so only memory can be lacking.
-    let argon2id = parameters.argon2id(OUTPUT_BYTES).map_err(|_| HashError::OutOfMemory)?;
-    let phc = argon2id
-        .hash_password_with_salt(password.expose(), &salt)
-        .map_err(|_| HashError::OutOfMemory)?;
-    Ok(phc.to_string())
+    parameters.compute(password, &salt, &mut output, memory).map_err(|_| HashError::OutOfMemory)?;
+    Ok(PasswordHash { parameters, salt: salt.to_vec(), output }.to_string())
 }
 
 /// What is kept of a password.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PasswordHash {
     pub(super) parameters: HashParameters,
-    salt: Salt,
-    output: Output,
+    salt: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl PasswordHash {
     /// Reads a PHC string in its canonical form, the one that [`hash`] writes.
     pub(super) fn parse(text: &str) -> Result<Self, HashFault> {
-        let phc = PhcString::new(text).map_err(|_| HashFault::Broken)?;
-        if phc.algorithm != ARGON2ID_IDENT || phc.version != Some(VERSION) {
-            return Err(HashFault::OtherAlgorithm);
-        }
-        let number = |name| phc.params.get_decimal(name).ok_or(HashFault::Broken);
-        let parameters = HashParameters::new(number("m")?, number("t")?, number("p")?)?;
-        let (Some(salt), Some(output)) = (phc.salt, phc.hash) else {
-            return Err(HashFault::Broken);
+        let Some(rest) = text.strip_prefix(MARK) else {
+            let is_phc = text.starts_with('$') && text.matches('$').count() > 1;
+            return Err(if is_phc { HashFault::OtherAlgorithm } else { HashFault::Broken });
         };
+        let (parameters, rest) = rest.split_once('$').ok_or(HashFault::Broken)?;
+        let (salt, output) = rest.split_once('$').ok_or(HashFault::Broken)?;
+        let parameters = read_parameters(parameters)?;
+        let salt = Base64Unpadded::decode_vec(salt).map_err(|_| HashFault::Broken)?;
+        let output = Base64Unpadded::decode_vec(output).map_err(|_| HashFault::Broken)?;
         let parsed = Self { parameters, salt, output };
-        // What writes differently was not understood in full: parameters given twice, unknown ones,
-        // or an encoding that is not exact.
-        let canonical = salt.len() >= Salt::MIN_LENGTH
-            && ACCEPTED_OUTPUT_BYTES.contains(&output.len())
+        // What writes differently was not understood in full: leading zeros, or an encoding that is
+        // not exact.
+        let canonical = ACCEPTED_SALT_BYTES.contains(&parsed.salt.len())
+            && ACCEPTED_OUTPUT_BYTES.contains(&parsed.output.len())
             && parsed.to_string() == text;
         if canonical { Ok(parsed) } else { Err(HashFault::Broken) }
     }
 
     /// Whether it is the hash of `password`; takes as long if it is not.
     pub(super) fn matches(&self, password: &Secret, memory: &mut HashMemory) -> bool {
-        let mut computed = Zeroizing::new([0; Output::MAX_LENGTH]);
+        let mut computed = Zeroizing::new([0; MAX_OUTPUT_BYTES]);
         let Some(computed) = computed.get_mut(..self.output.len()) else { return false };
         self.parameters.compute(password, &self.salt, computed, memory).is_ok()
-            && self.output.as_bytes().ct_eq(computed).into()
+            && self.output.ct_eq(computed).into()
     }
+}
 
-    pub(super) fn output(&self) -> &[u8] {
-        self.output.as_bytes()
-    }
+/// Reads `m=19456,t=2,p=1`.
+fn read_parameters(text: &str) -> Result<HashParameters, HashFault> {
+    let mut parts = text.split(',');
+    let mut number = |name: &str| -> Result<u32, HashFault> {
+        let number = parts.next().and_then(|part| part.strip_prefix(name)?.strip_prefix('='));
+        number.and_then(|number| number.parse().ok()).ok_or(HashFault::Broken)
+    };
+    let parameters = HashParameters::new(number("m")?, number("t")?, number("p")?)?;
+    if parts.next().is_some() { Err(HashFault::Broken) } else { Ok(parameters) }
 }
 
 impl fmt::Display for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { parameters, salt, output } = self;
-        write!(f, "${ARGON2ID_IDENT}$v={VERSION}${parameters}${salt}${output}")
+        let [salt, output] = [salt, output].map(|bytes| Base64Unpadded::encode_string(bytes));
+        write!(f, "{MARK}{parameters}${salt}${output}")
     }
 }
 
@@ -313,6 +339,19 @@ mod tests {
         .unwrap();
         assert!(is_of(&kept, &Secret::from("password")));
         assert!(!is_of(&kept, &Secret::from("Password")));
+    }
+
+    #[test]
+    fn a_hash_of_mosquitto_2_1_is_accepted_as_it_is() {
+        // Its salt and hash have 64 bytes each; computed by argon2-cffi.
+        let kept = PasswordHash::parse(
+            "$argon2id$v=19$m=47104,t=1,p=1$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKiss\
+             LS4vMDEyMzQ1Njc4OTo7PD0+Pw$jN8KVtBuy9rOg+xx4HEO7K//Ei2hf4aegEDgCD4okj4rugUys2dVUsAyHcBFDFrG\
+             lWl198NIEs4dtHiTXPgqvA",
+        )
+        .unwrap();
+        assert!(is_of(&kept, &Secret::from("secret")));
+        assert!(!is_of(&kept, &Secret::from("Secret")));
     }
 
     #[test]
@@ -369,7 +408,7 @@ mod tests {
     fn other_kinds_of_hash_are_refused() {
         let text = cheap_hash("hunter2");
         let salt_and_output = text.trim_start_matches("$argon2id$v=19$m=8,t=1,p=1");
-        let other_kinds = ["$argon2i$v=19", "$argon2d$v=19", "$argon2id$v=16", "$argon2id", "$7"];
+        let other_kinds = ["$argon2i$v=19", "$argon2d$v=19", "$argon2id$v=16", "$argon2id", "$5"];
         for kind in other_kinds {
             let text = format!("{kind}$m=8,t=1,p=1{salt_and_output}");
             assert_eq!(PasswordHash::parse(&text), Err(HashFault::OtherAlgorithm), "{kind}");

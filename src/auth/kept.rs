@@ -1,15 +1,16 @@
-//! What is kept of a password in one line of a password file: an argon2id hash or a SCRAM verifier.
+//! What is kept of a password in one line of a password file: a hash or a SCRAM verifier.
 
 use std::fmt;
 
-use super::hash::{HashParameters, PasswordHash};
+use super::hash::HashParameters;
+use super::kept_hash::KeptHash;
 use super::password_error::LineFault;
 use super::scram_verifier::{MARK as SCRAM_MARK, ScramVerifier};
 
 /// What is kept of a password.
 #[derive(Clone)]
 pub(super) enum Kept {
-    Hash(PasswordHash),
+    Hash(KeptHash),
     Verifier(ScramVerifier),
 }
 
@@ -18,6 +19,12 @@ pub(super) enum Kept {
 pub enum KeptProof {
     /// By sending it: the broker hashes.
     Argon2id(HashParameters),
+    /// By sending it, against a hash that Mosquitto has written: SHA-512, or that many rounds of
+    /// PBKDF2. Its next login replaces it by argon2id.
+    Mosquitto {
+        /// Of PBKDF2; 0 is SHA-512.
+        rounds: u32,
+    },
     /// By SCRAM-SHA-256: the client hashes, as often as this.
     Scram(u32),
 }
@@ -26,6 +33,12 @@ impl fmt::Display for KeptProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Argon2id(parameters) => write!(f, "argon2id {parameters}"),
+            Self::Mosquitto { rounds: 0 } => {
+                f.write_str("SHA-512 of Mosquitto ($6$), until the next login")
+            }
+            Self::Mosquitto { rounds } => {
+                write!(f, "PBKDF2-SHA-512 of Mosquitto ($7$) i={rounds}, until the next login")
+            }
             Self::Scram(iterations) => write!(f, "SCRAM-SHA-256 i={iterations}"),
         }
     }
@@ -41,11 +54,11 @@ impl Kept {
         if Self::is_verifier(text) {
             Ok(Self::Verifier(ScramVerifier::parse(text)?))
         } else {
-            Ok(Self::Hash(PasswordHash::parse(text)?))
+            Ok(Self::Hash(KeptHash::parse(text)?))
         }
     }
 
-    pub(super) fn hash(&self) -> Option<&PasswordHash> {
+    pub(super) fn hash(&self) -> Option<&KeptHash> {
         if let Self::Hash(hash) = self { Some(hash) } else { None }
     }
 
@@ -55,7 +68,8 @@ impl Kept {
 
     pub(super) fn proof(&self) -> KeptProof {
         match self {
-            Self::Hash(hash) => KeptProof::Argon2id(hash.parameters),
+            Self::Hash(KeptHash::Argon2id(hash)) => KeptProof::Argon2id(hash.parameters),
+            Self::Hash(KeptHash::Mosquitto(hash)) => KeptProof::Mosquitto { rounds: hash.rounds() },
             Self::Verifier(verifier) => KeptProof::Scram(verifier.iterations()),
         }
     }

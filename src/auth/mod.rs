@@ -3,7 +3,9 @@
 
 mod hash;
 mod kept;
+mod kept_hash;
 mod memory;
+mod mosquitto_hash;
 mod password;
 mod password_error;
 mod scram;
@@ -11,17 +13,19 @@ mod scram_message;
 mod scram_verifier;
 mod settings;
 mod user_name;
+mod verifier;
 
 pub use hash::{
     DEFAULT_HASH_PARAMETERS, HashError, HashFault, HashParameters, MAX_PASSWORD_BYTES,
-    ParametersError, hash,
+    ParametersError, hash, hash_in,
 };
 pub use kept::KeptProof;
 pub use memory::HashMemory;
-pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, Stored, Verifier};
+pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, Stored};
 pub use password_error::{EntryError, LineFault, PasswordFileError};
 pub use scram::{SCRAM_SHA_256, ScramExchange, ScramFailure, ScramProven, ScramSeeds};
 pub use scram_message::ScramFault;
 pub use scram_verifier::{DEFAULT_SCRAM_ITERATIONS, ScramError, ScramVerifier, VerifierFault};
 pub use settings::Settings;
 pub use user_name::{MAX_USER_NAME_BYTES, UserNameError, check_user_name};
+pub use verifier::Verifier;

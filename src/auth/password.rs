@@ -1,17 +1,17 @@
-//! The password file: one `user:hash` a line, where the hash is argon2id or a SCRAM verifier; a user
-//! may have one of each. A line that is not understood closes the whole file, never opens an account.
+//! The password file: one `user:hash` a line, where the hash is argon2id, one of Mosquitto's, or
+//! a SCRAM verifier; a user may have a hash and a verifier. A line that is not understood closes the whole file, never opens an account.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::hash::{DEFAULT_HASH_PARAMETERS, HashParameters, MAX_PASSWORD_BYTES, PasswordHash};
 use super::kept::{Kept, KeptProof};
-use super::memory::HashMemory;
+use super::kept_hash::{Cost, KeptHash};
 use super::password_error::{EntryError, LineFault, PasswordFileError};
 use super::scram_verifier::ScramVerifier;
 use super::user_name::{BYTE_ORDER_MARK, UserNameError, check_user_name};
+use super::verifier::{Account, Verifier};
 use crate::secret::Secret;
 
 /// Bytes of the largest password file that is worth reading: some 400,000 users.
@@ -25,7 +25,7 @@ const MAX_ERRORS: usize = 20;
 pub struct PasswordFile {
     /// In the order of the file.
     entries: Vec<Entry>,
-    /// Where the argon2id hash of each user is.
+    /// Where the hash of each user is.
     hashes: Positions,
     /// Where the SCRAM verifier of each user is.
     verifiers: Positions,
@@ -74,7 +74,7 @@ impl PasswordFile {
         if errors.is_empty() { Ok(file) } else { Err(errors) }
     }
 
-    /// `lines` remembers where each user was defined, by argon2id and by SCRAM.
+    /// `lines` remembers where each user was defined, by hash and by SCRAM.
     fn read_line(
         &mut self,
         line: usize,
@@ -125,7 +125,19 @@ impl PasswordFile {
     /// When the name or the hash is one that [`parse`](Self::parse) would refuse.
     pub fn set(&mut self, user: &str, phc: &str) -> Result<Stored, EntryError> {
         check_user_name(user)?;
-        Ok(self.put(Arc::from(user), Kept::Hash(PasswordHash::parse(phc)?)))
+        Ok(self.put(Arc::from(user), Kept::Hash(KeptHash::parse(phc)?)))
+    }
+
+    /// Puts `phc` in the place of the hash `line` of `user`, and says whether that was there. What
+    /// somebody else has changed meanwhile stays.
+    ///
+    /// # Errors
+    /// When `phc` is one that [`parse`](Self::parse) would refuse.
+    pub fn replace(&mut self, user: &str, line: &str, phc: &str) -> Result<bool, EntryError> {
+        if self.hash(user).is_none_or(|hash| hash.to_string() != line) {
+            return Ok(false);
+        }
+        self.set(user, phc).map(|stored| stored == Stored::Replaced)
     }
 
     /// Gives `user` the password that `verifier` was made of, to be proven by SCRAM. What is new
@@ -148,7 +160,7 @@ impl PasswordFile {
         self.forget_scram(user) || had_hash
     }
 
-    /// Forgets the argon2id hash of `user`, and says whether there was one.
+    /// Forgets the hash of `user`, and says whether there was one.
     pub fn forget_hash(&mut self, user: &str) -> bool {
         let position = self.hashes.remove(user);
         position.is_some_and(|position| self.take_out(position))
@@ -189,14 +201,17 @@ impl PasswordFile {
         self.entries.is_empty()
     }
 
+    fn hash(&self, user: &str) -> Option<&KeptHash> {
+        self.hashes.get(user).and_then(|&at| self.entries.get(at)?.kept.hash())
+    }
+
     /// What checks the password of `user`, whether or not there is such a user. A client that gives
-    /// no user name is the unknown user `""`.
+    /// no user name is the unknown user `""`. What an unknown user costs is chosen by `decoy_key`.
     #[must_use]
-    pub fn verifier(&self, user: &str) -> Verifier {
-        let known = self.hashes.get(user).and_then(|&at| self.entries.get(at));
-        Verifier(match known.and_then(|entry| entry.kept.hash()) {
+    pub fn verifier(&self, user: &str, decoy_key: &Secret) -> Verifier {
+        Verifier(match self.hash(user) {
             Some(hash) => Account::Known(hash.clone()),
-            None => Account::Unknown(self.decoy_parameters(user)),
+            None => Account::Unknown(self.decoy_cost(user, decoy_key)),
         })
     }
 
@@ -217,11 +232,13 @@ impl PasswordFile {
 
     /// What an unknown user costs: as much as some known one, always the same. Where the costs of
     /// users differ, a fixed choice would tell users that cost otherwise from unknown ones; nobody
-    /// can foresee this choice who does not have the hash that keys it.
-    fn decoy_parameters(&self, user: &str) -> HashParameters {
-        let secret = self.entries.iter().find_map(|entry| entry.kept.hash());
-        self.chosen_for(user, secret.map(|hash| hash.output()), Kept::hash)
-            .map_or(DEFAULT_HASH_PARAMETERS, |hash| hash.parameters)
+    /// can foresee this choice who does not have the key. A known user whose hash is replaced by a
+    /// costlier one takes with it the unknown ones that follow it.
+    fn decoy_cost(&self, user: &str, key: &Secret) -> Cost {
+        if self.hashes.is_empty() {
+            return Cost::default();
+        }
+        self.chosen_for(user, key.expose(), Kept::hash).map(KeptHash::cost).unwrap_or_default()
     }
 
     /// Something that is kept of one of the users, the same for the same `user` and `secret`.
@@ -258,48 +275,22 @@ impl fmt::Debug for PasswordFile {
     }
 }
 
-/// Checks the password of one user; independent of the file that it came from.
-#[derive(Clone, Debug)]
-pub struct Verifier(Account);
-
-#[derive(Clone, Debug)]
-enum Account {
-    Known(PasswordHash),
-    Unknown(HashParameters),
-}
-
-impl Verifier {
-    /// Whether `password` is that of the user. Takes long (17 ms by default) and much memory, as
-    /// much for an unknown user or a wrong password as for the right one.
-    ///
-    /// False for an empty password, for one beyond [`MAX_PASSWORD_BYTES`], which is not even
-    /// looked at, and where the memory cannot be had.
-    #[must_use]
-    pub fn verify(&self, password: &Secret, memory: &mut HashMemory) -> bool {
-        if password.expose().len() > MAX_PASSWORD_BYTES {
-            return false;
-        }
-        match &self.0 {
-            Account::Known(hash) => hash.matches(password, memory) && !password.is_empty(),
-            Account::Unknown(parameters) => {
-                parameters.spend(password, memory);
-                false
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::hash::{DEFAULT_HASH_PARAMETERS, HashFault, HashParameters, hash};
+    use super::super::memory::HashMemory;
     use super::super::scram_verifier::VerifierFault;
-    use super::super::{HashFault, hash};
     use super::*;
 
     fn phc(password: &str) -> String {
         hash(&Secret::from(password), HashParameters::new(8, 1, 1).unwrap(), [7; 16]).unwrap()
     }
+
+    /// Salt and hash of a line of Mosquitto; whose password, does not matter.
+    const MOSQUITTO: &str = "vZY4TS+/HBxHw38S$vvjVFECzb8dyuu/mruD2QKTfdFn0WmKxbc+1TsdB0L8EdHk3v9JRmfjH\
+                             d56+VaTnUcSZOZ/hzkdvWCtxlX7AUQ==";
 
     fn two_users() -> PasswordFile {
         let text = format!("ann:{}\nbob:{}\n", phc("apple"), phc("banana"));
@@ -307,7 +298,8 @@ mod tests {
     }
 
     fn accepts(file: &PasswordFile, user: &str, password: &str) -> bool {
-        file.verifier(user).verify(&Secret::from(password), &mut HashMemory::default())
+        file.verifier(user, &Secret::from("key"))
+            .verify(&Secret::from(password), &mut HashMemory::default())
     }
 
     fn faults(text: &str) -> Vec<(usize, LineFault)> {
@@ -337,33 +329,71 @@ mod tests {
 
     #[test]
     fn an_empty_password_never_opens_an_account_even_if_its_hash_is_on_file() {
-        use argon2::{Argon2, ParamsBuilder, PasswordHasher};
+        use base64ct::{Base64Unpadded, Encoding};
 
-        let params = ParamsBuilder::new().m_cost(8).t_cost(1).build().unwrap();
-        let of_nothing = Argon2::from(params).hash_password_with_salt(b"", &[7; 16]).unwrap();
-        let file = PasswordFile::parse(&format!("ann:{of_nothing}")).unwrap();
+        let params = argon2::Params::new(8, 1, 1, Some(32)).unwrap();
+        let argon2id = argon2::Argon2::new(Default::default(), Default::default(), params);
+        let mut output = [0; 32];
+        argon2id.hash_password_into(b"", &[7; 16], &mut output).unwrap();
+        let [salt, output] = [&[7; 16][..], &output].map(Base64Unpadded::encode_string);
+        let text = format!("ann:$argon2id$v=19$m=8,t=1,p=1${salt}${output}");
+        let file = PasswordFile::parse(&text).unwrap();
         assert!(!accepts(&file, "ann", ""));
     }
 
     #[test]
     fn an_unknown_user_costs_what_a_known_one_costs() {
         let mut file = PasswordFile::default();
-        let cost = |file: &PasswordFile, user| match file.verifier(user).0 {
+        let key = Secret::from("key");
+        let cost = |file: &PasswordFile, user| match file.verifier(user, &key).0 {
             Account::Known(_) => panic!("{user} is not known"),
-            Account::Unknown(parameters) => parameters,
+            Account::Unknown(cost) => cost,
         };
-        assert_eq!(cost(&file, "eve"), DEFAULT_HASH_PARAMETERS);
-        let costs = [HashParameters::new(8, 1, 1).unwrap(), HashParameters::new(16, 1, 1).unwrap()];
-        for (user, parameters) in ["ann", "bob"].into_iter().zip(costs) {
-            file.set(user, &hash(&Secret::from("x"), parameters, [7; 16]).unwrap()).unwrap();
+        assert_eq!(cost(&file, "eve").argon2id, DEFAULT_HASH_PARAMETERS);
+        let parameters = HashParameters::new(16, 1, 1).unwrap();
+        let costly = hash(&Secret::from("x"), parameters, [7; 16]).unwrap();
+        let lines = [phc("x"), costly, format!("$6${MOSQUITTO}"), format!("$7$101${MOSQUITTO}")];
+        for (user, line) in ["ann", "bob", "cyd", "dan"].into_iter().zip(&lines) {
+            file.set(user, line).unwrap();
         }
+        let costs = lines.map(|line| KeptHash::parse(&line).unwrap().cost());
         let unknown: Vec<String> = (0..64).map(|number| format!("user{number}")).collect();
         for one in costs {
-            assert!(unknown.iter().any(|user| cost(&file, user) == one), "{one}");
+            assert!(unknown.iter().any(|user| cost(&file, user) == one), "{one:?}");
         }
         for user in &unknown {
             assert_eq!(cost(&file, user), cost(&file, user));
         }
+    }
+
+    #[test]
+    fn an_unknown_user_follows_a_known_one_whose_hash_is_replaced() {
+        let old = format!("$7$101${MOSQUITTO}");
+        let mut file = PasswordFile::parse(&format!("ann:{}\nbob:{old}\n", phc("x"))).unwrap();
+        let costs = |file: &PasswordFile| {
+            (0..64).map(|n| file.decoy_cost(&n.to_string(), &Secret::from("key"))).collect()
+        };
+        let before: Vec<Cost> = costs(&file);
+        assert_eq!(file.replace("bob", &old, &phc("y")), Ok(true));
+        for (now, before) in costs(&file).into_iter().zip(before) {
+            assert_eq!(now.rounds, 0);
+            assert_eq!(now == before, before.rounds == 0);
+        }
+    }
+
+    #[test]
+    fn a_hash_of_mosquitto_is_replaced_unless_somebody_was_faster() {
+        let old = format!("$6${MOSQUITTO}");
+        let text = format!("# fleet\nann:{old}\n# end\n");
+        let mut file = PasswordFile::parse(&text).unwrap();
+        assert_eq!(file.to_string(), text);
+        assert!(file.verifier("ann", &Secret::default()).is_outdated());
+        assert_eq!(file.replace("ann", &format!("$7$101${MOSQUITTO}"), &phc("a")), Ok(false));
+        assert_eq!(file.replace("bob", &old, &phc("a")), Ok(false));
+        assert_eq!(file.to_string(), text);
+        assert_eq!(file.replace("ann", &old, &phc("a")), Ok(true));
+        assert_eq!(file.to_string(), format!("# fleet\nann:{}\n# end\n", phc("a")));
+        assert!(!file.verifier("ann", &Secret::default()).is_outdated());
     }
 
     #[test]

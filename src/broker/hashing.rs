@@ -236,8 +236,9 @@ mod tests {
         let mut file = PasswordFile::default();
         file.set("ann", &hash(&Secret::from("apple"), parameters, [7; 16]).unwrap()).unwrap();
         let pool = pool(2, 16);
-        let verify =
-            |user, password| pool.verify(file.verifier(user), Secret::from(password), far());
+        let verify = |user, password| {
+            pool.verify(file.verifier(user, &Secret::default()), Secret::from(password), far())
+        };
         assert_eq!(verify("ann", "apple").await, Ok(true));
         assert_eq!(verify("ann", "pear").await, Ok(false));
         assert_eq!(verify("eve", "apple").await, Ok(false));

@@ -106,14 +106,15 @@ impl Broker {
             usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
         let retained =
             Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
+        let decoy_key = decoy_key()?;
         Ok(Self {
             registry: Registry::new(settings.max_sessions.get() as usize),
             settings,
             mqtt: Arc::new(mqtt),
             max_connect_size,
             allow_anonymous: auth.allow_anonymous,
-            passwords: Passwords::start(passwords, &auth)?,
-            decoy_key: decoy_key()?,
+            passwords: Passwords::start(passwords, &auth, decoy_key.clone())?,
+            decoy_key,
             policies: Policies::new(policy),
             routes: Routes::new(),
             retained: RetainedMessages::new(retained),

@@ -15,6 +15,8 @@ use crate::secret::Secret;
 pub(super) struct Passwords {
     file: ArcSwap<PasswordFile>,
     hashing: HashingPool,
+    /// Gives unknown users their costs. Of this process alone.
+    decoy_key: Secret,
 }
 
 impl Passwords {
@@ -22,9 +24,13 @@ impl Passwords {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub(super) fn start(file: PasswordFile, settings: &auth::Settings) -> io::Result<Self> {
+    pub(super) fn start(
+        file: PasswordFile,
+        settings: &auth::Settings,
+        decoy_key: Secret,
+    ) -> io::Result<Self> {
         let hashing = HashingPool::start(settings.hashing_threads, settings.max_waiting_logins)?;
-        Ok(Self { file: ArcSwap::from_pointee(file), hashing })
+        Ok(Self { file: ArcSwap::from_pointee(file), hashing, decoy_key })
     }
 
     /// Puts another file in force, for every login that is judged from now on.
@@ -48,7 +54,7 @@ impl Passwords {
         patience: Patience<impl Future<Output = ()>>,
     ) -> Result<bool, Busy> {
         let Patience { deadline, departure } = patience;
-        let verifier = self.file().verifier(user);
+        let verifier = self.file().verifier(user, &self.decoy_key);
         tokio::select! {
             right = self.hashing.verify(verifier, password.clone(), deadline) => right,
             // Nobody waits for the answer: the next in the queue is served in its place.

@@ -32,7 +32,9 @@ line, where other users of the machine could see it.
 
 A user with an argon2id hash logs in with user name and password. A user with a SCRAM verifier logs in
 by the enhanced authentication of MQTT 5.0, with the method SCRAM-SHA-256: the password then never
-crosses the wire. A user can have both; they are always of the same password.";
+crosses the wire. A user can have both; they are always of the same password.
+
+FILE can be one that mosquitto_passwd has written.";
 
 /// Manage the users of a password file.
 #[derive(Debug, Args)]
@@ -224,7 +226,7 @@ fn verify(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
 
 /// Of two hashes of one user, either would let it in.
 fn is_right(users: &PasswordFile, user: &str, password: &Secret) -> bool {
-    users.verifier(user).verify(password, &mut HashMemory::default())
+    users.verifier(user, &Secret::default()).verify(password, &mut HashMemory::default())
         || users.scram_verifier(user).is_some_and(|verifier| verifier.matches(password))
 }
 

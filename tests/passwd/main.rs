@@ -202,3 +202,35 @@ fn a_directory_that_is_missing_is_named() {
     let complaint = complained(&desk.run(&["add", "missing/users", "ann"], "apple"));
     assert!(complaint.contains("missing"), "{complaint}");
 }
+
+/// What `mosquitto_passwd` writes by default: 1.6, 2.0 and 2.1. The first is of `password`, the others
+/// are of `secret`.
+const MOSQUITTO: &str = "\
+old:$6$vZY4TS+/HBxHw38S$vvjVFECzb8dyuu/mruD2QKTfdFn0WmKxbc+1TsdB0L8EdHk3v9JRmfjHd56+VaTnUcSZOZ/hzkdvWC\
+txlX7AUQ==
+usual:$7$101$DW8oHJo47f+3TUnM$QFKHMbKiuydmFs0ZrAynU3l48o2nZzg6kGD/8eGq3sWnKI4ZvN6y2hoieCUMGHmchXXAmQ7Zj\
+LtlauBNEcxuRw==
+new:$argon2id$v=19$m=47104,t=1,p=1$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEy\
+MzQ1Njc4OTo7PD0+Pw$jN8KVtBuy9rOg+xx4HEO7K//Ei2hf4aegEDgCD4okj4rugUys2dVUsAyHcBFDFrGlWl198NIEs4dtHiTXPg\
+qvA
+";
+
+#[test]
+fn a_file_of_mosquitto_is_used_as_it_is() {
+    let desk = Desk::new();
+    fs::write(desk.path("users"), MOSQUITTO).unwrap();
+    assert_eq!(
+        said(&desk.run(&["list", "users"], "")),
+        "old    SHA-512 of Mosquitto ($6$), until the next login\n\
+         usual  PBKDF2-SHA-512 of Mosquitto ($7$) i=101, until the next login\n\
+         new    argon2id m=47104,t=1,p=1\n"
+    );
+    for (user, password) in [("old", "password"), ("usual", "secret"), ("new", "secret")] {
+        let verified = desk.run(&["verify", "users", user], password);
+        assert_eq!(said(&verified), "the password is right\n", "{user}");
+        let verified = desk.run(&["verify", "users", user], "other");
+        assert_eq!(verified.status.code(), Some(1), "{user}");
+    }
+    said(&desk.add("ann", "apple"));
+    assert!(desk.users().starts_with(MOSQUITTO));
+}

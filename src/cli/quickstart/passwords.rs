@@ -91,7 +91,7 @@ mod tests {
 
     fn opens(path: &Path, user: &str, password: &GeneratedPassword) -> bool {
         let file = PasswordFile::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
-        file.verifier(user).verify(&password.0, &mut HashMemory::default())
+        file.verifier(user, &Secret::default()).verify(&password.0, &mut HashMemory::default())
     }
 
     #[test]
