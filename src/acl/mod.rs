@@ -37,6 +37,8 @@ mod assign;
 mod document;
 mod error;
 mod explain;
+mod format;
+pub mod mosquitto;
 mod origin;
 mod parse;
 mod pattern;
@@ -51,6 +53,7 @@ mod tests;
 
 pub use error::{PolicyError, PolicyWarning};
 pub use explain::{Aside, Considered, Explanation, Request};
+pub use format::PolicyFormat;
 pub use parse::MAX_POLICY_BYTES;
 pub use permit::{Decision, Permit, SubscribeDecision};
 pub use policy::{Policy, PolicySize, Subject};

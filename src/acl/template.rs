@@ -70,8 +70,9 @@ pub(super) enum UnsafeName {
     TooLong,
 }
 
+/// A part of a topic: itself, or a name that is put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Text(Box<str>),
     Name(Variable),
 }
@@ -97,7 +98,11 @@ impl Template {
         if text == "$share" || text.starts_with("$share/") {
             return Err(TemplateError::Share);
         }
-        let pieces = split(text)?;
+        Self::of_pieces(text, split(text)?)
+    }
+
+    /// The template that `text` spells, in whatever way it writes its variables.
+    pub(super) fn of_pieces(text: &str, pieces: Vec<Piece>) -> Result<Self, TemplateError> {
         check_levels(&pieces)?;
         // Any safe name takes up a part of one level, as this one does.
         let example = join(&pieces, |_| "x");

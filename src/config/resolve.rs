@@ -74,7 +74,7 @@ impl Loaded {
             return None;
         };
         let text = self.text_of(path, MAX_POLICY_BYTES as u64, "acl.policy_file", findings)?;
-        match Policy::parse(&text) {
+        match self.config.acl.acl_format.parse(&text) {
             Ok(policy) => {
                 let said = policy.warnings().iter().map(|warning| in_file(path, warning));
                 findings.warnings.extend(said);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::fields::fields_of;
+use crate::acl::PolicyFormat;
 use crate::{admin, auth, broker, net, session, telemetry};
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
@@ -35,6 +36,8 @@ pub struct Config {
 pub struct AclSettings {
     /// The policy file. Without one nobody may do anything, so the server asks for it.
     pub policy_file: Option<PathBuf>,
+    /// The language that it is written in.
+    pub acl_format: PolicyFormat,
 }
 
 /// A section of the file and the names of its keys.

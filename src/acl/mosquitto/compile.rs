@@ -1,0 +1,119 @@
+//! From a Mosquitto ACL file to a policy: a role for each section, held by whom it is about.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::assign::{Assignment, Assignments, Holder};
+use super::super::error::{PolicyError, PolicyWarning};
+use super::super::origin::Origin;
+use super::super::policy::Policy;
+use super::super::rule::{Actions, Effect, Retain, Role, Rule, Rulebook};
+use super::super::template::Template;
+use super::super::warnings;
+use super::{Access, AclFile, AclRule, Section};
+use crate::message::QoS;
+
+impl Policy {
+    /// Reads the text of a Mosquitto ACL file: see [`mosquitto`](super) for what it means.
+    ///
+    /// # Errors
+    /// All that is wrong with it, in the order of the text. A file with an error is not used in part.
+    pub fn parse_mosquitto(text: &str) -> Result<Self, Vec<PolicyError>> {
+        AclFile::parse(text).map(Self::from)
+    }
+}
+
+impl From<AclFile> for Policy {
+    fn from(file: AclFile) -> Self {
+        let own_warnings: Vec<_> = file.rules.iter().filter_map(warning).collect();
+        let mut rulebook = Rulebook::default();
+        let mut assignments = Vec::new();
+        for (section, rules) in sections(file.rules) {
+            let line = rules.first().map_or(1, |rule| rule.line);
+            let role = add_role(&mut rulebook, &section, line, rules);
+            let holders = holders(section);
+            let (roles, origin) = (vec![role], Origin::default());
+            assignments.push(Assignment { line, holders, roles, origin });
+        }
+        let mut warnings = warnings::of(&rulebook, &assignments);
+        warnings.extend(own_warnings);
+        warnings.sort_by_key(|warning| warning.line);
+        Self {
+            warnings,
+            assignment_count: assignments.len(),
+            assignments: Assignments::of(assignments),
+            rulebook: Arc::new(rulebook),
+        }
+    }
+}
+
+/// The rules of each section, in the order in which the file comes to them.
+fn sections(rules: Vec<AclRule>) -> Vec<(Section, Vec<AclRule>)> {
+    let mut sections: Vec<(Section, Vec<AclRule>)> = Vec::new();
+    let mut places = HashMap::new();
+    for rule in rules {
+        let place = *places.entry(rule.section.clone()).or_insert(sections.len());
+        match sections.get_mut(place) {
+            Some((_, rules)) => rules.push(rule),
+            None => sections.push((rule.section.clone(), vec![rule])),
+        }
+    }
+    sections
+}
+
+fn add_role(rulebook: &mut Rulebook, section: &Section, line: u32, rules: Vec<AclRule>) -> usize {
+    let (role, start) = (rulebook.roles.len(), rulebook.rules.len());
+    for AclRule { line, access, template, .. } in rules {
+        rulebook.rules.push(rule(role, line, access, template));
+    }
+    let rules = start..rulebook.rules.len();
+    rulebook.roles.push(Role { name: section.to_string().into(), line, rules });
+    role
+}
+
+fn rule(role: usize, line: u32, access: Access, topic: Template) -> Rule {
+    let (effect, publish, subscribe) = match access {
+        Access::Read => (Effect::Allow, false, true),
+        Access::Write => (Effect::Allow, true, false),
+        Access::ReadWrite => (Effect::Allow, true, true),
+        Access::Deny => (Effect::Deny, true, true),
+    };
+    Rule {
+        role,
+        line,
+        effect,
+        actions: Actions { publish, subscribe },
+        topics: Box::new([topic]),
+        max_qos: QoS::ExactlyOnce,
+        retain: Retain::Any,
+    }
+}
+
+fn holders(section: Section) -> Vec<Holder> {
+    match section {
+        Section::Anonymous => vec![Holder::Anonymous],
+        Section::User(name) => {
+            let name: Box<str> = (*name).into();
+            vec![Holder::User(name.clone()), Holder::Certificate(name)]
+        }
+        Section::Patterns => vec![Holder::Everyone],
+    }
+}
+
+/// What a line probably does not mean.
+fn warning(rule: &AclRule) -> Option<PolicyWarning> {
+    let topic = rule.topic();
+    let names = topic.contains("%u") || topic.contains("%c");
+    let message = match (&rule.section, names) {
+        (Section::Patterns, false) => "a pattern without %u and %c is for everybody",
+        (Section::Anonymous | Section::User(_), true) => {
+            "%u and %c stand for themselves in a `topic` line: begin it with `pattern` if they are \
+             to be names"
+        }
+        _ if topic.starts_with("$share/") => {
+            "no topic begins with $share: name the topics that the group subscribes to"
+        }
+        _ => return None,
+    };
+    Some(PolicyWarning { line: rule.line, message: message.to_owned() })
+}
