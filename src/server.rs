@@ -163,10 +163,11 @@ fn bind_listener(
     listener: ResolvedListener,
     network: &net::Settings,
 ) -> Result<Listener, ServerError> {
-    let ResolvedListener { url, address, tls, client_identity, websocket, .. } = listener;
+    let ResolvedListener { url, address, tls, client_identity, websocket, authenticators, .. } =
+        listener;
     let name = url.to_string();
-    Listener::bind(Endpoint { url, address, tls, client_identity, websocket }, network)
-        .map_err(|source| ServerError::Listen { url: name, source })
+    let endpoint = Endpoint { url, address, tls, client_identity, websocket, authenticators };
+    Listener::bind(endpoint, network).map_err(|source| ServerError::Listen { url: name, source })
 }
 
 async fn bind_admin(address: SocketAddr) -> Result<TcpListener, ServerError> {

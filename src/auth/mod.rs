@@ -1,6 +1,7 @@
 //! Who may come in: passwords, what is kept of them, and how they are proven. Pure; hashing takes
 //! long, so it is called from threads that nobody waits for.
 
+mod authenticators;
 mod hash;
 mod kept;
 mod kept_hash;
@@ -15,6 +16,7 @@ mod settings;
 mod user_name;
 mod verifier;
 
+pub use authenticators::{Authenticator, Authenticators, AuthenticatorsError};
 pub use hash::{
     DEFAULT_HASH_PARAMETERS, HashError, HashFault, HashParameters, MAX_PASSWORD_BYTES,
     ParametersError, hash, hash_in,

@@ -14,7 +14,7 @@ use super::parked::Stored;
 use super::publish::{PublishMemo, Round};
 use super::retained_backlog::Next;
 use super::seat::Seat;
-use crate::auth::ScramExchange;
+use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
 use crate::codec::{self, DecodeError, Frame, Packet, PacketId, ReasonCode, Version};
 use crate::identity::Peer;
@@ -37,6 +37,7 @@ const PUSHES_AT_ONCE: usize = 16_384;
 pub struct Client {
     broker: Arc<Broker>,
     peer: Peer,
+    authenticators: Arc<Authenticators>,
     seat: Arc<Seat>,
     session: Session,
     stage: Stage,
@@ -93,13 +94,15 @@ pub enum Delivered {
 }
 
 impl Client {
-    /// A connection from `peer` that has not said anything yet.
+    /// A connection from `peer` that has not said anything yet. It is asked who it is by
+    /// `authenticators`.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, peer: Peer) -> Self {
+    pub fn new(broker: Arc<Broker>, peer: Peer, authenticators: Arc<Authenticators>) -> Self {
         let session = Session::new(Arc::clone(&broker.mqtt));
         Self {
             broker,
             peer,
+            authenticators,
             seat: Arc::default(),
             session,
             stage: Stage::Stranger,

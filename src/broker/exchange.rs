@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::login::bad_credentials;
 use crate::auth::{
-    SCRAM_SHA_256, ScramExchange, ScramFailure, ScramFault, ScramProven, ScramSeeds,
+    Authenticator, Authenticators, SCRAM_SHA_256, ScramExchange, ScramFailure, ScramFault,
+    ScramProven, ScramSeeds,
 };
 use crate::codec::ReasonCode;
 use crate::secret::Secret;
@@ -34,6 +34,7 @@ impl Broker {
     /// the wire in vain.
     pub(super) fn begin_exchange(
         &self,
+        authenticators: &Authenticators,
         request: &ConnectRequest,
         method: &str,
         data: Option<&Secret>,
@@ -41,8 +42,11 @@ impl Broker {
         if let Some(refusal) = self.refusal_of_all() {
             return Err(refusal);
         }
+        let reason = ReasonCode::BadAuthenticationMethod;
+        if !authenticators.contains(Authenticator::Scram) {
+            return Err(Refusal::new(reason, "this listener has no method of authentication"));
+        }
         if method != SCRAM_SHA_256 {
-            let reason = ReasonCode::BadAuthenticationMethod;
             return Err(Refusal::new(reason, "the method of authentication is SCRAM-SHA-256"));
         }
         let credentials = &request.credentials;
@@ -79,7 +83,9 @@ impl Outcome {
         let message = data.map_or(&[][..], Secret::expose);
         let result = exchange.finish(message).map_err(|failure| match failure {
             ScramFailure::Malformed(fault) => malformed(fault),
-            ScramFailure::BadCredentials => bad_credentials(),
+            ScramFailure::BadCredentials => {
+                Refusal::new(ReasonCode::BadUserNameOrPassword, "bad user name or password")
+            }
         });
         Self { user, result }
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Broker;
-use super::exchange::{Outcome, Proof};
+use super::authenticators::{Offer, Proven, Refused, Verdict};
+use super::exchange::Proof;
 use super::gate::{Gate, Who};
-use super::hashing::Busy;
 use super::seat::Seat;
 use super::sessions::Claimed;
+use crate::auth::{Authenticator, Authenticators};
 use crate::codec::ReasonCode;
-use crate::identity::{Attributes, ClientId, Credentials, Peer, Principal};
-use crate::secret::Secret;
+use crate::identity::{ClientId, Peer};
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
 use crate::telemetry::logging::excerpt;
@@ -46,24 +46,38 @@ pub(super) struct Admitted {
     pub(super) authentication_data: Option<Vec<u8>>,
 }
 
+/// Where a client comes in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Door<'a> {
+    pub(super) peer: &'a Peer,
+    /// Those of the listener.
+    pub(super) authenticators: &'a Authenticators,
+}
+
 impl Broker {
     /// Finds out who connects, and gets its session. Must be run to its end, which comes soon once
     /// `patience` has ended.
     pub(super) async fn log_in(
         &self,
         Caller { request, proof }: Caller,
-        peer: &Peer,
+        door: Door<'_>,
         seat: &Arc<Seat>,
         patience: Patience<impl Future<Output = ()>>,
     ) -> Result<Admitted, Refusal> {
-        let method = method(&request, peer);
-        let user = match &proof {
-            Proof::Credentials => request.credentials.user_name.clone(),
-            Proof::Exchange(outcome) => outcome.user.clone(),
+        let Door { peer, authenticators } = door;
+        let offer = Offer::new(peer, &request, proof);
+        let (user, offered) = (offer.user(), offer.method());
+        let verdict = match self.refusal_of_all() {
+            Some(refusal) => Verdict { by: None, outcome: Err(refusal.into()) },
+            None => self.find_out(offer, authenticators, patience).await,
         };
-        let outcome = self.admit(&request, proof, peer, seat, patience).await;
-        let reason = outcome.as_ref().err().map_or(ReasonCode::Success, |refusal| refusal.reason);
-        self.counts.login(method, reason);
+        let by = verdict.by;
+        let outcome = match verdict.outcome {
+            Ok(proven) => self.admit(&request, proven, peer, seat).await.map_err(Refused::from),
+            Err(refused) => Err(refused),
+        };
+        let reason = outcome.as_ref().err().map_or(ReasonCode::Success, Refused::reason);
+        self.counts.login(by.map_or(offered, LoginMethod::from), reason);
         match &outcome {
             Ok(admitted) => {
                 let who = admitted.gate.who();
@@ -77,45 +91,34 @@ impl Broker {
                     "connected"
                 );
             }
-            Err(refusal) => tracing::warn!(
+            Err(refused) => tracing::warn!(
                 user = user.as_deref().map(excerpt),
                 client_id = excerpt(&request.client_id),
                 address = %peer.address,
                 listener = %peer.listener,
-                reason = ?refusal.reason,
+                authenticator = by.map(Authenticator::name),
+                reason = ?refused.reason(),
                 "login refused: {}",
-                refusal.text
+                refused.why
             ),
         }
-        outcome
+        outcome.map_err(|refused| refused.refusal)
     }
 
     async fn admit(
         &self,
         request: &ConnectRequest,
-        proof: Proof,
+        proven: Proven,
         peer: &Peer,
         seat: &Arc<Seat>,
-        patience: Patience<impl Future<Output = ()>>,
     ) -> Result<Admitted, Refusal> {
-        if let Some(refusal) = self.refusal_of_all() {
-            return Err(refusal);
-        }
-        let (principal, authentication_data) = match proof {
-            Proof::Credentials => {
-                (self.authenticate(&request.credentials, peer, patience).await?, None)
-            }
-            Proof::Exchange(Outcome { result, .. }) => {
-                let proven = result?;
-                (Principal::User(proven.user), Some(proven.server_final))
-            }
-        };
+        let Proven { principal, attributes, authentication_data } = proven;
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
         let who = Who {
             principal,
             client_id,
-            attributes: Attributes::default(),
+            attributes,
             address: peer.address,
             listener: Arc::clone(&peer.listener),
             security: peer.security,
@@ -133,55 +136,6 @@ impl Broker {
         }
         Ok(Admitted { gate, claimed, is_client_id_assigned, authentication_data })
     }
-
-    /// Credentials that are sent must be right, even where a certificate has already said who it is:
-    /// no proof is ever ignored.
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        peer: &Peer,
-        patience: Patience<impl Future<Output = ()>>,
-    ) -> Result<Principal, Refusal> {
-        let Credentials { user_name, password } = credentials;
-        match (user_name, password) {
-            (Some(user), Some(password)) => self.check_password(user, password, patience).await,
-            (Some(_), None) => Err(bad_credentials()),
-            (None, Some(_)) => Err(bad_credentials()),
-            (None, None) => match &peer.certificate {
-                Some(name) => Ok(Principal::Certificate(Arc::clone(name))),
-                None if self.allow_anonymous => Ok(Principal::Anonymous),
-                None => Err(Refusal::new(ReasonCode::NotAuthorized, "credentials are required")),
-            },
-        }
-    }
-
-    async fn check_password(
-        &self,
-        user: &Arc<str>,
-        password: &Secret,
-        patience: Patience<impl Future<Output = ()>>,
-    ) -> Result<Principal, Refusal> {
-        match self.passwords.check(user, password, patience).await {
-            Ok(true) => Ok(Principal::User(Arc::clone(user))),
-            Ok(false) => Err(bad_credentials()),
-            Err(Busy) => Err(Refusal::new(ReasonCode::ServerBusy, "too many logins at once")),
-        }
-    }
-}
-
-fn method(request: &ConnectRequest, peer: &Peer) -> LoginMethod {
-    if request.authentication.is_some() {
-        return LoginMethod::Scram;
-    }
-    match (&request.credentials, &peer.certificate) {
-        (Credentials { user_name: None, password: None }, Some(_)) => LoginMethod::Certificate,
-        (Credentials { user_name: None, password: None }, None) => LoginMethod::Anonymous,
-        _ => LoginMethod::Password,
-    }
-}
-
-pub(super) fn bad_credentials() -> Refusal {
-    Refusal::new(ReasonCode::BadUserNameOrPassword, "bad user name or password")
 }
 
 fn client_id(asked: &str) -> Result<ClientId, Refusal> {

@@ -4,6 +4,7 @@
 //! client says goes through its session to the one choke point, the gate, and from there to the
 //! routes and the mailboxes of others.
 
+mod authenticators;
 mod bell;
 mod client;
 mod counts;
@@ -79,7 +80,6 @@ pub struct Broker {
     settings: Settings,
     mqtt: Arc<session::Settings>,
     max_connect_size: usize,
-    allow_anonymous: bool,
     passwords: Passwords,
     /// Gives unknown users their salts. Of this process alone.
     decoy_key: Secret,
@@ -112,7 +112,6 @@ impl Broker {
             settings,
             mqtt: Arc::new(mqtt),
             max_connect_size,
-            allow_anonymous: auth.allow_anonymous,
             passwords: Passwords::start(passwords, &auth, decoy_key.clone())?,
             decoy_key,
             policies: Policies::new(policy),

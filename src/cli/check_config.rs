@@ -1,6 +1,7 @@
 //! `bastionmq check-config`: what would be in force, or everything that is wrong.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -20,7 +21,8 @@ Examples:
   BASTIONMQ_LOG_LEVEL=debug bastionmq check-config bastionmq.toml
   bastionmq check-config bastionmq.toml && systemctl restart bastionmq
 
-Prints every setting in force as TOML, and behind each that is not a default where it was written.
+Prints every setting in force as TOML, and behind each that is not a default where it was written;
+and below that, for each listener, who finds out who its clients are.
 Environment variables count as they do for `serve`. Policy, password and certificate files are read
 and checked as well; what they hold is not shown.";
 
@@ -41,6 +43,14 @@ pub(super) fn run(args: CheckConfigArgs) -> anyhow::Result<ExitCode> {
         // Where nobody listens there is nobody to warn.
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
-    io::stdout().write_all(shown.as_bytes()).context("cannot write to standard output")?;
+    let asked = resolved.listeners.iter().fold(String::new(), |mut text, listener| {
+        // Writing to a text does not fail.
+        let _ =
+            writeln!(text, "# {} asks, in this order: {}", listener.url, listener.authenticators);
+        text
+    });
+    io::stdout()
+        .write_all(format!("{shown}\n{asked}").as_bytes())
+        .context("cannot write to standard output")?;
     Ok(ExitCode::SUCCESS)
 }

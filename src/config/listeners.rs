@@ -7,6 +7,7 @@ use super::{
 use crate::net::Scheme;
 
 const URL: &str = "url";
+const AUTHENTICATORS: &str = "authenticators";
 
 /// The listeners that a key means something for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) enum MeantFor {
 impl MeantFor {
     pub(super) fn of_key(key: &str) -> Self {
         match key {
-            URL => Self::All,
+            URL | AUTHENTICATORS => Self::All,
             "plaintext" => Self::Plain,
             "websocket_path" | "websocket_origins" => Self::WebSocket,
             _ => Self::Tls,
@@ -48,8 +49,9 @@ impl MeantFor {
 }
 
 /// Listeners at `urls` instead of those of the file. Each TLS one is like the first of the file that
-/// has a certificate, each WebSocket one is reached like the first WebSocket one of the file; consent
-/// to plaintext was given for one address and is not taken over.
+/// has a certificate, each WebSocket one is reached like the first WebSocket one of the file; all ask
+/// who their clients are as the first of the file that is as safe. Consent to plaintext was given for
+/// one address and is not taken over.
 pub(super) fn replace(file: &[Entries], urls: Vec<Entry>) -> Vec<Entries> {
     let listener = |url: Entry| {
         let mut entries = Entries::new();
@@ -59,6 +61,7 @@ pub(super) fn replace(file: &[Entries], urls: Vec<Entry>) -> Vec<Entries> {
                     entries.extend(taken_over(file, meant_for));
                 }
             }
+            entries.extend(authenticators_of(file, scheme));
         }
         entries.insert(URL.to_owned(), url);
         entries
@@ -75,6 +78,16 @@ fn taken_over(file: &[Entries], meant_for: MeantFor) -> Entries {
     let model = file.iter().find(is_model).into_iter().flatten();
     let concerned = model.filter(|(key, _)| MeantFor::of_key(key) == meant_for);
     concerned.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+}
+
+/// Another address must not let in whom the file would not.
+fn authenticators_of(file: &[Entries], scheme: Scheme) -> Option<(String, Entry)> {
+    let is_as_safe = |listener: &&Entries| {
+        let of = listener.get(URL).and_then(scheme_of);
+        of.is_some_and(|of| of.is_tls() == scheme.is_tls())
+    };
+    let entry = file.iter().find(is_as_safe)?.get(AUTHENTICATORS)?;
+    Some((AUTHENTICATORS.to_owned(), entry.clone()))
 }
 
 /// Sets `key` on every listener that it means something for. One that changes nothing is an error:

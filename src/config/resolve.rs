@@ -116,10 +116,7 @@ impl Loaded {
 
     /// A broker that refuses everybody was not meant to.
     fn check_that_somebody_can_log_in(&self, findings: &mut Findings) {
-        let auth = &self.config.auth;
-        let by_certificate =
-            self.config.listener.iter().any(|listener| listener.client_auth != ClientAuth::Off);
-        if auth.password_file.is_none() && !auth.allow_anonymous && !by_certificate {
+        if !self.config.lets_somebody_in() {
             findings.problems.push(Problem::missing(
                 "nobody could log in: set `password_file` in [auth] (or \
                  BASTIONMQ_AUTH_PASSWORD_FILE), made with `bastionmq passwd add FILE USER`, or ask \
@@ -162,6 +159,15 @@ impl Loaded {
     /// A problem of a setting, wherever that was written.
     pub(super) fn problem(&self, setting: &str, message: impl Into<String>) -> Problem {
         Problem { origin: self.origins.get(setting).cloned(), message: message.into() }
+    }
+}
+
+impl Config {
+    /// Whether any client could log in anywhere.
+    pub(super) fn lets_somebody_in(&self) -> bool {
+        let by_certificate =
+            self.listener.iter().any(|listener| listener.client_auth != ClientAuth::Off);
+        self.auth.password_file.is_some() || self.auth.allow_anonymous || by_certificate
     }
 }
 

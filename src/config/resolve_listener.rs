@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
     Loaded, Problem, findings::Findings, listeners::MeantFor, load::listener_path,
-    settings::listener_keys,
+    resolve_authenticators::resolve_authenticators, settings::listener_keys,
 };
 use crate::{
+    auth::Authenticators,
     clock::Now,
     net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
     tls::{Alpn, ClientAuth, ClientIdentity, ServerFiles, ServerTls, server_config},
@@ -27,6 +28,8 @@ pub struct ResolvedListener {
     pub client_identity: ClientIdentity,
     /// Its WebSocket, unless MQTT is spoken without it.
     pub websocket: Option<WebSocketSettings>,
+    /// Who finds out who its clients are.
+    pub authenticators: Authenticators,
 }
 
 /// Resolves every listener; what is wrong with one is reported and it is left out.
@@ -100,6 +103,7 @@ impl OneListener<'_> {
             return None;
         };
         let address = self.address(url, findings);
+        let authenticators = self.authenticators(url, findings);
         self.refuse_keys_without_meaning(url, findings);
         let tls = if url.scheme().is_tls() {
             Some(self.tls(url, now, findings)?.config)
@@ -117,7 +121,23 @@ impl OneListener<'_> {
                 path: self.settings.websocket_path.clone(),
                 origins: self.settings.websocket_origins.clone(),
             }),
+            authenticators: authenticators?,
         })
+    }
+
+    fn authenticators(&self, url: &ListenUrl, findings: &mut Findings) -> Option<Authenticators> {
+        let config = &self.loaded.config;
+        let explain =
+            |each: String| self.report("authenticators", format!("{url}: {each}"), findings);
+        match resolve_authenticators(self.settings, config) {
+            Ok(authenticators) => Some(authenticators),
+            // That nobody could log in anywhere is said once, and elsewhere.
+            Err(_) if !config.lets_somebody_in() => None,
+            Err(problems) => {
+                problems.into_iter().for_each(explain);
+                None
+            }
+        }
     }
 
     fn address(&self, url: &ListenUrl, findings: &mut Findings) -> Option<SocketAddr> {

@@ -19,6 +19,7 @@ use super::stop::Stop;
 use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
 use super::{ListenUrl, Settings, WebSocketSettings};
+use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
 use crate::identity::{Peer, TransportSecurity};
 use crate::telemetry::{Metrics, Refusal};
@@ -42,6 +43,8 @@ pub struct Endpoint {
     pub client_identity: ClientIdentity,
     /// WebSocket, unless MQTT is spoken without it.
     pub websocket: Option<WebSocketSettings>,
+    /// Who finds out who its clients are.
+    pub authenticators: Authenticators,
 }
 
 /// What all connections share.
@@ -63,6 +66,7 @@ pub struct Listener {
     tls: Option<TlsAcceptor>,
     client_identity: ClientIdentity,
     websocket: Option<WebSocketSettings>,
+    authenticators: Arc<Authenticators>,
 }
 
 impl Shared {
@@ -125,7 +129,7 @@ impl Listener {
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
     pub fn bind(endpoint: Endpoint, settings: &Settings) -> io::Result<Self> {
-        let Endpoint { url, address, tls, client_identity, websocket } = endpoint;
+        let Endpoint { url, address, tls, client_identity, websocket, authenticators } = endpoint;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
@@ -136,7 +140,8 @@ impl Listener {
         socket.listen(i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX))?;
         let socket = TcpListener::from_std(socket.into())?;
         let url = url.bound_to(socket.local_addr()?);
-        Ok(Self { socket, url, tls: tls.map(TlsAcceptor::from), client_identity, websocket })
+        let (tls, authenticators) = (tls.map(TlsAcceptor::from), Arc::new(authenticators));
+        Ok(Self { socket, url, tls, client_identity, websocket, authenticators })
     }
 
     /// The URL with the port that was bound.
@@ -198,6 +203,7 @@ impl Newcomer {
         let open = Open::count(Arc::clone(shared.broker.metrics()));
         let seconds = shared.settings.connect_timeout_seconds.get().into();
         let deadline = Instant::now() + Duration::from_secs(seconds);
+        let authenticators = Arc::clone(&listener.authenticators);
         let welcome = Box::pin(listener.welcome(
             stream,
             address,
@@ -207,7 +213,7 @@ impl Newcomer {
         ));
         async move {
             if let Some((transport, peer)) = welcome.await {
-                let client = Client::new(Arc::clone(&shared.broker), peer);
+                let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
                 let mut connection = Connection::new(transport, client, deadline, &shared.settings);
                 match connection.run(&shared.stop, &shared.inside).await {
                     Ended::AfterLogin => {}

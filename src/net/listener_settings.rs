@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{ListenUrl, WebSocketOrigins, WebSocketPath};
+use crate::auth::Authenticators;
 use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion};
 
 /// One listener, as written.
@@ -25,6 +26,9 @@ pub struct ListenerSettings {
     pub client_identity: ClientIdentity,
     /// The oldest version of TLS that is spoken.
     pub tls_min_version: MinimumVersion,
+    /// Who finds out who the clients are, in the order in which they are asked. Without it, all that
+    /// the rest of the configuration has to offer, in the order of `Authenticator::ALL`.
+    pub authenticators: Option<Authenticators>,
     /// Consent to passwords and messages that everybody on the network can read: without it no
     /// `mqtt://` and no `ws://` listener opens off loopback.
     pub plaintext: Option<PlaintextConsent>,

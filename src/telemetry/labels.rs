@@ -67,6 +67,8 @@ label! {
         Scram = "scram",
         /// A client certificate.
         Certificate = "certificate",
+        /// A client certificate, and the password of the user that it names.
+        CertificateAndPassword = "certificate_and_password",
         /// Not at all.
         Anonymous = "anonymous",
     }

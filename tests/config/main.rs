@@ -5,6 +5,7 @@
     reason = "clippy spares tests, but not what they share"
 )]
 
+mod authenticators;
 mod defaults;
 mod files;
 mod listeners;

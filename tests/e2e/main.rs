@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+mod authenticators;
 mod harness;
 mod protocol;
 mod rumqttc_v4;

@@ -3,7 +3,7 @@
 use super::{Challenged, Client, Inside, Stage};
 use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
-use crate::broker::login::{Admitted, Caller, Patience};
+use crate::broker::login::{Admitted, Caller, Door, Patience};
 use crate::broker::sessions::Claimed;
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -21,7 +21,7 @@ impl Client {
             return;
         };
         let (method, data) = (&authentication.method, authentication.data.as_ref());
-        match self.broker.begin_exchange(&request, method, data) {
+        match self.broker.begin_exchange(&self.authenticators, &request, method, data) {
             Ok((exchange, data)) => {
                 self.stage = Stage::Challenged(Box::new(Challenged { request, exchange }));
                 self.session.step(now, Input::Challenge { data }, &mut self.output);
@@ -116,7 +116,8 @@ impl Client {
         let Stage::AtTheDoor(caller) = std::mem::replace(&mut self.stage, Stage::Stranger) else {
             return;
         };
-        let outcome = self.broker.log_in(*caller, &self.peer, &self.seat, patience).await;
+        let door = Door { peer: &self.peer, authenticators: &self.authenticators };
+        let outcome = self.broker.log_in(*caller, door, &self.seat, patience).await;
         self.on_login(clock(), outcome);
         self.finish_round();
     }

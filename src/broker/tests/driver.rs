@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 
 use crate::acl::Policy;
-use crate::auth::{self, PasswordFile};
+use crate::auth::{self, Authenticator, Authenticators, PasswordFile};
 use crate::broker::{Broker, Client, Delivered, Parts, Patience, Settings};
 use crate::clock::Now;
 use crate::codec::{
     Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
     Subscribe, SubscriptionIds, SubscriptionOptions, UserProperties, Version, Will, next_frame,
 };
-use crate::identity::{Peer, TransportSecurity};
+use crate::identity::{Credentials, Peer, TransportSecurity};
 use crate::message::QoS;
-use crate::session;
+use crate::session::{self, ConnectRequest};
 use crate::telemetry::Metrics;
 use crate::topic::{TopicFilterRef, TopicNameRef};
 
@@ -61,7 +61,7 @@ pub(super) fn broker_with(settings: Settings) -> Arc<Broker> {
 }
 
 /// A broker with users.
-pub(super) fn broker_of(settings: Settings, passwords: PasswordFile) -> Arc<Broker> {
+pub(in crate::broker) fn broker_of(settings: Settings, passwords: PasswordFile) -> Arc<Broker> {
     broker_that_speaks(session::Settings::default(), settings, passwords)
 }
 
@@ -80,6 +80,41 @@ pub(super) fn broker_that_speaks(
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("threads"))
+}
+
+/// Every authenticator of which no other one asks for more.
+pub(super) fn all_authenticators() -> Authenticators {
+    let is_alone = |each: &Authenticator| *each != Authenticator::CertificateAndPassword;
+    let all = Authenticator::ALL.into_iter().filter(is_alone).collect();
+    Authenticators::new(all).expect("a list")
+}
+
+/// The other end of a connection, with the name in its certificate.
+pub(in crate::broker) fn peer(certificate: Option<&str>) -> Peer {
+    Peer {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        listener: Arc::from("test"),
+        security: TransportSecurity::Plain,
+        certificate: certificate.map(Arc::from),
+    }
+}
+
+/// A minute, for a client that does not leave.
+pub(in crate::broker) fn patience() -> Patience<impl Future<Output = ()>> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    Patience { deadline, departure: std::future::pending() }
+}
+
+/// What a CONNECT with these credentials asks for.
+pub(in crate::broker) fn connect_request(credentials: Credentials) -> ConnectRequest {
+    ConnectRequest {
+        version: Version::V5,
+        client_id: "client".to_owned(),
+        clean_start: true,
+        credentials,
+        authentication: None,
+        will: None,
+    }
 }
 
 /// How a client connects. The defaults: 5.0, a session of an hour that goes on, no will.
@@ -157,22 +192,15 @@ impl Driver {
         version: Version,
         certificate: Option<&str>,
     ) -> Self {
-        let peer = Peer {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            listener: Arc::from("test"),
-            security: TransportSecurity::Plain,
-            certificate: certificate.map(Arc::from),
-        };
-        let client = Client::new(Arc::clone(broker), peer);
+        let authenticators = Arc::new(all_authenticators());
+        let client = Client::new(Arc::clone(broker), peer(certificate), authenticators);
         Self { client, now: Now::read(), version, unread: Vec::new() }
     }
 
     /// Asks to be let in.
     pub(super) async fn log_in(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let patience = Patience { deadline, departure: std::future::pending() };
         let now = self.now;
-        self.client.log_in(patience, || now).await;
+        self.client.log_in(patience(), || now).await;
     }
 
     /// A client that is let in: whether it found its session.

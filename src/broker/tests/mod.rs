@@ -1,7 +1,7 @@
 //! The broker without sockets: clients in the hands of a test, policies that change under them.
 
 mod authentication;
-mod driver;
+pub(super) mod driver;
 mod endings;
 mod matrix;
 mod model;

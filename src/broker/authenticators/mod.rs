@@ -1,0 +1,220 @@
+//! Who a client is: the authenticators of its listener, asked one after the other.
+//!
+//! Each answers for what is offered to it and leaves the rest to the next one. What a client has
+//! sent must be right: no authenticator lets in a client that has sent a proof which it does not
+//! look at, and so no proof is ever ignored.
+
+mod anonymous;
+mod certificate;
+mod certificate_and_password;
+mod password;
+mod scram;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::Broker;
+use super::exchange::{Outcome, Proof};
+use super::login::Patience;
+use crate::auth::{Authenticator, Authenticators};
+use crate::codec::ReasonCode;
+use crate::identity::{Attributes, Peer, Principal};
+use crate::secret::Secret;
+use crate::session::{ConnectRequest, Refusal};
+use crate::telemetry::LoginMethod;
+
+/// What a client offers as proof of who it is.
+#[derive(Debug)]
+pub(super) struct Offer<'a> {
+    peer: &'a Peer,
+    user_name: Option<&'a Arc<str>>,
+    password: Option<&'a Secret>,
+    /// That of enhanced authentication, which has ended. Nothing goes beside it.
+    exchange: Option<Outcome>,
+}
+
+/// What an authenticator says to an offer.
+#[derive(Debug)]
+enum Answer {
+    /// This is who it is.
+    Proven(Proven),
+    /// It offers what this authenticator takes, and that is wrong.
+    Refused(Refused),
+    /// It offers nothing that this authenticator takes.
+    NotMine,
+}
+
+/// Who a client is.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) principal: Principal,
+    pub(super) attributes: Attributes,
+    /// The last word of the method of enhanced authentication.
+    pub(super) authentication_data: Option<Vec<u8>>,
+}
+
+/// Why a client is not let in.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// What it is told; nothing that helps to guess.
+    pub(super) refusal: Refusal,
+    /// What the log says.
+    pub(super) why: Cow<'static, str>,
+}
+
+/// An answer, and whose it is; nobody's, where no authenticator took the offer.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) by: Option<Authenticator>,
+    pub(super) outcome: Result<Proven, Refused>,
+}
+
+impl Broker {
+    /// Asks the authenticators of a listener who makes this offer.
+    pub(super) async fn find_out(
+        &self,
+        mut offer: Offer<'_>,
+        authenticators: &Authenticators,
+        patience: Patience<impl Future<Output = ()>>,
+    ) -> Verdict {
+        let Patience { deadline, departure } = patience;
+        let mut departure = pin!(departure);
+        for authenticator in authenticators.iter() {
+            let patience = Patience { deadline, departure: departure.as_mut() };
+            let answer = match authenticator {
+                Authenticator::Certificate => certificate::ask(&offer),
+                Authenticator::CertificateAndPassword => {
+                    certificate_and_password::ask(self, &offer, patience).await
+                }
+                Authenticator::Scram => scram::ask(&mut offer),
+                Authenticator::Password => password::ask(self, &offer, patience).await,
+                Authenticator::Anonymous => anonymous::ask(&offer),
+            };
+            let outcome = match answer {
+                Answer::Proven(proven) => Ok(proven),
+                Answer::Refused(refused) => Err(refused),
+                Answer::NotMine => continue,
+            };
+            return Verdict { by: Some(authenticator), outcome };
+        }
+        Verdict { by: None, outcome: Err(offer.refused_by_all()) }
+    }
+}
+
+impl<'a> Offer<'a> {
+    /// What `request` of `peer` offers, with the outcome of an exchange if there was one.
+    pub(super) fn new(peer: &'a Peer, request: &'a ConnectRequest, proof: Proof) -> Self {
+        let exchange = match proof {
+            Proof::Credentials => None,
+            Proof::Exchange(outcome) => Some(outcome),
+        };
+        let credentials = &request.credentials;
+        Self {
+            peer,
+            user_name: credentials.user_name.as_ref(),
+            password: credentials.password.as_ref(),
+            exchange,
+        }
+    }
+
+    /// Who the client claims to be, where it does.
+    pub(super) fn user(&self) -> Option<Arc<str>> {
+        match &self.exchange {
+            Some(exchange) => exchange.user.clone(),
+            None => self.user_name.cloned(),
+        }
+    }
+
+    /// What the login counts as, whoever answers for it or nobody.
+    pub(super) fn method(&self) -> LoginMethod {
+        if self.exchange.is_some() {
+            LoginMethod::Scram
+        } else if self.has_credentials() {
+            LoginMethod::Password
+        } else if self.peer.certificate.is_some() {
+            LoginMethod::Certificate
+        } else {
+            LoginMethod::Anonymous
+        }
+    }
+
+    /// Whether the CONNECT has a user name or a password, or the client was to prove itself by a
+    /// method of enhanced authentication.
+    fn has_credentials(&self) -> bool {
+        self.user_name.is_some() || self.password.is_some() || self.exchange.is_some()
+    }
+
+    fn refused_by_all(self) -> Refused {
+        let why = match (self.user_name, self.password, &self.peer.certificate) {
+            (Some(_), Some(_), _) => {
+                "no authenticator of this listener takes a user and a password"
+            }
+            (Some(_), None, _) => "a user name without a password",
+            (None, Some(_), _) => "a password without a user name",
+            (None, None, Some(_)) => "no authenticator of this listener takes a certificate alone",
+            (None, None, None) => "no credentials",
+        };
+        let has_credentials = self.has_credentials();
+        if let Some(Outcome { result: Err(refusal), .. }) = self.exchange {
+            Refused::from(refusal)
+        } else if has_credentials {
+            Refused::bad_credentials(why)
+        } else {
+            Refused::credentials_missing(why)
+        }
+    }
+}
+
+/// The client is told all there is to say.
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { why: refusal.text.clone(), refusal }
+    }
+}
+
+impl Refused {
+    /// For the CONNACK.
+    pub(super) fn reason(&self) -> ReasonCode {
+        self.refusal.reason
+    }
+
+    /// The client is told that its user name or password is wrong, and not which.
+    fn bad_credentials(why: impl Into<Cow<'static, str>>) -> Self {
+        let text = "bad user name or password";
+        Self { refusal: Refusal::new(ReasonCode::BadUserNameOrPassword, text), why: why.into() }
+    }
+
+    /// The client is told to send what it has not.
+    fn credentials_missing(why: impl Into<Cow<'static, str>>) -> Self {
+        let text = "credentials are required";
+        Self { refusal: Refusal::new(ReasonCode::NotAuthorized, text), why: why.into() }
+    }
+
+    /// The client is told to come back later.
+    fn busy(why: &'static str) -> Self {
+        Self::from(Refusal::new(ReasonCode::ServerBusy, why))
+    }
+}
+
+impl Answer {
+    /// This is who it is, and there is no more to say.
+    fn proven(principal: Principal) -> Self {
+        let attributes = Attributes::default();
+        Self::Proven(Proven { principal, attributes, authentication_data: None })
+    }
+}
+
+impl From<Authenticator> for LoginMethod {
+    fn from(authenticator: Authenticator) -> Self {
+        match authenticator {
+            Authenticator::Certificate => Self::Certificate,
+            Authenticator::CertificateAndPassword => Self::CertificateAndPassword,
+            Authenticator::Scram => Self::Scram,
+            Authenticator::Password => Self::Password,
+            Authenticator::Anonymous => Self::Anonymous,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `scram`: SCRAM-SHA-256, whose exchange has ended by the time that this is asked.
+
+use super::{Answer, Offer, Proven};
+use crate::broker::exchange::Outcome;
+use crate::identity::{Attributes, Principal};
+
+pub(super) fn ask(offer: &mut Offer<'_>) -> Answer {
+    match offer.exchange.take() {
+        None => Answer::NotMine,
+        Some(Outcome { result: Err(refusal), .. }) => Answer::Refused(refusal.into()),
+        Some(Outcome { result: Ok(proven), .. }) => Answer::Proven(Proven {
+            principal: Principal::User(proven.user),
+            attributes: Attributes::default(),
+            authentication_data: Some(proven.server_final),
+        }),
+    }
+}
