@@ -218,3 +218,45 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+    use tokio::time::timeout;
+
+    use super::super::client::{Allowance, Publisher};
+    use super::super::wire::Template;
+    use super::*;
+
+    /// A link to somebody who answers nothing.
+    async fn link() -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (other, _) = listener.accept().await.unwrap();
+        let stream = Stream::Plain(stream);
+        (Link { stream, pending: Vec::new(), out: Vec::new(), written: 0 }, other)
+    }
+
+    #[tokio::test]
+    async fn a_publisher_goes_on_once_its_output_has_left_in_parts() {
+        const MESSAGES: u64 = 20_000;
+        let (mut link, mut other) = link().await;
+        let templates: Rc<[Template]> = Rc::new([Template::new("a", 0, 1_000)]);
+        let allowance = Allowance::Alone { messages: MESSAGES, ahead: u64::MAX };
+        let mut publisher = Publisher::new(0, 0, templates, allowance);
+        let tasks = LocalSet::new();
+        // Tasks of their own: neither is polled because of what happens to the other.
+        let playing = tasks.spawn_local(async move { link.play(&mut publisher).await });
+        tasks.spawn_local(async move {
+            let mut bytes = vec![0; 16 << 10];
+            while other.read(&mut bytes).await.unwrap() > 0 {}
+        });
+        let played = timeout(Duration::from_secs(30), tasks.run_until(playing)).await;
+        played.expect("it goes on").unwrap().unwrap();
+    }
+}
