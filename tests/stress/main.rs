@@ -10,3 +10,4 @@ mod crowds;
 mod floods;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod neighbours;
