@@ -1,9 +1,13 @@
 //! Who speaks, from where, and how that was proven.
 
+mod client_certificate;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use client_certificate::ClientCertificate;
 
 use crate::secret::Secret;
 
@@ -142,8 +146,8 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// What protects the transport.
     pub security: TransportSecurity,
-    /// The name in its client certificate, which the listener's CA has vouched for.
-    pub certificate: Option<Arc<str>>,
+    /// Its client certificate, where it has shown one.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// What protects a transport.

@@ -163,10 +163,9 @@ fn bind_listener(
     listener: ResolvedListener,
     network: &net::Settings,
 ) -> Result<Listener, ServerError> {
-    let ResolvedListener { url, address, tls, client_identity, websocket, authenticators, .. } =
-        listener;
+    let ResolvedListener { url, address, tls, websocket, authenticators, .. } = listener;
     let name = url.to_string();
-    let endpoint = Endpoint { url, address, tls, client_identity, websocket, authenticators };
+    let endpoint = Endpoint { url, address, tls, websocket, authenticators };
     Listener::bind(endpoint, network).map_err(|source| ServerError::Listen { url: name, source })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     auth::Authenticators,
     clock::Now,
     net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
-    tls::{Alpn, ClientAuth, ClientIdentity, ServerFiles, ServerTls, server_config},
+    tls::{Alpn, ClientAuth, ListenerTls, ServerFiles, ServerTls, server_config},
 };
 
 /// One listener, ready to be bound.
@@ -21,11 +21,9 @@ pub struct ResolvedListener {
     /// The address to bind.
     pub address: SocketAddr,
     /// Its TLS, unless it is plain.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<ListenerTls>>,
     /// Whether clients show a certificate.
     pub client_auth: ClientAuth,
-    /// Which field of a client certificate names its principal.
-    pub client_identity: ClientIdentity,
     /// Its WebSocket, unless MQTT is spoken without it.
     pub websocket: Option<WebSocketSettings>,
     /// Who finds out who its clients are.
@@ -106,7 +104,7 @@ impl OneListener<'_> {
         let authenticators = self.authenticators(url, findings);
         self.refuse_keys_without_meaning(url, findings);
         let tls = if url.scheme().is_tls() {
-            Some(self.tls(url, now, findings)?.config)
+            Some(Arc::new(ListenerTls::new(self.tls(url, now, findings)?)))
         } else {
             self.refuse_open_plaintext(url, address?, findings);
             None
@@ -116,7 +114,6 @@ impl OneListener<'_> {
             address: address?,
             tls,
             client_auth: self.settings.client_auth,
-            client_identity: self.settings.client_identity,
             websocket: url.scheme().is_websocket().then(|| WebSocketSettings {
                 path: self.settings.websocket_path.clone(),
                 origins: self.settings.websocket_origins.clone(),
@@ -153,6 +150,7 @@ impl OneListener<'_> {
             key: key?,
             client_auth: self.settings.client_auth,
             client_ca: self.settings.client_ca.clone(),
+            client_identity: self.settings.client_identity,
             minimum_version: self.settings.tls_min_version,
             alpn: if url.scheme().is_websocket() { Alpn::Http } else { Alpn::Mqtt },
         };

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls_pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +24,7 @@ use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
 use crate::identity::{Peer, TransportSecurity};
 use crate::telemetry::{Metrics, Refusal};
-use crate::tls::{ClientIdentity, peer_name};
+use crate::tls::{Distrust, ListenerTls};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
@@ -38,9 +39,7 @@ pub struct Endpoint {
     /// Where to bind.
     pub address: SocketAddr,
     /// TLS, unless it is plain.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Which part of a client certificate names its principal.
-    pub client_identity: ClientIdentity,
+    pub tls: Option<Arc<ListenerTls>>,
     /// WebSocket, unless MQTT is spoken without it.
     pub websocket: Option<WebSocketSettings>,
     /// Who finds out who its clients are.
@@ -63,8 +62,7 @@ pub struct Shared {
 pub struct Listener {
     socket: TcpListener,
     url: ListenUrl,
-    tls: Option<TlsAcceptor>,
-    client_identity: ClientIdentity,
+    tls: Option<Arc<ListenerTls>>,
     websocket: Option<WebSocketSettings>,
     authenticators: Arc<Authenticators>,
 }
@@ -129,7 +127,7 @@ impl Listener {
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
     pub fn bind(endpoint: Endpoint, settings: &Settings) -> io::Result<Self> {
-        let Endpoint { url, address, tls, client_identity, websocket, authenticators } = endpoint;
+        let Endpoint { url, address, tls, websocket, authenticators } = endpoint;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
@@ -140,8 +138,7 @@ impl Listener {
         socket.listen(i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX))?;
         let socket = TcpListener::from_std(socket.into())?;
         let url = url.bound_to(socket.local_addr()?);
-        let (tls, authenticators) = (tls.map(TlsAcceptor::from), Arc::new(authenticators));
-        Ok(Self { socket, url, tls, client_identity, websocket, authenticators })
+        Ok(Self { socket, url, tls, websocket, authenticators: Arc::new(authenticators) })
     }
 
     /// The URL with the port that was bound.
@@ -257,7 +254,7 @@ impl Listener {
     ) -> Option<(Transport, Peer)> {
         let peer =
             Peer { address, listener, security: TransportSecurity::Plain, certificate: None };
-        let Some(acceptor) = &self.tls else {
+        let Some(tls) = &self.tls else {
             let transport = match &self.websocket {
                 None => Transport::Plain(stream),
                 Some(settings) => {
@@ -267,8 +264,10 @@ impl Listener {
             };
             return Some((transport, peer));
         };
-        let stream = secure(acceptor, stream, &peer, deadline, &shared).await?;
-        let peer = self.identify(&stream, peer, &shared)?;
+        let (config, generation) = tls.handshake();
+        let stream = secure(config.into(), stream, &peer, deadline, &shared).await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer = identify(tls, shown, generation, peer, &shared)?;
         let transport = match &self.websocket {
             None => Transport::Tls(Box::new(stream)),
             Some(settings) => {
@@ -277,30 +276,6 @@ impl Listener {
             }
         };
         Some((transport, peer))
-    }
-
-    /// Who the other side is by its certificate.
-    fn identify(
-        &self,
-        stream: &TlsStream<TcpStream>,
-        mut peer: Peer,
-        shared: &Shared,
-    ) -> Option<Peer> {
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        peer.security = TransportSecurity::Tls;
-        if let Some(certificate) = certificates.first() {
-            match peer_name(certificate, self.client_identity) {
-                Ok(name) => peer.certificate = Some(name),
-                Err(error) => {
-                    shared.refused(Refusal::Tls);
-                    let Peer { address, listener, .. } = peer;
-                    tracing::warn!(%address, %listener, "refused: {error}");
-                    return None;
-                }
-            }
-            peer.security = TransportSecurity::MutualTls;
-        }
-        Some(peer)
     }
 
     async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
@@ -331,8 +306,32 @@ impl Listener {
     }
 }
 
+/// Who the other side is by the certificates that it has shown.
+fn identify(
+    tls: &ListenerTls,
+    shown: &[CertificateDer<'_>],
+    generation: u64,
+    mut peer: Peer,
+    shared: &Shared,
+) -> Option<Peer> {
+    peer.security = TransportSecurity::Tls;
+    if !shown.is_empty() {
+        match tls.identify(shown, generation) {
+            Ok(certificate) => peer.certificate = Some(Arc::new(certificate)),
+            Err(error) => {
+                shared.refused(Refusal::Tls);
+                let Peer { address, listener, .. } = peer;
+                tracing::warn!(%address, %listener, "refused: {error}");
+                return None;
+            }
+        }
+        peer.security = TransportSecurity::MutualTls;
+    }
+    Some(peer)
+}
+
 async fn secure(
-    acceptor: &TlsAcceptor,
+    acceptor: TlsAcceptor,
     stream: TcpStream,
     peer: &Peer,
     deadline: Instant,
@@ -343,8 +342,16 @@ async fn secure(
         Err(error) => {
             shared.refused(Refusal::Tls);
             let Peer { address, listener, .. } = peer;
-            tracing::info!(%address, %listener, "TLS handshake failed: {error}");
+            match distrust(&error) {
+                Some(why) => tracing::warn!(%address, %listener, "refused: {why}"),
+                None => tracing::info!(%address, %listener, "TLS handshake failed: {error}"),
+            }
             None
         }
     }
+}
+
+/// What a failed handshake says of the client's certificate, if it was that.
+fn distrust(error: &io::Error) -> Option<Distrust> {
+    Distrust::of_handshake(error.get_ref()?.downcast_ref()?)
 }

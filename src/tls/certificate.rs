@@ -27,6 +27,10 @@ pub struct Certificate {
     pub subject: String,
     /// Who signed it.
     pub issuer: String,
+    /// Whom it names, DER: what chains go by.
+    pub(super) raw_subject: Vec<u8>,
+    /// Who signed it, DER.
+    pub(super) raw_issuer: Vec<u8>,
     /// Its subject alternative names: `DNS:localhost`, `IP:127.0.0.1`.
     pub names: Vec<String>,
     /// From when to when it holds.
@@ -51,6 +55,8 @@ impl Certificate {
         Ok(Self {
             subject: printable(&parsed.subject().to_string()),
             issuer: printable(&parsed.issuer().to_string()),
+            raw_subject: parsed.subject().as_raw().to_vec(),
+            raw_issuer: parsed.issuer().as_raw().to_vec(),
             names: alternative_names(&parsed)?,
             validity: Validity {
                 not_before: parsed.validity().not_before.timestamp(),
@@ -59,7 +65,7 @@ impl Certificate {
             is_authority: parsed.is_ca(),
             purposes: purposes(&parsed)?,
             key: key_kind(&parsed),
-            fingerprint: fingerprint(der),
+            fingerprint: with_colons(&fingerprint(der)),
         })
     }
 }
@@ -113,14 +119,25 @@ fn key_kind(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// SHA-256 by way of a cipher suite: rustls offers its hashes nowhere else.
-fn fingerprint(der: &CertificateDer<'_>) -> String {
+/// SHA-256 over the whole certificate, in lower-case hexadecimal digits. By way of a cipher suite:
+/// rustls offers its hashes nowhere else.
+pub(super) fn fingerprint(der: &CertificateDer<'_>) -> String {
     let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else { return String::new() };
     let hash = suite.common.hash_provider.hash(der);
-    let mut text = String::with_capacity(3 * hash.as_ref().len());
-    for (position, octet) in hash.as_ref().iter().enumerate() {
-        let colon = if position == 0 { "" } else { ":" };
-        let _ = write!(text, "{colon}{octet:02X}");
+    hash.as_ref().iter().fold(String::with_capacity(64), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// As people compare it: `AB:CD:...`.
+fn with_colons(fingerprint: &str) -> String {
+    let mut text = String::with_capacity(fingerprint.len() * 3 / 2);
+    for (position, digit) in fingerprint.chars().enumerate() {
+        if position > 0 && position % 2 == 0 {
+            text.push(':');
+        }
+        text.push(digit.to_ascii_uppercase());
     }
     text
 }

@@ -1,5 +1,7 @@
 //! Tests: a real rustls client against what [`server_config`](super::server_config) makes.
 
+mod reload;
+
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore};
+use rustls::{
+    ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore, ServerConfig,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
@@ -55,6 +59,7 @@ impl House {
             key: write(&directory, "server.key", server.key.expose()),
             client_auth: ClientAuth::Off,
             client_ca: None,
+            client_identity: ClientIdentity::Cn,
             minimum_version: MinimumVersion::Tls12,
             alpn: Alpn::Mqtt,
         };
@@ -98,6 +103,14 @@ struct Connected {
 
 /// Both ends of a connection over which a byte has gone each way; the error is the server's.
 async fn connect(tls: &ServerTls, client: Arc<ClientConfig>, name: &str) -> io::Result<Connected> {
+    connect_to(Arc::clone(&tls.config), client, name).await
+}
+
+async fn connect_to(
+    tls: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    name: &str,
+) -> io::Result<Connected> {
     let (near, far) = duplex(1 << 16);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let dial = async {
@@ -107,7 +120,7 @@ async fn connect(tls: &ServerTls, client: Arc<ClientConfig>, name: &str) -> io::
         io::Result::Ok(client)
     };
     let accept = async {
-        let mut server = TlsAcceptor::from(Arc::clone(&tls.config)).accept(far).await?;
+        let mut server = TlsAcceptor::from(tls).accept(far).await?;
         server.read_u8().await?;
         server.write_all(b"!").await?;
         server.flush().await?;

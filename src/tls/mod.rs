@@ -5,21 +5,28 @@
 
 mod authority;
 mod certificate;
+mod client_trust;
 mod error;
+mod listener_tls;
 mod peer;
 mod pem;
 mod server;
 mod settings;
+mod shared_chains;
 mod warning;
 
 pub use authority::{Authority, AuthorityError, Issued, MAX_NAME_BYTES, ServerNames};
 pub use certificate::{Certificate, Standing, Unreadable, Validity};
+pub use client_trust::{ClientTrust, Distrust};
 pub use error::TlsError;
+pub use listener_tls::ListenerTls;
 pub use peer::{MAX_PEER_NAME_BYTES, PeerNameError, peer_name};
 pub use pem::read_certificates;
 pub use server::{Alpn, ServerFiles, ServerTls, server_config};
 pub use settings::{ClientAuth, ClientIdentity, MinimumVersion};
 pub use warning::Warning;
+
+use shared_chains::SharedChains;
 
 #[cfg(test)]
 mod handshakes;

@@ -1,6 +1,7 @@
-//! The name in a client certificate: who its bearer is to the broker.
+//! What a client certificate says of its bearer: who that is to the broker, and until when.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
@@ -8,10 +9,15 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use super::ClientIdentity;
+use super::certificate::fingerprint;
+use super::{ClientIdentity, SharedChains};
+use crate::identity::ClientCertificate;
 
 /// Bytes of the longest name.
 pub const MAX_PEER_NAME_BYTES: usize = 128;
+
+/// Bytes of all certificates that one client shows; they are kept as long as its connection.
+const MAX_SHOWN_BYTES: usize = 16 << 10;
 
 /// Why a client certificate names nobody. Its bearer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -32,6 +38,35 @@ pub enum PeerNameError {
         "the name in the client certificate is empty, over 128 bytes, or has control characters"
     )]
     Unfit,
+    /// More than [`MAX_SHOWN_BYTES`], or nothing.
+    #[error("the client shows certificates of over 16 KiB: those up to its authority are enough")]
+    TooLong,
+}
+
+/// What is kept of the certificates that a client has shown, its own first, once they have been
+/// verified.
+///
+/// # Errors
+/// Its own holds no such name, several, or one that must not become a principal; or they are too long.
+pub(super) fn client_certificate(
+    shown: &[CertificateDer<'_>],
+    identity: ClientIdentity,
+    chains: &SharedChains,
+    generation: u64,
+) -> Result<ClientCertificate, PeerNameError> {
+    let (own, between) = shown.split_first().ok_or(PeerNameError::Unreadable)?;
+    if shown.iter().map(|der| der.len()).sum::<usize>() > MAX_SHOWN_BYTES {
+        return Err(PeerNameError::TooLong);
+    }
+    let (_, parsed) = X509Certificate::from_der(own).map_err(|_| PeerNameError::Unreadable)?;
+    let last_second = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    Ok(ClientCertificate {
+        name: name(&parsed, own, identity)?,
+        ends: Duration::from_secs(last_second.saturating_add(1)),
+        generation,
+        own: Box::from(own.as_ref()),
+        between: chains.share(between),
+    })
 }
 
 /// The name that `identity` points to in a certificate that has been verified.
@@ -44,20 +79,29 @@ pub fn peer_name(
 ) -> Result<Arc<str>, PeerNameError> {
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| PeerNameError::Unreadable)?;
+    name(&parsed, certificate, identity)
+}
+
+fn name(
+    parsed: &X509Certificate<'_>,
+    der: &CertificateDer<'_>,
+    identity: ClientIdentity,
+) -> Result<Arc<str>, PeerNameError> {
     let name = match identity {
-        ClientIdentity::Cn => common_name(&parsed),
-        ClientIdentity::SanDns => alternative_name(&parsed, |name| match name {
+        ClientIdentity::Cn => common_name(parsed),
+        ClientIdentity::SanDns => alternative_name(parsed, |name| match name {
             GeneralName::DNSName(name) => Some(name),
             _ => None,
         }),
-        ClientIdentity::SanUri => alternative_name(&parsed, |name| match name {
+        ClientIdentity::SanUri => alternative_name(parsed, |name| match name {
             GeneralName::URI(uri) => Some(uri),
             _ => None,
         }),
-        ClientIdentity::SanEmail => alternative_name(&parsed, |name| match name {
+        ClientIdentity::SanEmail => alternative_name(parsed, |name| match name {
             GeneralName::RFC822Name(address) => Some(address),
             _ => None,
         }),
+        ClientIdentity::Fingerprint => return Ok(Arc::from(fingerprint(der))),
     }?;
     if is_fit(name) { Ok(Arc::from(name)) } else { Err(PeerNameError::Unfit) }
 }
@@ -126,6 +170,32 @@ mod tests {
         assert_eq!(&*name(ClientIdentity::SanDns), "dns-name");
         assert_eq!(&*name(ClientIdentity::SanUri), "urn:device:7");
         assert_eq!(&*name(ClientIdentity::SanEmail), "device@example.com");
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_which_other_tools_show_without_colons() {
+        let certificate = certificate(None, Vec::new());
+        let name = peer_name(&certificate, ClientIdentity::Fingerprint).unwrap();
+        let shown = crate::tls::Certificate::read(&certificate).unwrap().fingerprint;
+        assert_eq!(*name, shown.replace(':', "").to_lowercase());
+        assert_eq!(name.len(), 64);
+    }
+
+    #[test]
+    fn what_a_client_has_shown_is_kept_whole_and_bounded() {
+        let own = certificate(Some("a"), Vec::new());
+        let read = |shown: &[CertificateDer<'_>]| {
+            client_certificate(shown, ClientIdentity::Cn, &SharedChains::default(), 0)
+        };
+        let between = CertificateDer::from(vec![0; MAX_SHOWN_BYTES - own.len()]);
+        let kept = read(&[own.clone(), between.clone()]).unwrap();
+        assert_eq!((&*kept.name, &*kept.own), ("a", own.as_ref()));
+        assert_eq!(kept.between[0][..], between[..]);
+        let end = crate::tls::Certificate::read(&own).unwrap().validity.not_after;
+        assert_eq!(kept.ends.as_secs(), end as u64 + 1);
+        let one_more = CertificateDer::from(vec![0]);
+        assert_eq!(read(&[own, between, one_more]), Err(PeerNameError::TooLong));
+        assert_eq!(read(&[]), Err(PeerNameError::Unreadable));
     }
 
     #[test]

@@ -8,12 +8,15 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    DistinguishedName, Error, InconsistentKeys, RootCertStore, ServerConfig,
+    SupportedProtocolVersion,
+};
 use rustls_pki_types::CertificateDer;
 
 use super::certificate::Certificate;
 use super::pem::{read_certificates, read_key};
-use super::{ClientAuth, MinimumVersion, TlsError, Warning};
+use super::{ClientAuth, ClientIdentity, ClientTrust, MinimumVersion, TlsError, Warning};
 use crate::clock::Now;
 
 /// What is spoken inside TLS, by its name in ALPN (RFC 7301). Clients need not send one; who asks for
@@ -46,6 +49,8 @@ pub struct ServerFiles {
     pub client_auth: ClientAuth,
     /// `client_ca`: who vouches for the certificates of clients; PEM.
     pub client_ca: Option<PathBuf>,
+    /// `client_identity`: which part of their certificates names their principals.
+    pub client_identity: ClientIdentity,
     /// `tls_min_version`: the oldest TLS that is spoken.
     pub minimum_version: MinimumVersion,
     /// What is spoken inside.
@@ -57,6 +62,10 @@ pub struct ServerFiles {
 pub struct ServerTls {
     /// For `tokio_rustls::TlsAcceptor`.
     pub config: Arc<ServerConfig>,
+    /// Who is believed, where clients are asked for certificates.
+    pub trust: Option<Arc<ClientTrust>>,
+    /// What it was made of.
+    pub files: ServerFiles,
     /// What the operator should hear.
     pub warnings: Vec<Warning>,
 }
@@ -68,19 +77,22 @@ pub struct ServerTls {
 pub fn server_config(files: &ServerFiles, now: Now) -> Result<ServerTls, TlsError> {
     let provider = Arc::new(default_provider());
     let mut warnings = Vec::new();
-    let verifier = client_verifier(files, &provider, now, &mut warnings)?;
+    let trust = client_trust(files, &provider, now, &mut warnings)?.map(Arc::new);
     let identity = own_identity(files, &provider, now, &mut warnings)?;
 
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(protocol_versions(files.minimum_version))?;
-    let builder = match verifier {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let builder = match &trust {
+        Some(trust) => {
+            let verifier: Arc<dyn ClientCertVerifier> = Arc::<ClientTrust>::clone(trust);
+            builder.with_client_cert_verifier(verifier)
+        }
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     config.alpn_protocols = vec![files.alpn.name()];
     set_resumption(&mut config, files.client_auth)?;
-    Ok(ServerTls { config: Arc::new(config), warnings })
+    Ok(ServerTls { config: Arc::new(config), trust, files: files.clone(), warnings })
 }
 
 /// A resumed session shows no certificate again, so one that has since expired or lost its
@@ -135,12 +147,12 @@ fn own_identity(
     }
 }
 
-fn client_verifier(
+fn client_trust(
     files: &ServerFiles,
     provider: &Arc<CryptoProvider>,
     now: Now,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+) -> Result<Option<ClientTrust>, TlsError> {
     let path = match (files.client_auth, &files.client_ca) {
         (ClientAuth::Off, None) => return Ok(None),
         (ClientAuth::Off, Some(path)) => {
@@ -149,15 +161,27 @@ fn client_verifier(
         (_, None) => return Err(TlsError::ClientCaMissing),
         (_, Some(path)) => path,
     };
-    let roots = Arc::new(client_authorities(path, now, warnings)?);
-    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let Authorities { roots, between, names } = client_authorities(path, now, warnings)?;
+    let mut builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .add_root_hint_subjects(names);
     if files.client_auth == ClientAuth::Optional {
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder
         .build()
         .map_err(|source| TlsError::ClientCaUnusable { path: path.clone(), source })?;
-    Ok(Some(verifier))
+    Ok(Some(ClientTrust { verifier, between }))
+}
+
+/// The authorities of a file, after who vouches for whom.
+struct Authorities {
+    /// Those that no other one of the file vouches for: they are believed as they are.
+    roots: RootCertStore,
+    /// The others: believed as long as those that vouch for them say so.
+    between: Vec<CertificateDer<'static>>,
+    /// The names of the others: clients choose by them which certificate to show.
+    names: Vec<DistinguishedName>,
 }
 
 /// Every certificate in the file must be that of an authority: rustls believes what it is given,
@@ -166,18 +190,29 @@ fn client_authorities(
     path: &Path,
     now: Now,
     warnings: &mut Vec<Warning>,
-) -> Result<RootCertStore, TlsError> {
+) -> Result<Authorities, TlsError> {
     let certificates = read_certificates(path)?;
     let details = readable(path, &certificates)?;
     if let Some(index) = details.iter().position(|each| !each.is_authority) {
         return Err(TlsError::NotAnAuthority { path: path.to_owned(), position: index + 1 });
     }
     warnings.extend(details.iter().filter_map(|each| Warning::of_validity(path, each, now)));
-    let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates.into_iter().enumerate() {
-        roots.add(certificate).map_err(|_| broken(path, index))?;
+    let mut parts = Authorities { roots: RootCertStore::empty(), between: vec![], names: vec![] };
+    let is_vouched_for = |each: &Certificate| {
+        each.raw_issuer != each.raw_subject
+            && details.iter().any(|other| other.raw_subject == each.raw_issuer)
+    };
+    // Where they vouch for one another in a circle, there is no first one.
+    let is_circle = details.iter().all(is_vouched_for);
+    for (index, (certificate, each)) in certificates.into_iter().zip(&details).enumerate() {
+        if is_vouched_for(each) && !is_circle {
+            parts.between.push(certificate);
+            parts.names.push(DistinguishedName::from(each.raw_subject.clone()));
+        } else {
+            parts.roots.add(certificate).map_err(|_| broken(path, index))?;
+        }
     }
-    Ok(roots)
+    Ok(parts)
 }
 
 fn readable(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Vec<Certificate>, TlsError> {

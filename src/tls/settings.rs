@@ -28,6 +28,8 @@ pub enum ClientIdentity {
     SanUri,
     /// The e-mail address among the subject alternative names.
     SanEmail,
+    /// SHA-256 over the certificate, in lower-case hexadecimal digits.
+    Fingerprint,
 }
 
 /// `tls_min_version`: the oldest TLS that is spoken.

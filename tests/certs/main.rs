@@ -149,6 +149,7 @@ fn what_is_issued_is_what_a_listener_takes() {
         key: operator.path("ca/server.key"),
         client_auth: ClientAuth::Required,
         client_ca: Some(operator.path("ca/ca.crt")),
+        client_identity: ClientIdentity::Cn,
         minimum_version: MinimumVersion::Tls13,
         alpn: Alpn::Mqtt,
     };

@@ -8,8 +8,8 @@ use crate::identity::Principal;
 /// Whoever sends a user name or a password besides is left to who can check that.
 pub(super) fn ask(offer: &Offer<'_>) -> Answer {
     match &offer.peer.certificate {
-        Some(name) if !offer.has_credentials() => {
-            Answer::proven(Principal::Certificate(Arc::clone(name)))
+        Some(shown) if !offer.has_credentials() => {
+            Answer::proven(Principal::Certificate(Arc::clone(&shown.name)))
         }
         _ => Answer::NotMine,
     }

@@ -11,12 +11,12 @@ pub(super) async fn ask(
     offer: &Offer<'_>,
     patience: Patience<impl Future<Output = ()>>,
 ) -> Answer {
-    let Some(named) = &offer.peer.certificate else { return Answer::NotMine };
+    let Some(shown) = &offer.peer.certificate else { return Answer::NotMine };
     if offer.exchange.is_some() {
         return Answer::NotMine;
     }
     match (offer.user_name, offer.password) {
-        (Some(user), Some(password)) if user == named => {
+        (Some(user), Some(password)) if *user == shown.name => {
             check_password(broker, user, password, patience).await
         }
         (Some(_), Some(_)) => Answer::Refused(Refused::bad_credentials(
