@@ -118,6 +118,16 @@ impl Attributes {
         self.0.iter().flat_map(|attributes| attributes.iter())
     }
 
+    /// These and those of another proof of the same client.
+    #[must_use]
+    pub fn and(self, others: &Self) -> Self {
+        match (&self.0, &others.0) {
+            (None, _) => others.clone(),
+            (_, None) => self,
+            (Some(these), Some(those)) => these.iter().chain(those.iter()).cloned().collect(),
+        }
+    }
+
     /// The values that `source` gives for `name`.
     pub fn values<'a>(
         &'a self,

@@ -12,7 +12,7 @@ use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::auth::{Authenticator, Authenticators};
 use crate::codec::ReasonCode;
-use crate::identity::{ClientId, Peer};
+use crate::identity::{Attributes, ClientId, Peer};
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
 use crate::telemetry::logging::excerpt;
@@ -118,7 +118,7 @@ impl Broker {
         let who = Who {
             principal,
             client_id,
-            attributes,
+            attributes: with_those_of_certificate(attributes, peer),
             address: peer.address,
             listener: Arc::clone(&peer.listener),
             security: peer.security,
@@ -135,6 +135,14 @@ impl Broker {
             seat.end(self.shutdown_reason());
         }
         Ok(Admitted { gate, claimed, is_client_id_assigned, authentication_data })
+    }
+}
+
+/// A certificate says what it says of whoever has its key, a user with a password included.
+fn with_those_of_certificate(attributes: Attributes, peer: &Peer) -> Attributes {
+    match &peer.certificate {
+        Some(shown) => attributes.and(&shown.attributes),
+        None => attributes,
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Attributes;
+
 /// A client certificate, after the authorities of its listener have vouched for it. One per
 /// connection that shows one; the certificates between it and its authority are shared by all
 /// connections that show the same ones.
@@ -11,6 +13,8 @@ use std::time::Duration;
 pub struct ClientCertificate {
     /// The part that `client_identity` points to: the name of the principal.
     pub name: Arc<str>,
+    /// What else it says: roles can be given by it.
+    pub attributes: Attributes,
     /// The end of its last second, since the Unix epoch.
     pub ends: Duration,
     /// Which generation of its listener's authorities and revocation lists it was judged by.

@@ -3,6 +3,7 @@
 //! The cryptography is aws-lc-rs, named wherever rustls wants a provider: a second provider in the
 //! dependency tree can then neither be picked by accident nor make rustls panic over the choice.
 
+mod attributes;
 mod authority;
 mod certificate;
 mod client_trust;

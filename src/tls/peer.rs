@@ -9,6 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use super::attributes::attributes;
 use super::certificate::fingerprint;
 use super::{ClientIdentity, SharedChains};
 use crate::identity::ClientCertificate;
@@ -41,6 +42,9 @@ pub enum PeerNameError {
     /// More than [`MAX_SHOWN_BYTES`], or nothing.
     #[error("the client shows certificates of over 16 KiB: those up to its authority are enough")]
     TooLong,
+    /// A rule might be meant for one that is left out.
+    #[error("the client certificate carries more than 64 names")]
+    TooMany,
 }
 
 /// What is kept of the certificates that a client has shown, its own first, once they have been
@@ -62,6 +66,7 @@ pub(super) fn client_certificate(
     let last_second = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
     Ok(ClientCertificate {
         name: name(&parsed, own, identity)?,
+        attributes: attributes(&parsed, own).ok_or(PeerNameError::TooMany)?,
         ends: Duration::from_secs(last_second.saturating_add(1)),
         generation,
         own: Box::from(own.as_ref()),

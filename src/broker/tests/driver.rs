@@ -15,7 +15,7 @@ use crate::codec::{
     Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
     Subscribe, SubscriptionIds, SubscriptionOptions, UserProperties, Version, Will, next_frame,
 };
-use crate::identity::{ClientCertificate, Credentials, Peer, TransportSecurity};
+use crate::identity::{Attributes, ClientCertificate, Credentials, Peer, TransportSecurity};
 use crate::message::QoS;
 use crate::session::{self, ConnectRequest};
 use crate::telemetry::Metrics;
@@ -176,6 +176,7 @@ pub(super) struct Driver {
 fn shown(name: &str) -> Arc<ClientCertificate> {
     Arc::new(ClientCertificate {
         name: Arc::from(name),
+        attributes: Attributes::default(),
         ends: Duration::MAX,
         generation: 0,
         own: Box::default(),
