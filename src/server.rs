@@ -136,6 +136,7 @@ impl Server {
             tokio::spawn(admin::serve(socket, state, future::pending()))
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
+        let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         for listener in listeners {
             tokio::spawn(listener.serve(Arc::clone(&shared)));
         }
@@ -153,6 +154,7 @@ impl Server {
             tracing::warn!("some clients did not leave within the shutdown timeout");
         }
         timekeeper.abort();
+        judge.abort();
         if let Some(admin) = admin {
             admin.abort();
         }

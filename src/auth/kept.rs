@@ -8,7 +8,7 @@ use super::password_error::LineFault;
 use super::scram_verifier::{MARK as SCRAM_MARK, ScramVerifier};
 
 /// What is kept of a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Kept {
     Hash(KeptHash),
     Verifier(ScramVerifier),

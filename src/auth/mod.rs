@@ -23,7 +23,7 @@ pub use hash::{
 };
 pub use kept::KeptProof;
 pub use memory::HashMemory;
-pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, Stored};
+pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, PasswordProof, Stored};
 pub use password_error::{EntryError, LineFault, PasswordFileError};
 pub use scram::{SCRAM_SHA_256, ScramExchange, ScramFailure, ScramProven, ScramSeeds};
 pub use scram_message::ScramFault;

@@ -1,10 +1,14 @@
 //! The password file: one `user:hash` a line, where the hash is argon2id, one of Mosquitto's, or
 //! a SCRAM verifier; a user may have a hash and a verifier. A line that is not understood closes the whole file, never opens an account.
 
+mod succession;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+pub use succession::PasswordProof;
 
 use super::kept::{Kept, KeptProof};
 use super::kept_hash::{Cost, KeptHash};
@@ -31,6 +35,8 @@ pub struct PasswordFile {
     verifiers: Positions,
     /// Comments and blank lines after the last user.
     tail: String,
+    /// How many files it has succeeded.
+    revision: u64,
 }
 
 type Positions = BTreeMap<Arc<str>, usize>;
@@ -41,6 +47,8 @@ struct Entry {
     comments: String,
     user: Arc<str>,
     kept: Kept,
+    /// The revision that brought it.
+    since: u64,
 }
 
 /// What [`PasswordFile::set`] found.
@@ -114,7 +122,7 @@ impl PasswordFile {
         }
         positions.insert(user.clone(), self.entries.len());
         let comments = std::mem::take(&mut self.tail);
-        self.entries.push(Entry { comments, user, kept });
+        self.entries.push(Entry { comments, user, kept, since: self.revision });
         Stored::Added
     }
 
@@ -261,7 +269,7 @@ impl PasswordFile {
 impl fmt::Display for PasswordFile {
     /// The text of the file: what was read, with LF line ends, and what was changed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Entry { comments, user, kept } in &self.entries {
+        for Entry { comments, user, kept, .. } in &self.entries {
             writeln!(f, "{comments}{user}:{kept}")?;
         }
         f.write_str(&self.tail)

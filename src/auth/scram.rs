@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::password::PasswordFile;
+use super::password::{PasswordFile, PasswordProof};
 use super::scram_message::{ClientFinal, ClientFirst, ScramFault};
 use super::scram_verifier::ScramVerifier;
 use crate::secret::Secret;
@@ -33,6 +33,7 @@ pub struct ScramExchange {
     user: Arc<str>,
     verifier: ScramVerifier,
     is_known: bool,
+    proof: PasswordProof,
     /// What the client must send for its channel binding, in base64.
     channel_binding: String,
     /// The client's nonce and the server's.
@@ -46,6 +47,8 @@ pub struct ScramExchange {
 pub struct ScramProven {
     /// Who it is.
     pub user: Arc<str>,
+    /// By what.
+    pub proof: PasswordProof,
     /// What proves the server to the client.
     pub server_final: Vec<u8>,
 }
@@ -85,6 +88,7 @@ impl ScramExchange {
             user: Arc::from(&*first.user),
             verifier,
             is_known,
+            proof: users.proof(true),
             channel_binding: Base64::encode_string(first.gs2_header.as_bytes()),
             nonce,
             transcript: format!("{},{server_first},", first.bare),
@@ -117,7 +121,8 @@ impl ScramExchange {
         }
         let signature = self.verifier.server_signature(&auth_message);
         let server_final = format!("v={}", Base64::encode_string(signature.as_slice()));
-        Ok(ScramProven { user: self.user, server_final: server_final.into_bytes() })
+        let server_final = server_final.into_bytes();
+        Ok(ScramProven { user: self.user, proof: self.proof, server_final })
     }
 }
 

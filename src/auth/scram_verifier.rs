@@ -29,7 +29,7 @@ const ACCEPTED_SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
 /// What is kept of a password, and how it was made of it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ScramVerifier {
     iterations: u32,
     salt: Vec<u8>,

@@ -1,6 +1,7 @@
 //! One client at the broker, without its socket: bytes in, bytes out, and what they set going.
 
 mod door;
+mod judgement;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use super::login::Caller;
 use super::parked::Stored;
 use super::publish::{PublishMemo, Round};
 use super::retained_backlog::Next;
+use super::review::Review;
 use super::seat::Seat;
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
@@ -78,8 +80,10 @@ struct Inside {
     memo: Option<Box<PublishMemo>>,
     stored: Stored,
     batch: Vec<Outbound>,
-    /// The policy under which what waits to be sent again was last checked.
-    resend_checked: u64,
+    /// The generation of what decides under which the session was last judged, or is being.
+    reviewed: u64,
+    /// What is left of that.
+    review: Option<Box<Review>>,
 }
 
 /// Why [`Client::deliver`] has stopped.
@@ -117,7 +121,7 @@ impl Client {
     /// Works off the whole packets at the start of `bytes`, and says how many bytes those were. Stops
     /// where a client waits to be let in: see [`Self::log_in`]; and after much work: see [`Self::is_behind`].
     pub fn receive(&mut self, now: Now, bytes: &[u8]) -> usize {
-        self.recheck_resends();
+        self.judge(now);
         self.is_behind = false;
         let mut taken = 0;
         let mut received = Received::default();
@@ -163,7 +167,7 @@ impl Client {
     /// Sends what waits for the client, as far as its window, the output and the time of others
     /// allow.
     pub fn deliver(&mut self, now: Now) -> Delivered {
-        self.recheck_resends();
+        let has_more_to_judge = self.judge(now);
         let mut looked_at = 0;
         let stopped = loop {
             if self.closed.is_some() {
@@ -177,6 +181,7 @@ impl Client {
             }
             looked_at += match self.deliver_retained(now) {
                 0 => match self.deliver_batch(now) {
+                    0 if has_more_to_judge => break Delivered::Slice,
                     0 => break Delivered::All,
                     messages => messages,
                 },
@@ -185,18 +190,6 @@ impl Client {
         };
         self.finish_round();
         stopped
-    }
-
-    /// What an earlier connection left is sent again under the policy of now.
-    fn recheck_resends(&mut self) {
-        let Stage::Inside(inside) = &mut self.stage else { return };
-        let generation = inside.gate.refresh(&self.broker.policies);
-        if inside.resend_checked != generation {
-            inside.resend_checked = generation;
-            let gate = &inside.gate;
-            let denied = self.session.forget_unsent(|message| gate.could_receive(&message.topic));
-            self.broker.counts.dropped(DropReason::Denied, denied);
-        }
     }
 
     /// How many retained messages were looked at or looked for.
@@ -231,11 +224,11 @@ impl Client {
 
     fn deliver_one(&mut self, now: Now, outbound: Outbound) {
         let Stage::Inside(inside) = &mut self.stage else { return };
-        inside.gate.refresh(&self.broker.policies);
+        inside.gate.refresh(&self.broker.authority);
         if inside.gate.may_receive(&outbound.message.topic, &self.broker.counts) {
             self.step(now, Input::Deliver(outbound));
         } else {
-            self.broker.counts.dropped(DropReason::Denied, 1);
+            self.drop_denied(&outbound);
         }
     }
 
@@ -249,6 +242,7 @@ impl Client {
     /// that has arrived is worked off, or soon: a client that keeps its connection busy must not
     /// keep it from obeying.
     pub fn obey(&mut self, now: Now) {
+        self.judge(now);
         if self.closed.is_some() {
             return;
         }

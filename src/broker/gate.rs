@@ -4,36 +4,18 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
-
+use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
-use crate::acl::{Decision, Permit, Policy, Subject, SubscribeDecision};
+use crate::acl::{Decision, Permit, SubscribeDecision};
 use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
 use crate::telemetry::logging::excerpt;
 use crate::topic::{TopicFilterRef, TopicName};
 
-/// The policy of now, and a generation that tells a connection when its permit is out of date.
-#[derive(Debug)]
-pub(super) struct Policies {
-    current: ArcSwap<Policy>,
-    generation: AtomicU64,
-}
-
-impl Policies {
-    pub(super) fn new(policy: Policy) -> Self {
-        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0) }
-    }
-
-    /// Puts another policy in force: every decision from now on is its.
-    pub(super) fn replace(&self, policy: Policy) {
-        self.current.store(Arc::new(policy));
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-}
+/// Of a client that is nobody any more.
+const NOTHING: Decision = Decision { allowed: false, rule: None };
 
 /// How many answers about deliveries one connection remembers.
 const REMEMBERED: usize = 1_024;
@@ -42,7 +24,8 @@ const REMEMBERED: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Gate {
     who: Arc<Who>,
-    permit: Permit,
+    /// Nothing any more, where its identity was taken back.
+    permit: Result<Permit, Revoked>,
     generation: u64,
     /// Answers to [`Gate::may_receive`] under this generation; there is none before the first.
     deliveries: Option<Box<Answers>>,
@@ -88,13 +71,15 @@ pub(super) struct Who {
     /// The URL of the listener.
     pub(super) listener: Arc<str>,
     pub(super) security: TransportSecurity,
+    /// What its identity rests on.
+    pub(super) standing: Standing,
 }
 
 impl Gate {
-    pub(super) fn new(policies: &Policies, who: Arc<Who>) -> Self {
-        // The generation is read first: a policy that comes in between is then noticed.
-        let generation = policies.generation.load(Ordering::Acquire);
-        let permit = who.permit(policies);
+    pub(super) fn new(authority: &Authority, who: Arc<Who>) -> Self {
+        // The generation is read first: a change that comes in between is then noticed.
+        let generation = authority.generation();
+        let permit = authority.permit(&who);
         Self { who, permit, generation, deliveries: None }
     }
 
@@ -102,19 +87,25 @@ impl Gate {
         &self.who
     }
 
-    /// Takes up the policy of now, and says its generation. What was decided under another one is
-    /// no longer true.
-    pub(super) fn refresh(&mut self, policies: &Policies) -> u64 {
-        let generation = policies.generation.load(Ordering::Acquire);
+    /// Takes up what decides now, and says its generation. What was decided under another one is no
+    /// longer true.
+    pub(super) fn refresh(&mut self, authority: &Authority) -> u64 {
+        let generation = authority.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.permit = self.who.permit(policies);
+            self.permit = authority.permit(&self.who);
             self.deliveries = None;
         }
         generation
     }
 
-    /// The generation of the policy that decides now.
+    /// Why the client is not any more who it has proven to be, where that is so. Nothing is allowed
+    /// then.
+    pub(super) fn revoked(&self) -> Option<Revoked> {
+        self.permit.as_ref().err().copied()
+    }
+
+    /// The generation of what decides now.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -131,13 +122,20 @@ impl Gate {
 
     fn publish(&self, message: &Message, what: DeniedAction, counts: &Counts) -> bool {
         let topic = message.topic.borrowed();
-        let decision = self.permit.publish(topic, message.qos, message.retain);
+        let decision = match &self.permit {
+            Ok(permit) => permit.publish(topic, message.qos, message.retain),
+            Err(_) => NOTHING,
+        };
         self.report(decision, what, topic.as_str(), counts)
     }
 
     /// The highest QoS at which the client may subscribe, if it may at all.
     pub(super) fn may_subscribe(&self, filter: TopicFilterRef<'_>, counts: &Counts) -> Option<QoS> {
-        match self.permit.subscribe(filter) {
+        let decision = match &self.permit {
+            Ok(permit) => permit.subscribe(filter),
+            Err(_) => SubscribeDecision::Refused { rule: None },
+        };
+        match decision {
             SubscribeDecision::Granted { max_qos, .. } => Some(max_qos),
             SubscribeDecision::Refused { rule } => {
                 let decision = Decision { allowed: false, rule };
@@ -155,7 +153,7 @@ impl Gate {
             }
             return allowed;
         }
-        let decision = self.permit.receive(topic.borrowed());
+        let decision = self.receive(topic);
         let allowed = self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
         self.deliveries.get_or_insert_default().keep(topic, allowed);
         allowed
@@ -163,7 +161,11 @@ impl Gate {
 
     /// As [`Self::may_receive`], for many topics of a session at once: nothing is remembered.
     pub(super) fn could_receive(&self, topic: &TopicName) -> bool {
-        self.permit.receive(topic.borrowed()).allowed
+        self.receive(topic).allowed
+    }
+
+    fn receive(&self, topic: &TopicName) -> Decision {
+        self.permit.as_ref().map_or(NOTHING, |permit| permit.receive(topic.borrowed()))
     }
 
     fn report(&self, decision: Decision, what: DeniedAction, topic: &str, counts: &Counts) -> bool {
@@ -179,23 +181,18 @@ impl Gate {
                 address = %self.who.address,
                 action = what.name(),
                 topic = excerpt(topic),
-                rule = %self.permit.describe(decision.rule),
+                rule = %self.reason(decision),
                 "denied"
             );
         }
         decision.allowed
     }
-}
 
-impl Who {
-    fn permit(&self, policies: &Policies) -> Permit {
-        let subject = Subject {
-            principal: &self.principal,
-            client_id: &self.client_id,
-            attributes: &self.attributes,
-            listener: &self.listener,
-            security: self.security,
-        };
-        policies.current.load().permit(&subject)
+    /// What decided, for the log.
+    fn reason(&self, decision: Decision) -> String {
+        match &self.permit {
+            Ok(permit) => permit.describe(decision.rule).to_string(),
+            Err(revoked) => revoked.to_string(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One lane of a mailbox: messages in order of arrival, and the bytes that they are charged with.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::message::Message;
 use crate::session::Outbound;
@@ -55,14 +56,37 @@ impl Lane {
         Some(outbound)
     }
 
-    pub(super) fn retain(&mut self, is_of_use: impl Fn(&Message) -> bool) {
+    /// The first arrival that waits, at `from` or later.
+    pub(super) fn first_arrival(&self, from: u64) -> Option<u64> {
+        let at = self.waiting.partition_point(|waiting| waiting.arrival < from);
+        self.waiting.get(at).map(|waiting| waiting.arrival)
+    }
+
+    /// Takes out what came with `arrivals` and is not kept.
+    pub(super) fn review(
+        &mut self,
+        arrivals: &Range<u64>,
+        is_kept: impl Fn(&Outbound) -> bool,
+        removed: &mut Vec<Outbound>,
+    ) {
         let Self { waiting, bytes } = self;
-        waiting.retain(|waiting| {
-            let message = &waiting.outbound.message;
-            let is_kept = is_of_use(message);
-            *bytes -= if is_kept { 0 } else { Self::cost(message) };
-            is_kept
-        });
-        waiting.shrink_to(waiting.len() * 2);
+        let start = waiting.partition_point(|it| it.arrival < arrivals.start);
+        let end = waiting.partition_point(|it| it.arrival < arrivals.end);
+        let mut kept = start;
+        for at in start..end {
+            if waiting.get(at).is_some_and(|it| is_kept(&it.outbound)) {
+                waiting.swap(kept, at);
+                kept += 1;
+            }
+        }
+        let mut out = waiting.drain(kept..end).collect::<Vec<_>>();
+        out.sort_unstable_by_key(|it| it.arrival);
+        for Waiting { outbound, .. } in out {
+            *bytes -= Self::cost(&outbound.message);
+            removed.push(outbound);
+        }
+        if waiting.capacity() > IDLE_CAPACITY.max(4 * waiting.len()) {
+            waiting.shrink_to(2 * waiting.len());
+        }
     }
 }

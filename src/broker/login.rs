@@ -112,7 +112,7 @@ impl Broker {
         peer: &Peer,
         seat: &Arc<Seat>,
     ) -> Result<Admitted, Refusal> {
-        let Proven { principal, attributes, authentication_data } = proven;
+        let Proven { principal, attributes, standing, authentication_data } = proven;
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
         let who = Who {
@@ -122,8 +122,13 @@ impl Broker {
             address: peer.address,
             listener: Arc::clone(&peer.listener),
             security: peer.security,
+            standing,
         };
-        let mut gate = Gate::new(&self.policies, Arc::new(who));
+        let mut gate = Gate::new(&self.authority, Arc::new(who));
+        if gate.revoked().is_some() {
+            let text = "what the client has proven itself by is not valid any more";
+            return Err(Refusal::new(ReasonCode::NotAuthorized, text));
+        }
         if let Some(will) = &request.will
             && !gate.may_leave_will(&will.message, &self.counts)
         {

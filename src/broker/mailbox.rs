@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::bell::Bell;
 use super::lane::Lane;
-use crate::message::{Message, QoS, SessionKey};
+use crate::message::{QoS, SessionKey};
 use crate::router::Recipient;
 use crate::session::Outbound;
 
@@ -38,6 +38,15 @@ struct Queue {
     is_awake: bool,
     /// Whether the session has ended. A publisher may still know it for a while.
     is_closed: bool,
+}
+
+/// What [`Mailbox::review`] has come to.
+#[derive(Debug, Default)]
+pub(super) struct MailboxSlice {
+    /// What is taken out, each lane in order of arrival.
+    pub(super) removed: Vec<Outbound>,
+    /// The next arrival that waits.
+    pub(super) next: Option<u64>,
 }
 
 /// What became of a message that was pushed.
@@ -132,13 +141,26 @@ impl Mailbox {
         std::iter::from_fn(move || queue.next(true))
     }
 
-    /// Forgets what waits and is no longer of use, and says how many messages those were.
-    pub(super) fn keep(&self, is_of_use: impl Fn(&Message) -> bool) -> usize {
+    /// How many messages have ever come.
+    pub(super) fn arrivals(&self) -> u64 {
+        self.queue.lock().arrivals
+    }
+
+    /// Looks at `count` arrivals from the first one that waits at `from` or later, and takes out what
+    /// is not kept.
+    pub(super) fn review(
+        &self,
+        from: u64,
+        count: u64,
+        is_kept: impl Fn(&Outbound) -> bool,
+    ) -> MailboxSlice {
+        let mut removed = Vec::new();
         let mut queue = self.queue.lock();
-        let before = queue.len();
-        queue.at_most_once.retain(&is_of_use);
-        queue.acknowledged.retain(&is_of_use);
-        before - queue.len()
+        let Some(from) = queue.first_arrival(from) else { return MailboxSlice::default() };
+        let arrivals = from..from.saturating_add(count);
+        queue.at_most_once.review(&arrivals, &is_kept, &mut removed);
+        queue.acknowledged.review(&arrivals, &is_kept, &mut removed);
+        MailboxSlice { removed, next: queue.first_arrival(arrivals.end) }
     }
 
     /// How many messages wait, where a connection serves the session.
@@ -180,6 +202,12 @@ impl Queue {
         lane.push(arrival, outbound);
     }
 
+    /// The first arrival that waits, at `from` or later.
+    fn first_arrival(&self, from: u64) -> Option<u64> {
+        let lanes = [&self.at_most_once, &self.acknowledged];
+        lanes.into_iter().filter_map(|lane| lane.first_arrival(from)).min()
+    }
+
     fn next(&mut self, has_window: bool) -> Option<Outbound> {
         let acknowledged = self.acknowledged.next_arrival().filter(|_| has_window);
         match (self.at_most_once.next_arrival(), acknowledged) {
@@ -201,6 +229,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::message::Message;
     use crate::topic::TopicName;
 
     const BOUNDS: Bounds = Bounds { messages: 3, bytes: 1 << 20 };
@@ -323,8 +352,32 @@ mod tests {
         let mailbox = connected();
         mailbox.push(outbound("a", QoS::AtLeastOnce), &mut Vec::new());
         mailbox.push(outbound("b", QoS::AtLeastOnce), &mut Vec::new());
-        assert_eq!(mailbox.keep(|message| message.topic.as_str() == "b"), 1);
+        let slice = mailbox.review(0, 9, |outbound| outbound.message.topic.as_str() == "b");
+        assert_eq!((slice.removed.len(), slice.next), (1, None));
         assert_eq!(topics(&mailbox, 9), ["b"]);
         assert_eq!(mailbox.queue.lock().acknowledged.bytes(), 0);
+    }
+
+    #[test]
+    fn a_mailbox_is_reviewed_in_slices_over_both_lanes() {
+        let bounds = Bounds { messages: 99, bytes: 1 << 20 };
+        let mailbox = Mailbox::new(SessionKey(1), bounds);
+        mailbox.connect(Arc::default());
+        for number in 0..20 {
+            let qos = if number % 3 == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            mailbox.push(outbound(&format!("{number}"), qos), &mut Vec::new());
+        }
+        mailbox.take(9, 5, usize::MAX, &mut Vec::new());
+        let is_even = |outbound: &Outbound| {
+            outbound.message.topic.as_str().ends_with(['0', '2', '4', '6', '8'])
+        };
+        let (mut from, mut slices, mut removed) = (0, 0, 0);
+        while let MailboxSlice { removed: taken, next: Some(next) } =
+            mailbox.review(from, 4, is_even)
+        {
+            (from, slices, removed) = (next, slices + 1, removed + taken.len());
+        }
+        assert_eq!((from, slices, removed), (17, 3, 6));
+        assert_eq!(topics(&mailbox, 99), ["6", "8", "10", "12", "14", "16", "18"]);
     }
 }

@@ -5,12 +5,14 @@
 //! routes and the mailboxes of others.
 
 mod authenticators;
+mod authority;
 mod bell;
 mod client;
 mod counts;
 mod exchange;
 mod gate;
 mod hashing;
+mod judging;
 mod lane;
 mod login;
 mod mailbox;
@@ -20,6 +22,7 @@ mod publish;
 mod registry;
 mod retained;
 mod retained_backlog;
+mod review;
 mod routes;
 mod seat;
 mod sessions;
@@ -40,8 +43,8 @@ pub use client::{Client, Delivered};
 pub use login::Patience;
 pub use settings::{Settings, ShareStrategy};
 
+use self::authority::Authority;
 use self::counts::Counts;
-use self::gate::Policies;
 use self::passwords::Passwords;
 use self::registry::Registry;
 use self::retained::RetainedMessages;
@@ -80,10 +83,10 @@ pub struct Broker {
     settings: Settings,
     mqtt: Arc<session::Settings>,
     max_connect_size: usize,
-    passwords: Passwords,
+    passwords: Arc<Passwords>,
     /// Gives unknown users their salts. Of this process alone.
     decoy_key: Secret,
-    policies: Policies,
+    authority: Authority,
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
@@ -107,14 +110,15 @@ impl Broker {
         let retained =
             Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
         let decoy_key = decoy_key()?;
+        let passwords = Arc::new(Passwords::start(passwords, &auth, decoy_key.clone())?);
         Ok(Self {
             registry: Registry::new(settings.max_sessions.get() as usize),
             settings,
             mqtt: Arc::new(mqtt),
             max_connect_size,
-            passwords: Passwords::start(passwords, &auth, decoy_key.clone())?,
+            authority: Authority::new(policy, Arc::clone(&passwords)),
+            passwords,
             decoy_key,
-            policies: Policies::new(policy),
             routes: Routes::new(),
             retained: RetainedMessages::new(retained),
             timers: Timers::default(),
@@ -126,16 +130,16 @@ impl Broker {
         })
     }
 
-    /// Puts another policy in force. Every decision from now on is its: on what is published, on what
-    /// is delivered, and on every subscription that is made or resumed.
+    /// Puts another policy in force. Every decision from now on is its, and every session is judged
+    /// again: see [`Self::judge_sessions`].
     pub fn replace_policy(&self, policy: Policy) {
-        self.policies.replace(policy);
+        self.authority.replace_policy(policy);
     }
 
-    /// Puts another password file in force, for every login that is judged from now on. Sessions that
-    /// are alive stay.
+    /// Puts another password file in force, for every login that is judged from now on. Sessions of
+    /// users who are gone or have another password end: see [`Self::judge_sessions`].
     pub fn replace_passwords(&self, passwords: PasswordFile) {
-        self.passwords.replace(passwords);
+        self.authority.replace_passwords(passwords);
     }
 
     /// What is counted.

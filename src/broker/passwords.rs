@@ -4,16 +4,19 @@ use std::io;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
 
 use super::hashing::{Busy, HashingPool};
 use super::login::Patience;
-use crate::auth::{self, PasswordFile};
+use crate::auth::{self, PasswordFile, PasswordProof};
 use crate::secret::Secret;
 
 /// The password file of now, and the threads that check passwords against it.
 #[derive(Debug)]
 pub(super) struct Passwords {
     file: ArcSwap<PasswordFile>,
+    /// Held by who replaces the file: each follows the one before it.
+    change: Mutex<()>,
     hashing: HashingPool,
     /// Gives unknown users their costs. Of this process alone.
     decoy_key: Secret,
@@ -30,11 +33,14 @@ impl Passwords {
         decoy_key: Secret,
     ) -> io::Result<Self> {
         let hashing = HashingPool::start(settings.hashing_threads, settings.max_waiting_logins)?;
-        Ok(Self { file: ArcSwap::from_pointee(file), hashing, decoy_key })
+        let (file, change) = (ArcSwap::from_pointee(file), Mutex::new(()));
+        Ok(Self { file, change, hashing, decoy_key })
     }
 
     /// Puts another file in force, for every login that is judged from now on.
-    pub(super) fn replace(&self, file: PasswordFile) {
+    pub(super) fn replace(&self, mut file: PasswordFile) {
+        let _change = self.change.lock();
+        file.succeed(&self.file.load());
         self.file.store(Arc::new(file));
     }
 
@@ -43,7 +49,7 @@ impl Passwords {
         self.file.load()
     }
 
-    /// Whether `password` is that of `user`.
+    /// The proof that `password` is that of `user`, where it is.
     ///
     /// # Errors
     /// [`Busy`] when there is no answer in time, or nobody to hear it.
@@ -52,13 +58,16 @@ impl Passwords {
         user: &str,
         password: &Secret,
         patience: Patience<impl Future<Output = ()>>,
-    ) -> Result<bool, Busy> {
+    ) -> Result<Option<PasswordProof>, Busy> {
         let Patience { deadline, departure } = patience;
-        let verifier = self.file().verifier(user, &self.decoy_key);
-        tokio::select! {
-            right = self.hashing.verify(verifier, password.clone(), deadline) => right,
+        let file = self.file();
+        let (verifier, proof) = (file.verifier(user, &self.decoy_key), file.proof(false));
+        drop(file);
+        let is_right = tokio::select! {
+            right = self.hashing.verify(verifier, password.clone(), deadline) => right?,
             // Nobody waits for the answer: the next in the queue is served in its place.
-            () = departure => Err(Busy),
-        }
+            () = departure => return Err(Busy),
+        };
+        Ok(is_right.then_some(proof))
     }
 }

@@ -143,7 +143,7 @@ impl Broker {
         message: &Arc<Message>,
         round: &mut Round,
     ) -> ReasonCode {
-        let policy = gate.refresh(&self.policies);
+        let policy = gate.refresh(&self.authority);
         let (known, remembered) = memo.known(&message.topic);
         let answer = known.answer(message, policy);
         if *answer == Some(false) {

@@ -37,6 +37,15 @@ enum Holder {
     Parked(Box<Parked>),
 }
 
+/// Where a session is.
+#[derive(Debug)]
+pub(super) enum Holding {
+    /// At a connection.
+    Connected(Arc<Seat>),
+    /// Without one: whose, and which.
+    Parked(Arc<Who>, SessionKey),
+}
+
 /// The outcome of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
@@ -135,13 +144,59 @@ impl Registry {
         key: SessionKey,
         now: Instant,
     ) -> Option<Box<Parked>> {
-        let is_due = |entry: &Entry| match &entry.holder {
-            Holder::Parked(parked) => {
-                parked.session.key == key && parked.expires.is_some_and(|expires| expires <= now)
-            }
+        self.remove_if(client_id, |parked| {
+            parked.session.key == key && parked.expires.is_some_and(|expires| expires <= now)
+        })
+    }
+
+    /// Every session there is now, connected or not.
+    pub(super) fn client_ids(&self) -> Vec<ClientId> {
+        self.sessions.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Where the session of `client_id` is.
+    pub(super) fn holding(&self, client_id: &str) -> Option<Holding> {
+        let entry = self.sessions.get(client_id)?;
+        Some(match &entry.holder {
+            Holder::Connected(seat) => Holding::Connected(Arc::clone(seat)),
+            Holder::Parked(parked) => Holding::Parked(Arc::clone(&parked.who), parked.session.key),
+        })
+    }
+
+    /// Works on the session `key`, if it is parked. `work` must not come back here, and holds up those
+    /// who come for a session near this one.
+    pub(super) fn with_parked<T>(
+        &self,
+        client_id: &ClientId,
+        key: SessionKey,
+        work: impl FnOnce(&mut Parked) -> T,
+    ) -> Option<T> {
+        let mut entry = self.sessions.get_mut(client_id)?;
+        match &mut entry.holder {
+            Holder::Parked(parked) if parked.session.key == key => Some(work(parked)),
+            _ => None,
+        }
+    }
+
+    /// Ends the session `key` if it is parked, and gives it to be taken apart.
+    pub(super) fn remove_parked(
+        &self,
+        client_id: &ClientId,
+        key: SessionKey,
+    ) -> Option<Box<Parked>> {
+        self.remove_if(client_id, |parked| parked.session.key == key)
+    }
+
+    fn remove_if(
+        &self,
+        client_id: &ClientId,
+        is_ended: impl Fn(&Parked) -> bool,
+    ) -> Option<Box<Parked>> {
+        let is_ended = |entry: &Entry| match &entry.holder {
+            Holder::Parked(parked) => is_ended(parked),
             Holder::Connected(_) => false,
         };
-        let (_, entry) = self.sessions.remove_if(client_id, |_, entry| is_due(entry))?;
+        let (_, entry) = self.sessions.remove_if(client_id, |_, entry| is_ended(entry))?;
         match entry.holder {
             Holder::Parked(parked) => Some(parked),
             Holder::Connected(_) => None,

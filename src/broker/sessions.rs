@@ -11,6 +11,7 @@ use super::parked::{Parked, Stored};
 use super::publish::Round;
 use super::registry::{Claim, ClaimError};
 use super::retained_backlog::RetainedBacklog;
+use super::review::{Review, Reviewed};
 use super::seat::Seat;
 use super::timers::{Timer, What};
 use crate::codec::ReasonCode;
@@ -54,7 +55,7 @@ impl Broker {
             }
         };
         // The policy of now, after the wait.
-        gate.refresh(&self.policies);
+        gate.refresh(&self.authority);
         match earlier {
             Some(parked) if !clean_start => Ok(self.resume(*parked, gate, seat)),
             discarded => Ok(Claimed { session: self.begin(seat), resumed: None, discarded }),
@@ -76,27 +77,15 @@ impl Broker {
         self.cancel_timers(&parked);
         let Parked { mut session, mut image, will, .. } = parked;
         drop(will);
-        self.drop_subscriptions_not_allowed(&mut session, &mut image, gate);
-        let denied = image.in_flight.keep_allowed(|it| gate.could_receive(&it.topic))
-            + session.mailbox.keep(|it| gate.could_receive(&it.topic));
-        self.counts.dropped(DropReason::Denied, denied);
+        let (mut review, mut round) =
+            (Review::begin(&session, &image.subscriptions), Round::default());
+        let subscriptions = &mut image.subscriptions;
+        let mut reviewed = Reviewed { stored: &mut session, subscriptions, gate };
+        while self.review(&mut review, &mut reviewed, &mut round) {}
+        self.review_in_flight(&mut image.in_flight, gate);
+        round.wake();
         session.mailbox.connect(Arc::clone(seat.bell()));
         Claimed { session, resumed: Some(image), discarded: None }
-    }
-
-    fn drop_subscriptions_not_allowed(&self, session: &mut Stored, image: &mut Image, gate: &Gate) {
-        let refused = image
-            .subscriptions
-            .iter()
-            .map(|(filter, _)| filter)
-            .filter(|filter| gate.may_subscribe(filter.borrowed(), &self.counts).is_none())
-            .cloned()
-            .collect::<Vec<_>>();
-        for filter in refused {
-            self.routes.unsubscribe(filter.borrowed(), session.key);
-            image.subscriptions.remove(&filter);
-            session.retained.remove(&filter);
-        }
     }
 
     /// The connection at `seat` has ended: parks what it leaves, hands it over, or ends it.
@@ -109,7 +98,7 @@ impl Broker {
         now: Instant,
     ) {
         // The will is published under the policy of now.
-        gate.refresh(&self.policies);
+        gate.refresh(&self.authority);
         let missed = session.mailbox.disconnect();
         self.counts.dropped(DropReason::OfflineQos0, missed);
         let parked = self.park(gate, session, remains, now);
@@ -131,6 +120,8 @@ impl Broker {
         now: Instant,
     ) -> Option<Box<Parked>> {
         let Remains { expiry, will, image } = remains;
+        // A client that is nobody any more leaves nothing behind.
+        let expiry = if gate.revoked().is_some() { SessionExpiry::Now } else { expiry };
         let (lifetime, expires) = match expiry {
             SessionExpiry::Now => (Some(Duration::ZERO), Some(now)),
             SessionExpiry::After(lifetime) => (Some(lifetime), now.checked_add(lifetime)),
@@ -208,7 +199,7 @@ impl Broker {
     /// who are connected still hear of them.
     pub(super) fn publish_waiting_wills(&self, now: Instant) {
         for (who, will) in self.registry.take_wills() {
-            self.publish_will(&Gate::new(&self.policies, who), *will, now);
+            self.publish_will(&Gate::new(&self.authority, who), *will, now);
         }
     }
 
@@ -232,12 +223,12 @@ impl Broker {
                 What::Will => {
                     let due = self.registry.take_due_will(&client_id, timer.session, now);
                     if let Some((who, will)) = due {
-                        self.publish_will(&Gate::new(&self.policies, who), *will, now);
+                        self.publish_will(&Gate::new(&self.authority, who), *will, now);
                     }
                 }
                 What::SessionEnd => {
                     if let Some(parked) = self.registry.expire(&client_id, timer.session, now) {
-                        let gate = Gate::new(&self.policies, Arc::clone(&parked.who));
+                        let gate = Gate::new(&self.authority, Arc::clone(&parked.who));
                         self.end(*parked, &gate, now);
                     }
                 }

@@ -20,7 +20,7 @@ impl Broker {
         backlog: &mut RetainedBacklog,
         requests: Vec<Result<SubscribeRequest, ReasonCode>>,
     ) -> Vec<Result<SubscribeRequest, ReasonCode>> {
-        gate.refresh(&self.policies);
+        gate.refresh(&self.authority);
         let mut grant = |mut request: SubscribeRequest| {
             let filter = request.filter.borrowed();
             let allowed =

@@ -166,6 +166,14 @@ impl Session {
         }
     }
 
+    /// As [`Self::subscriptions`], for who takes some of them back.
+    pub fn subscriptions_mut(&mut self) -> Option<&mut Subscriptions> {
+        match &mut self.state {
+            State::Live(live) => Some(&mut live.subscriptions),
+            _ => None,
+        }
+    }
+
     /// Ends the connection, and gives what outlives it; nothing where no client was let in.
     #[must_use]
     pub fn leave(&mut self) -> Option<Remains> {

@@ -47,6 +47,19 @@ impl Subscriptions {
         self.granted.is_empty()
     }
 
+    /// What `filter` was granted, if it was.
+    #[must_use]
+    pub fn get(&self, filter: &TopicFilter) -> Option<Granted> {
+        self.granted.get(filter).copied()
+    }
+
+    /// Lowers the QoS of a subscription to what policy still allows, and says what it has now.
+    pub fn lower(&mut self, filter: &TopicFilter, maximum_qos: QoS) -> Option<Granted> {
+        let granted = self.granted.get_mut(filter)?;
+        granted.options.maximum_qos = granted.options.maximum_qos.min(maximum_qos);
+        Some(*granted)
+    }
+
     /// Forgets a subscription that policy no longer allows.
     pub fn remove(&mut self, filter: &TopicFilter) {
         self.granted.remove(filter);

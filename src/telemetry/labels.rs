@@ -87,6 +87,16 @@ label! {
 }
 
 label! {
+    /// Why the proof of an identity does not hold any more.
+    Revocation as "why" {
+        /// The user is not in the password file any more.
+        UserRemoved = "user_removed",
+        /// The user has another password.
+        PasswordChanged = "password_changed",
+    }
+}
+
+label! {
     /// What the policy was asked about.
     DeniedAction as "action" {
         /// A PUBLISH.

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use super::{
     Counters, DeniedAction, DropReason, Label, LoginMethod, LoginResult, PacketKind, ProtocolFault,
-    Refusal, process,
+    Refusal, Revocation, process,
 };
 use crate::message::QoS;
 
@@ -50,6 +50,8 @@ pub struct Metrics {
     pub protocol_faults: Counters<ProtocolFault>,
     /// Connections that were replaced by another of the same client id.
     pub takeovers: Counter,
+    /// Sessions that ended because their client's identity was taken back.
+    pub sessions_revoked: Counters<Revocation>,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
@@ -107,6 +109,10 @@ impl Metrics {
             takeovers: register.counter(
                 "bastionmq_takeovers_total",
                 "Connections replaced by another of the same client id",
+            ),
+            sessions_revoked: register.counters(
+                "bastionmq_sessions_revoked_total",
+                "Sessions ended because their user, certificate or token was taken back, by reason",
             ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(

@@ -10,6 +10,7 @@ mod settings;
 pub use label::{Counters, Label};
 pub use labels::{
     DeniedAction, DropReason, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal,
+    Revocation,
 };
 pub use metrics::Metrics;
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

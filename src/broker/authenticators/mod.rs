@@ -17,9 +17,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::Broker;
+use super::authority::Standing;
 use super::exchange::{Outcome, Proof};
 use super::login::Patience;
-use crate::auth::{Authenticator, Authenticators};
+use crate::auth::{Authenticator, Authenticators, PasswordProof};
 use crate::codec::ReasonCode;
 use crate::identity::{Attributes, Peer, Principal};
 use crate::secret::Secret;
@@ -52,6 +53,8 @@ enum Answer {
 pub(super) struct Proven {
     pub(super) principal: Principal,
     pub(super) attributes: Attributes,
+    /// What that rests on.
+    pub(super) standing: Standing,
     /// The last word of the method of enhanced authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
 }
@@ -202,8 +205,22 @@ impl Refused {
 impl Answer {
     /// This is who it is, and there is no more to say.
     fn proven(principal: Principal) -> Self {
-        let attributes = Attributes::default();
-        Self::Proven(Proven { principal, attributes, authentication_data: None })
+        Self::Proven(Proven {
+            principal,
+            attributes: Attributes::default(),
+            standing: Standing::default(),
+            authentication_data: None,
+        })
+    }
+
+    /// This is `user`, which has proven its password.
+    fn proven_by(proof: PasswordProof, user: Arc<str>) -> Self {
+        Self::Proven(Proven {
+            principal: Principal::User(user),
+            attributes: Attributes::default(),
+            standing: Standing { password: Some(proof) },
+            authentication_data: None,
+        })
     }
 }
 

@@ -6,7 +6,6 @@ use super::{Answer, Offer, Refused};
 use crate::broker::Broker;
 use crate::broker::hashing::Busy;
 use crate::broker::login::Patience;
-use crate::identity::Principal;
 use crate::secret::Secret;
 
 pub(super) async fn ask(
@@ -28,8 +27,8 @@ pub(super) async fn check_password(
     patience: Patience<impl Future<Output = ()>>,
 ) -> Answer {
     match broker.passwords.check(user, password, patience).await {
-        Ok(true) => Answer::proven(Principal::User(Arc::clone(user))),
-        Ok(false) => Answer::Refused(Refused::bad_credentials("bad user name or password")),
+        Ok(Some(proof)) => Answer::proven_by(proof, Arc::clone(user)),
+        Ok(None) => Answer::Refused(Refused::bad_credentials("bad user name or password")),
         Err(Busy) => Answer::Refused(Refused::busy("too many logins at once")),
     }
 }

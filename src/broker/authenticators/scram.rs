@@ -1,6 +1,7 @@
 //! `scram`: SCRAM-SHA-256, whose exchange has ended by the time that this is asked.
 
 use super::{Answer, Offer, Proven};
+use crate::broker::authority::Standing;
 use crate::broker::exchange::Outcome;
 use crate::identity::{Attributes, Principal};
 
@@ -11,6 +12,7 @@ pub(super) fn ask(offer: &mut Offer<'_>) -> Answer {
         Some(Outcome { result: Ok(proven), .. }) => Answer::Proven(Proven {
             principal: Principal::User(proven.user),
             attributes: Attributes::default(),
+            standing: Standing { password: Some(proven.proof) },
             authentication_data: Some(proven.server_final),
         }),
     }

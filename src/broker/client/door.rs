@@ -69,7 +69,7 @@ impl Client {
         let Stage::Inside(inside) = &self.stage else { return };
         let who = inside.gate.who();
         match Outcome::of(exchange, data).result {
-            Ok(ScramProven { user, server_final })
+            Ok(ScramProven { user, server_final, .. })
                 if who.principal == Principal::User(user.clone()) =>
             {
                 tracing::info!(
@@ -142,14 +142,15 @@ impl Client {
             resumed,
             authentication_data: admitted.authentication_data,
         };
-        let resend_checked = gate.generation();
+        let reviewed = gate.generation();
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
             exchange: None,
             memo: None,
             stored: session,
             batch: Vec::new(),
-            resend_checked,
+            reviewed,
+            review: None,
         }));
         self.broker.counts.connected();
         self.step(now, Input::Identified(Box::new(identified)));

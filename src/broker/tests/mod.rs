@@ -3,6 +3,7 @@
 mod authentication;
 pub(super) mod driver;
 mod endings;
+mod judging;
 mod matrix;
 mod model;
 mod policies;

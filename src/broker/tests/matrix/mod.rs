@@ -99,7 +99,7 @@ enum Cell {
     Refused(&'static str),
     /// Not delivered, or not sent: the client is told nothing; counted as this action.
     Withheld(&'static str),
-    /// Taken out of the session before it was resumed; counted as messages dropped.
+    /// Taken out of the session when it was judged again; counted as messages dropped.
     Dropped,
 }
 use Cell::{Dropped, Passes, Refused, Withheld};
@@ -132,10 +132,10 @@ const MATRIX: [Row; 23] = [
     (WILDCARD, paths::subscribe_with_wildcard, Passes, Withheld("receive"), Withheld("receive")),
     ("resumed", paths::subscription_resumed, Passes, Withheld("subscribe"), Withheld("subscribe")),
     // out of the broker
-    ("live", paths::live, Passes, Withheld("receive"), Withheld("receive")),
-    ("live, $share", paths::live_to_share, Passes, Withheld("receive"), Withheld("receive")),
-    ("live, $SYS", paths::live_sys, Passes, Withheld("subscribe"), Withheld("receive")),
-    ("waiting", paths::waiting_in_the_mailbox, Passes, Withheld("receive"), Withheld("receive")),
+    ("live", paths::live, Passes, Withheld("receive"), Dropped),
+    ("live, $share", paths::live_to_share, Passes, Withheld("receive"), Dropped),
+    ("live, $SYS", paths::live_sys, Passes, Withheld("subscribe"), Withheld("subscribe")),
+    ("waiting", paths::waiting_in_the_mailbox, Passes, Withheld("receive"), Dropped),
     ("retained", paths::retained, Passes, Withheld("receive"), Withheld("receive")),
     ("queued while away", paths::queued_while_away, Passes, Dropped, Dropped),
     ("queued, $share", paths::queued_for_share, Passes, Dropped, Dropped),

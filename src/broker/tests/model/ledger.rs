@@ -197,6 +197,21 @@ impl Ledger {
         }
     }
 
+    /// The session does not belong to the group any more: what waited for it goes to other members.
+    pub(super) fn on_share_left(
+        &mut self,
+        session: SessionId,
+        group: &'static str,
+        members: impl Fn(&Message) -> Vec<Copy>,
+    ) {
+        let is_of_group = |debt: &&mut Debt| debt.why == Why::Share(group);
+        for debt in self.0.iter_mut().filter(is_of_group) {
+            if debt.is_unsent() && debt.copy_of(session).is_some() {
+                debt.copies.extend(members(&debt.messages[0]));
+            }
+        }
+    }
+
     /// Messages on their way are sent again even when they have expired; no others are sent.
     pub(super) fn on_time(&mut self, now: u64) {
         for debt in self.0.iter_mut().filter(|debt| debt.sent.is_none()) {

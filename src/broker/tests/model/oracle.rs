@@ -190,14 +190,6 @@ impl Oracle {
             return false;
         };
         session.state = state;
-        let (id, rules, ledger) = (session.id, self.rules, &mut self.ledger);
-        session.subscriptions.retain(|filter, _| {
-            let is_allowed = rules.may_subscribe(name, filter);
-            if !is_allowed {
-                ledger.forget_retained(id, filter);
-            }
-            is_allowed
-        });
         true
     }
 
@@ -227,7 +219,7 @@ impl Oracle {
             let sessions = &self.sessions;
             self.ledger.on_session_end(id, |group, message| members(sessions, group, message));
             self.ledger.on_time(self.now);
-            self.reload(self.rules);
+            self.ledger.on_rules(|name, topic| self.rules.may_receive(name, topic));
         }
     }
 
@@ -380,8 +372,24 @@ impl Oracle {
         session.subscriptions.remove(filter).is_some()
     }
 
+    /// Subscriptions that the new rules do not allow end at once.
     pub(super) fn reload(&mut self, rules: Rules) {
         self.rules = rules;
+        let mut left = Vec::new();
+        for (&name, session) in &mut self.sessions {
+            let ledger = &mut self.ledger;
+            session.subscriptions.retain(|filter, _| {
+                let is_allowed = rules.may_subscribe(name, filter);
+                if !is_allowed {
+                    ledger.forget_retained(session.id, filter);
+                    left.push((session.id, *filter));
+                }
+                is_allowed
+            });
+        }
+        for (session, group) in left.into_iter().filter(|(_, filter)| is_shared(filter)) {
+            self.ledger.on_share_left(session, group, |it| members(&self.sessions, group, it));
+        }
         self.ledger.on_rules(|name, topic| rules.may_receive(name, topic));
     }
 }

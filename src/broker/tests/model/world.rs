@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::executor::block_on;
 
 use super::super::driver::{OPEN, broker_that_speaks, policy};
 use super::checks;
@@ -317,6 +318,11 @@ impl World {
     fn reload(&mut self, rules: Rules) {
         self.oracle.reload(rules);
         self.broker.replace_policy(policy(rules.text()));
+        let now = self.now();
+        block_on(self.broker.judge_all(self.broker.registry.client_ids()));
+        for wire in self.peers.iter_mut().filter_map(|peer| peer.wire.as_mut()) {
+            wire.client.obey(now);
+        }
     }
 
     fn pass(&mut self, seconds: u64) {

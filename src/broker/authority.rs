@@ -1,0 +1,105 @@
+//! What decides who may do what: the policy of now, and whether an identity still holds. A generation
+//! tells connections when what they have decided is out of date.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::gate::Who;
+use super::passwords::Passwords;
+use crate::acl::{Permit, Policy, Subject};
+use crate::auth::{PasswordFile, PasswordProof};
+use crate::telemetry::Revocation;
+
+/// Everything that is asked before anything is allowed. Each part is replaced whole.
+#[derive(Debug)]
+pub(super) struct Authority {
+    policy: ArcSwap<Policy>,
+    passwords: Arc<Passwords>,
+    generation: AtomicU64,
+    /// Rung with every change.
+    changed: Notify,
+}
+
+/// What the identity of a client rests on, beyond its name: all of it must go on being true.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// The user has proven its password by this.
+    pub(super) password: Option<PasswordProof>,
+}
+
+/// A client is not any more who it has proven to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("its identity was taken back: {}", .0.name())]
+pub(super) struct Revoked(pub(super) Revocation);
+
+impl Authority {
+    pub(super) fn new(policy: Policy, passwords: Arc<Passwords>) -> Self {
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            passwords,
+            generation: AtomicU64::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Changes with every part that is replaced. What was decided under another generation may not be
+    /// true any more.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts another policy in force: every decision from now on is its.
+    pub(super) fn replace_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+        self.has_changed();
+    }
+
+    /// Puts other passwords in force: whoever has proven one that is not kept any more is nobody.
+    pub(super) fn replace_passwords(&self, file: PasswordFile) {
+        self.passwords.replace(file);
+        self.has_changed();
+    }
+
+    /// After the part has been replaced: whoever sees the new generation sees the new part.
+    fn has_changed(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Returns once anything has changed since this last returned.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What `who` may do now.
+    ///
+    /// # Errors
+    /// That it is nobody any more.
+    pub(super) fn permit(&self, who: &Who) -> Result<Permit, Revoked> {
+        self.check(who)?;
+        let subject = Subject {
+            principal: &who.principal,
+            client_id: &who.client_id,
+            attributes: &who.attributes,
+            listener: &who.listener,
+            security: who.security,
+        };
+        Ok(self.policy.load().permit(&subject))
+    }
+
+    fn check(&self, who: &Who) -> Result<(), Revoked> {
+        let Some(proof) = who.standing.password else { return Ok(()) };
+        let (file, user) = (self.passwords.file(), who.principal.name().unwrap_or_default());
+        if file.upholds(user, proof) {
+            return Ok(());
+        }
+        Err(Revoked(match file.has(user) {
+            true => Revocation::PasswordChanged,
+            false => Revocation::UserRemoved,
+        }))
+    }
+}

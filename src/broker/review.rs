@@ -1,0 +1,114 @@
+//! One session under a new policy: its subscriptions and what waits for it are judged again, slice by
+//! slice.
+
+use super::Broker;
+use super::gate::Gate;
+use super::parked::Stored;
+use super::publish::Round;
+use crate::message::QoS;
+use crate::router::Grant;
+use crate::session::{InFlight, Outbound, SubscribeRequest, Subscriptions};
+use crate::telemetry::DropReason;
+use crate::topic::TopicFilter;
+
+/// Filters that are judged in one go.
+const FILTERS_AT_ONCE: usize = 128;
+/// Messages that are judged in one go.
+const MESSAGES_AT_ONCE: u64 = 1_024;
+
+/// How far a session has been judged. What comes to it meanwhile is judged as it comes.
+#[derive(Debug)]
+pub(super) struct Review {
+    filters: std::vec::IntoIter<TopicFilter>,
+    /// The next message, and the first one that has come since the review began, by their arrival.
+    messages: (u64, u64),
+}
+
+/// The parts of a session that are judged.
+pub(super) struct Reviewed<'a> {
+    pub(super) stored: &'a mut Stored,
+    pub(super) subscriptions: &'a mut Subscriptions,
+    pub(super) gate: &'a Gate,
+}
+
+impl Review {
+    pub(super) fn begin(stored: &Stored, subscriptions: &Subscriptions) -> Self {
+        let filters = subscriptions.iter().map(|(filter, _)| filter.clone()).collect::<Vec<_>>();
+        Self { filters: filters.into_iter(), messages: (0, stored.mailbox.arrivals()) }
+    }
+}
+
+impl Broker {
+    /// Judges a slice of a session, and says whether any is left. Subscriptions come first: what their
+    /// session has of a share that it may not have any more goes to other members.
+    pub(super) fn review(
+        &self,
+        review: &mut Review,
+        session: &mut Reviewed<'_>,
+        round: &mut Round,
+    ) -> bool {
+        let filters = review.filters.by_ref().take(FILTERS_AT_ONCE);
+        let looked_at = filters.map(|filter| self.review_subscription(&filter, session)).count();
+        if looked_at == FILTERS_AT_ONCE {
+            return true;
+        }
+        let (from, end) = review.messages;
+        let gate = session.gate;
+        let is_allowed = |outbound: &Outbound| gate.could_receive(&outbound.message.topic);
+        let slice = session.stored.mailbox.review(from, MESSAGES_AT_ONCE, is_allowed);
+        for outbound in slice.removed {
+            self.drop_denied(&outbound, session.subscriptions, round);
+        }
+        review.messages.0 = slice.next.unwrap_or(end);
+        review.messages.0 < end
+    }
+
+    fn review_subscription(&self, filter: &TopicFilter, session: &mut Reviewed<'_>) {
+        let Reviewed { stored, subscriptions, gate } = session;
+        let Some(granted) = subscriptions.get(filter) else { return };
+        match gate.may_subscribe(filter.borrowed(), &self.counts) {
+            None => {
+                self.routes.unsubscribe(filter.borrowed(), stored.key);
+                subscriptions.remove(filter);
+                stored.retained.remove(filter);
+            }
+            Some(allowed) if allowed < granted.options.maximum_qos => {
+                self.lower(filter, allowed, session);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The subscription goes on, at a lower QoS.
+    fn lower(&self, filter: &TopicFilter, allowed: QoS, session: &mut Reviewed<'_>) {
+        let Reviewed { stored, subscriptions, .. } = session;
+        let Some(granted) = subscriptions.lower(filter, allowed) else { return };
+        let grant = Grant { options: granted.options, id: granted.id };
+        self.routes.subscribe(filter.borrowed(), &stored.mailbox, grant);
+        let request =
+            SubscribeRequest { filter: filter.clone(), options: granted.options, id: granted.id };
+        stored.retained.pass_on(&request);
+    }
+
+    /// What was sent to a client that is away, and that it may not have any more, is not sent again.
+    pub(super) fn review_in_flight(&self, in_flight: &mut InFlight, gate: &Gate) {
+        let denied = in_flight.keep_allowed(|message| gate.could_receive(&message.topic));
+        self.counts.dropped(DropReason::Denied, denied);
+    }
+
+    /// A message that its recipient may not have: the next member's, where it was its turn in a share
+    /// that it does not belong to any more.
+    pub(super) fn drop_denied(
+        &self,
+        outbound: &Outbound,
+        subscriptions: &Subscriptions,
+        round: &mut Round,
+    ) {
+        match &outbound.share {
+            Some(share) if subscriptions.get(share).is_none() => {
+                self.pass_on(share, &outbound.message, round);
+            }
+            _ => self.counts.dropped(DropReason::Denied, 1),
+        }
+    }
+}
