@@ -407,6 +407,8 @@ impl Client {
     }
 
     fn leave(&mut self, now: Instant) {
+        // The will comes after all that was published before.
+        self.broker.push_held(&mut self.round);
         let remains = self.session.leave();
         if let (Stage::Inside(inside), Some(remains)) =
             (std::mem::replace(&mut self.stage, Stage::Outside), remains)
@@ -448,8 +450,7 @@ impl Client {
 
     /// Wakes each connection that has messages waiting, once; and counts.
     fn finish_round(&mut self) {
-        self.round.wake();
-        self.round.pushes = 0;
+        self.broker.finish_round(&mut self.round);
         self.broker.counts.add_sent(&mut self.output);
     }
 }

@@ -96,7 +96,7 @@ impl Broker {
             }
             is_more
         });
-        round.wake();
+        self.finish_round(&mut round);
         is_more.unwrap_or(false)
     }
 

@@ -65,6 +65,16 @@ pub(super) enum Pushed {
     Closed,
 }
 
+/// How many of the messages that were pushed together, or that made room for them, are lost. What a
+/// session that has ended did not take counts for nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The queue is full.
+    pub(super) full: usize,
+    /// QoS 0 does not wait for a client that is away.
+    pub(super) away: usize,
+}
+
 impl Mailbox {
     pub(super) fn new(key: SessionKey, bounds: Bounds) -> Self {
         Self { key, bounds, queue: Mutex::new(Queue::default()) }
@@ -77,26 +87,22 @@ impl Mailbox {
     /// the new message that is lost.
     pub(super) fn push(&self, outbound: Outbound, wakes: &mut Vec<Arc<Bell>>) -> Pushed {
         let mut queue = self.queue.lock();
-        if queue.is_closed {
-            return Pushed::Closed;
+        queue.push(outbound, self.bounds, wakes)
+    }
+
+    /// Adds messages as [`Self::push`] does, in their order.
+    pub(super) fn push_all(&self, messages: Vec<Outbound>, wakes: &mut Vec<Arc<Bell>>) -> Lost {
+        let mut lost = Lost::default();
+        let mut queue = self.queue.lock();
+        for outbound in messages {
+            match queue.push(outbound, self.bounds, wakes) {
+                Pushed::Waiting { shed } => lost.full += shed,
+                Pushed::Full => lost.full += 1,
+                Pushed::Away => lost.away += 1,
+                Pushed::Closed => {}
+            }
         }
-        if outbound.qos == QoS::AtMostOnce && queue.bell.is_none() {
-            return Pushed::Away;
-        }
-        let cost = Lane::cost(&outbound.message);
-        let shed = match outbound.qos {
-            QoS::AtMostOnce => 0,
-            QoS::AtLeastOnce | QoS::ExactlyOnce => queue.make_room(cost, self.bounds),
-        };
-        if !queue.has_room(cost, self.bounds) {
-            return Pushed::Full;
-        }
-        queue.add(outbound);
-        if !queue.is_awake {
-            wakes.extend(queue.bell.clone());
-            queue.is_awake = queue.bell.is_some();
-        }
-        Pushed::Waiting { shed }
+        lost
     }
 
     /// Moves what waits to `into`, in order of arrival: at most `window` messages of QoS 1 and 2, at
@@ -171,6 +177,29 @@ impl Mailbox {
 }
 
 impl Queue {
+    fn push(&mut self, outbound: Outbound, bounds: Bounds, wakes: &mut Vec<Arc<Bell>>) -> Pushed {
+        if self.is_closed {
+            return Pushed::Closed;
+        }
+        if outbound.qos == QoS::AtMostOnce && self.bell.is_none() {
+            return Pushed::Away;
+        }
+        let cost = Lane::cost(&outbound.message);
+        let shed = match outbound.qos {
+            QoS::AtMostOnce => 0,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.make_room(cost, bounds),
+        };
+        if !self.has_room(cost, bounds) {
+            return Pushed::Full;
+        }
+        self.add(outbound);
+        if !self.is_awake {
+            wakes.extend(self.bell.clone());
+            self.is_awake = self.bell.is_some();
+        }
+        Pushed::Waiting { shed }
+    }
+
     fn len(&self) -> usize {
         self.at_most_once.len() + self.acknowledged.len()
     }
@@ -320,6 +349,23 @@ mod tests {
         assert_eq!(push("a"), Pushed::Waiting { shed: 0 });
         assert_eq!(push("b"), Pushed::Waiting { shed: 0 });
         assert_eq!(push("c"), Pushed::Full);
+    }
+
+    #[test]
+    fn messages_that_are_pushed_together_fare_as_they_would_one_by_one() {
+        let mailbox = connected();
+        let mut wakes = Vec::new();
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| outbound(name, QoS::AtMostOnce));
+        let e = outbound("e", QoS::AtLeastOnce);
+        assert_eq!(mailbox.push_all(vec![a, b, c, d, e], &mut wakes), Lost { full: 2, away: 0 });
+        assert_eq!(wakes.len(), 1);
+        assert_eq!(topics(&mailbox, 9), ["b", "c", "e"]);
+        mailbox.disconnect();
+        let missed = ["f", "g"].map(|name| outbound(name, QoS::AtMostOnce)).to_vec();
+        assert_eq!(mailbox.push_all(missed, &mut wakes), Lost { full: 0, away: 2 });
+        drop(mailbox.close());
+        let late = vec![outbound("h", QoS::AtLeastOnce)];
+        assert_eq!(mailbox.push_all(late, &mut wakes), Lost::default());
     }
 
     #[test]

@@ -26,6 +26,9 @@ const REMEMBERED: usize = 256;
 /// topics, each publisher would otherwise hold a copy of the routing table.
 const REMEMBERED_RECIPIENTS: usize = 2_048;
 
+/// Room that is made at first for the messages that a round holds for one recipient.
+const HELD_AT_FIRST: usize = 16;
+
 /// What a connection remembers of the topics that it publishes to.
 #[derive(Debug, Default)]
 pub(super) struct PublishMemo {
@@ -38,20 +41,23 @@ pub(super) struct PublishMemo {
     recipients: usize,
 }
 
-/// What one round of work of a connection sets going elsewhere.
+/// What one round of work of a connection sets going elsewhere. It is over with
+/// [`Broker::finish_round`].
 #[derive(Debug, Default)]
 pub(super) struct Round {
     /// Connections that have messages waiting since the round began.
     wakes: Vec<Arc<Bell>>,
     /// How many messages were put before mailboxes: what the round costs.
     pub(super) pushes: usize,
+    held: Held,
 }
 
-impl Round {
-    /// Wakes each connection that has messages waiting.
-    pub(super) fn wake(&mut self) {
-        self.wakes.drain(..).for_each(|bell| bell.ring());
-    }
+/// The latest messages of a round, as long as all of them have the same one recipient: they are put
+/// into its mailbox together, under one lock.
+#[derive(Debug, Default)]
+struct Held {
+    mailbox: Option<Arc<Mailbox>>,
+    messages: Vec<Outbound>,
 }
 
 /// What is known of one topic, and under which policy and routing table it was true.
@@ -171,8 +177,15 @@ impl Broker {
         let mut round = Round::default();
         self.routes.matches(message.topic.borrowed(), message.publisher, &mut matches);
         let reason = self.distribute(message, &matches, &mut round);
-        round.wake();
+        self.finish_round(&mut round);
         reason
+    }
+
+    /// Puts into mailboxes what is held, and wakes each connection that has messages waiting.
+    pub(super) fn finish_round(&self, round: &mut Round) {
+        self.push_held(round);
+        round.wakes.drain(..).for_each(|bell| bell.ring());
+        round.pushes = 0;
     }
 
     /// Whether there was room for it, where it is to be retained at all.
@@ -193,6 +206,11 @@ impl Broker {
         if matches.is_empty() {
             return ReasonCode::NoMatchingSubscribers;
         }
+        if let ([route], []) = (&matches.routes[..], &matches.shares[..]) {
+            self.hold(&route.recipient, message, Terms::from(route), round);
+            return ReasonCode::Success;
+        }
+        self.push_held(round);
         for route in &matches.routes {
             self.push(&route.recipient, message, Terms::from(route), round);
         }
@@ -223,6 +241,8 @@ impl Broker {
         mut turn: usize,
         round: &mut Round,
     ) {
+        // Who has the least to do is seen in the mailboxes.
+        self.push_held(round);
         let members = group.members();
         let chosen = match self.settings.shared_subscriptions {
             ShareStrategy::LeastLoaded => {
@@ -254,6 +274,33 @@ impl Broker {
         }
     }
 
+    /// Leaves the message with those that go into the same mailbox, if the next one does.
+    fn hold(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        message: &Arc<Message>,
+        terms: Terms<'_>,
+        round: &mut Round,
+    ) {
+        if !round.held.mailbox.as_ref().is_some_and(|held| Arc::ptr_eq(held, mailbox)) {
+            self.push_held(round);
+            round.held.mailbox = Some(Arc::clone(mailbox));
+            round.held.messages.reserve(HELD_AT_FIRST);
+        }
+        round.pushes += 1;
+        round.held.messages.push(terms.outbound(message));
+    }
+
+    /// Puts into their mailbox the messages that are held. Nothing that comes later may overtake them:
+    /// neither another message of the round nor what the end of the connection sets going.
+    pub(super) fn push_held(&self, round: &mut Round) {
+        let Some(mailbox) = round.held.mailbox.take() else { return };
+        let messages = std::mem::take(&mut round.held.messages);
+        let lost = mailbox.push_all(messages, &mut round.wakes);
+        self.counts.dropped(DropReason::QueueFull, lost.full);
+        self.counts.dropped(DropReason::OfflineQos0, lost.away);
+    }
+
     /// Puts the message into the mailbox, or says why it is dropped; for no reason that counts where
     /// the session has ended.
     fn offer(
@@ -263,15 +310,8 @@ impl Broker {
         terms: Terms<'_>,
         round: &mut Round,
     ) -> Result<(), Option<DropReason>> {
-        let outbound = Outbound {
-            message: Arc::clone(message),
-            qos: message.qos.min(terms.qos),
-            retain: message.retain && terms.retain_as_published,
-            subscription_ids: terms.subscription_ids.clone(),
-            share: terms.share.cloned(),
-        };
         round.pushes += 1;
-        match mailbox.push(outbound, &mut round.wakes) {
+        match mailbox.push(terms.outbound(message), &mut round.wakes) {
             Pushed::Waiting { shed } => {
                 self.counts.dropped(DropReason::QueueFull, shed);
                 Ok(())
@@ -297,6 +337,18 @@ struct Terms<'a> {
     subscription_ids: &'a SubscriptionIds,
     /// The group that it is a member of for this message.
     share: Option<&'a TopicFilter>,
+}
+
+impl Terms<'_> {
+    fn outbound(self, message: &Arc<Message>) -> Outbound {
+        Outbound {
+            message: Arc::clone(message),
+            qos: message.qos.min(self.qos),
+            retain: message.retain && self.retain_as_published,
+            subscription_ids: self.subscription_ids.clone(),
+            share: self.share.cloned(),
+        }
+    }
 }
 
 impl<'a, R> From<&'a Route<R>> for Terms<'a> {

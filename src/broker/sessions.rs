@@ -83,7 +83,7 @@ impl Broker {
         let mut reviewed = Reviewed { stored: &mut session, subscriptions, gate };
         while self.review(&mut review, &mut reviewed, &mut round) {}
         self.review_in_flight(&mut image.in_flight, gate);
-        round.wake();
+        self.finish_round(&mut round);
         session.mailbox.connect(Arc::clone(seat.bell()));
         Claimed { session, resumed: Some(image), discarded: None }
     }
@@ -182,7 +182,7 @@ impl Broker {
                 self.pass_on(share, &outbound.message, &mut round);
             }
         }
-        round.wake();
+        self.finish_round(&mut round);
     }
 
     /// Publishes a will, if the client may publish it under the policy of now.

@@ -126,7 +126,7 @@ impl Scenario {
         let one = Traffic { flows: 1, ..pairs };
         match self {
             Self::FanOut => Traffic { subscribers: scale.fan_out, ..one },
-            Self::FanIn => Traffic { publishers: scale.fan_in, ahead: 16, ..one },
+            Self::FanIn => Traffic { publishers: scale.fan_in, ..one },
             Self::Shared => Traffic {
                 publishers: scale.sharers,
                 subscribers: scale.sharers,

@@ -43,7 +43,7 @@ impl Client {
             *review = Some(slice);
         }
         let is_more = review.is_some();
-        self.round.wake();
+        self.broker.finish_round(&mut self.round);
         is_more
     }
 

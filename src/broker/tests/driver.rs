@@ -254,8 +254,13 @@ impl Driver {
     }
 
     pub(super) fn say(&mut self, packet: &Packet<'_>) {
+        self.say_at_once(std::slice::from_ref(packet));
+    }
+
+    /// Says all of it before the broker looks at any.
+    pub(super) fn say_at_once(&mut self, packets: &[Packet<'_>]) {
         let mut bytes = Vec::new();
-        packet.encode(self.version, &mut bytes);
+        packets.iter().for_each(|packet| packet.encode(self.version, &mut bytes));
         let taken = self.client.receive(self.now, &bytes);
         assert!(taken == bytes.len() || self.client.is_closed());
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::driver::{Driver, Visit, broker};
+use super::driver::{Driver, Visit, broker, publish};
 use crate::broker::Broker;
-use crate::codec::{Packet, ReasonCode};
+use crate::codec::{Delivery, Packet, ReasonCode};
 use crate::message::QoS;
 
 fn sent(broker: &Arc<Broker>) -> Driver {
@@ -61,6 +61,25 @@ fn a_will_is_published_once_on_every_ending_but_a_normal_disconnect() {
         broker.run_timers(reader.now.after(Duration::from_secs(100_000)).instant);
         assert_eq!(reader.topics(), [""; 0], "{ending:?}");
     }
+}
+
+#[test]
+fn a_will_comes_after_all_that_was_published_before_it() {
+    let broker = broker();
+    let (mut reader, _) = Driver::enter(&broker, Visit::of("reader"));
+    reader.subscribe("#", QoS::AtMostOnce);
+    let (mut other, _) = Driver::enter(&broker, Visit::of("other"));
+    other.subscribe("both", QoS::AtMostOnce);
+    let visit = Visit { will: Some(("will", 0)), ..Visit::of("w") };
+    let (mut leaving, _) = Driver::enter(&broker, visit);
+    let said = ["first", "second", "both", "third"]
+        .map(|topic| publish(topic, Delivery::AtMostOnce, false))
+        .into_iter()
+        .chain([Packet::PingResp])
+        .collect::<Vec<_>>();
+    leaving.say_at_once(&said);
+    assert_eq!(reader.topics(), ["first", "second", "both", "third", "will"]);
+    assert_eq!(other.topics(), ["both"]);
 }
 
 /// What happens to a session whose connection was lost, and when its client comes back.
