@@ -1,12 +1,12 @@
 //! The one choke point: everything that enters or leaves a client is decided here, on the concrete
 //! topic, under the policy of now.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
+use super::topic_memo::{Recalled, TopicMemo};
 use crate::acl::{Decision, Permit, SubscribeDecision};
 use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
@@ -28,35 +28,7 @@ pub(super) struct Gate {
     permit: Result<Permit, Revoked>,
     generation: u64,
     /// Answers to [`Gate::may_receive`] under this generation; there is none before the first.
-    deliveries: Option<Box<Answers>>,
-}
-
-/// What has been answered for each topic.
-#[derive(Debug, Default)]
-struct Answers {
-    by_topic: HashMap<TopicName, bool, foldhash::fast::RandomState>,
-    /// The last one that was asked for: mostly it is asked for again.
-    last: Option<(TopicName, bool)>,
-}
-
-impl Answers {
-    fn find(&mut self, topic: &TopicName) -> Option<bool> {
-        match &self.last {
-            Some((last, answer)) if last.is_clone_of(topic) => Some(*answer),
-            _ => {
-                let answer = *self.by_topic.get(topic)?;
-                self.last = Some((topic.clone(), answer));
-                Some(answer)
-            }
-        }
-    }
-
-    fn keep(&mut self, topic: &TopicName, answer: bool) {
-        if self.by_topic.len() >= REMEMBERED {
-            self.by_topic.clear();
-        }
-        self.by_topic.insert(topic.clone(), answer);
-    }
+    deliveries: Option<Box<TopicMemo<bool, REMEMBERED>>>,
 }
 
 /// Whom the gate keeps, for the permit and for the log. A session without a connection keeps who its
@@ -147,15 +119,21 @@ impl Gate {
 
     /// Whether a message on `topic` may be delivered to the client.
     pub(super) fn may_receive(&mut self, topic: &TopicName, counts: &Counts) -> bool {
-        if let Some(allowed) = self.deliveries.as_mut().and_then(|answers| answers.find(topic)) {
-            if !allowed {
-                counts.denied(DeniedAction::Receive);
+        let mut deliveries = self.deliveries.take().unwrap_or_default();
+        let allowed = match deliveries.recall(topic) {
+            Recalled::Known(allowed) => {
+                if !*allowed {
+                    counts.denied(DeniedAction::Receive);
+                }
+                *allowed
             }
-            return allowed;
-        }
-        let decision = self.receive(topic);
-        let allowed = self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
-        self.deliveries.get_or_insert_default().keep(topic, allowed);
+            Recalled::Displaced(allowed) => {
+                let decision = self.receive(topic);
+                *allowed = self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
+                *allowed
+            }
+        };
+        self.deliveries = Some(deliveries);
         allowed
     }
 

@@ -19,6 +19,7 @@ mod mailbox;
 mod parked;
 mod passwords;
 mod publish;
+mod publish_memo;
 mod registry;
 mod retained;
 mod retained_backlog;
@@ -30,6 +31,7 @@ mod settings;
 mod subscribe;
 mod sys;
 mod timers;
+mod topic_memo;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,5 @@
 //! From one publish to its recipients: retain, match, one push per recipient.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +7,7 @@ use super::Broker;
 use super::bell::Bell;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Pushed};
-use super::routes::Routes;
+use super::publish_memo::PublishMemo;
 use super::settings::ShareStrategy;
 use crate::codec::{ReasonCode, SubscriptionIds};
 use crate::message::{Message, QoS};
@@ -17,29 +16,10 @@ use crate::router::{
 };
 use crate::session::Outbound;
 use crate::telemetry::{DeniedAction, DropReason};
-use crate::topic::{TopicFilter, TopicName};
-
-/// How many topics one publisher's decisions and recipients are remembered for.
-const REMEMBERED: usize = 256;
-
-/// How many recipients one publisher remembers, over all topics: with many subscribers of many
-/// topics, each publisher would otherwise hold a copy of the routing table.
-const REMEMBERED_RECIPIENTS: usize = 2_048;
+use crate::topic::TopicFilter;
 
 /// Room that is made at first for the messages that a round holds for one recipient.
 const HELD_AT_FIRST: usize = 16;
-
-/// What a connection remembers of the topics that it publishes to.
-#[derive(Debug, Default)]
-pub(super) struct PublishMemo {
-    known: Vec<Known>,
-    /// Where each topic stands in `known`.
-    places: HashMap<TopicName, usize, foldhash::fast::RandomState>,
-    /// The topic of the last message and its place: mostly it is that of the next one, too.
-    last: Option<(TopicName, usize)>,
-    /// Routes, over all topics.
-    recipients: usize,
-}
 
 /// What one round of work of a connection sets going elsewhere. It is over with
 /// [`Broker::finish_round`].
@@ -58,85 +38,6 @@ pub(super) struct Round {
 struct Held {
     mailbox: Option<Arc<Mailbox>>,
     messages: Vec<Outbound>,
-}
-
-/// What is known of one topic, and under which policy and routing table it was true.
-#[derive(Debug, Default)]
-struct Known {
-    policy_generation: Option<u64>,
-    /// By QoS and retain flag; empty where it has not been asked.
-    is_allowed: [Option<bool>; 6],
-    routes_generation: Option<u64>,
-    matches: Matches<Arc<Mailbox>>,
-}
-
-impl PublishMemo {
-    /// What is known of `topic`, and the number of all remembered recipients.
-    fn known(&mut self, topic: &TopicName) -> (&mut Known, &mut usize) {
-        if self.recipients > REMEMBERED_RECIPIENTS && self.known.len() > 1 {
-            *self = Self::default();
-        }
-        let place = match &self.last {
-            Some((last, place)) if last.is_clone_of(topic) => *place,
-            _ => self.place(topic),
-        };
-        (&mut self.known[place], &mut self.recipients)
-    }
-
-    fn place(&mut self, topic: &TopicName) -> usize {
-        let place = self.places.get(topic).copied().unwrap_or_else(|| self.begin(topic));
-        self.last = Some((topic.clone(), place));
-        place
-    }
-
-    fn begin(&mut self, topic: &TopicName) -> usize {
-        if self.known.len() >= REMEMBERED {
-            *self = Self::default();
-        }
-        let place = self.known.len();
-        self.known.push(Known::default());
-        self.places.insert(topic.clone(), place);
-        place
-    }
-}
-
-#[cfg(test)]
-impl PublishMemo {
-    /// Counted anew, and compared with the count that is kept.
-    pub(super) fn recipients(&self) -> usize {
-        let count = self.known.iter().map(|known| known.matches.routes.len()).sum();
-        assert_eq!(self.recipients, count);
-        count
-    }
-}
-
-impl Known {
-    /// What was answered about such a message under `policy`, to be filled in where it is empty.
-    fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<bool> {
-        if self.policy_generation != Some(policy) {
-            self.policy_generation = Some(policy);
-            self.is_allowed = [None; 6];
-        }
-        let question = message.qos as usize * 2 + usize::from(message.retain);
-        &mut self.is_allowed[question]
-    }
-
-    /// Who receives `message` now; `remembered` follows their number.
-    fn recipients(
-        &mut self,
-        message: &Message,
-        routes: &Routes,
-        remembered: &mut usize,
-    ) -> &Matches<Arc<Mailbox>> {
-        if self.routes_generation != Some(routes.generation()) {
-            *remembered -= self.matches.routes.len();
-            let generation =
-                routes.matches(message.topic.borrowed(), message.publisher, &mut self.matches);
-            *remembered += self.matches.routes.len();
-            self.routes_generation = Some(generation);
-        }
-        &self.matches
-    }
 }
 
 impl Broker {

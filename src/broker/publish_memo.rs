@@ -1,0 +1,91 @@
+//! What a connection remembers of the topics that it publishes to: decisions and recipients.
+
+use std::sync::Arc;
+
+use super::mailbox::Mailbox;
+use super::routes::Routes;
+use super::topic_memo::{Recalled, TopicMemo};
+use crate::message::Message;
+use crate::router::Matches;
+use crate::topic::TopicName;
+
+/// How many topics one publisher's decisions and recipients are remembered for.
+const REMEMBERED: usize = 256;
+
+/// How many recipients one publisher remembers, over all topics: with many subscribers of many
+/// topics, each publisher would otherwise hold a copy of the routing table.
+const REMEMBERED_RECIPIENTS: usize = 2_048;
+
+/// What a connection remembers of the topics that it publishes to.
+#[derive(Debug, Default)]
+pub(super) struct PublishMemo {
+    topics: TopicMemo<Box<Known>, REMEMBERED>,
+    /// Over all topics.
+    recipients: usize,
+}
+
+/// What is known of one topic, and under which policy and routing table it was true.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    policy_generation: Option<u64>,
+    /// By QoS and retain flag; empty where it has not been asked.
+    is_allowed: [Option<bool>; 6],
+    routes_generation: Option<u64>,
+    matches: Matches<Arc<Mailbox>>,
+}
+
+impl PublishMemo {
+    /// What is known of `topic`, and the number of all remembered recipients.
+    pub(super) fn known(&mut self, topic: &TopicName) -> (&mut Known, &mut usize) {
+        // One topic alone may have more.
+        if self.recipients > REMEMBERED_RECIPIENTS && !self.topics.is_last(topic) {
+            *self = Self::default();
+        }
+        let known = match self.topics.recall(topic) {
+            Recalled::Known(known) => known,
+            Recalled::Displaced(known) => {
+                known.policy_generation = None;
+                known.routes_generation = None;
+                known
+            }
+        };
+        (known, &mut self.recipients)
+    }
+
+    /// Counted anew, and compared with the count that is kept.
+    #[cfg(test)]
+    pub(super) fn recipients(&self) -> usize {
+        let count = self.topics.values().map(|known| known.matches.routes.len()).sum();
+        assert_eq!(self.recipients, count);
+        count
+    }
+}
+
+impl Known {
+    /// What was answered about such a message under `policy`, to be filled in where it is empty.
+    pub(super) fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<bool> {
+        if self.policy_generation != Some(policy) {
+            self.policy_generation = Some(policy);
+            self.is_allowed = [None; 6];
+        }
+        let question = message.qos as usize * 2 + usize::from(message.retain);
+        &mut self.is_allowed[question]
+    }
+
+    /// Who receives `message` now; `remembered` follows their number.
+    pub(super) fn recipients(
+        &mut self,
+        message: &Message,
+        routes: &Routes,
+        remembered: &mut usize,
+    ) -> &Matches<Arc<Mailbox>> {
+        if self.routes_generation != Some(routes.generation()) {
+            *remembered -= self.matches.routes.len();
+            let generation =
+                routes.matches(message.topic.borrowed(), message.publisher, &mut self.matches);
+            *remembered += self.matches.routes.len();
+            self.routes_generation = Some(generation);
+        }
+        &self.matches
+    }
+}
