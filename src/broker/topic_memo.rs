@@ -6,19 +6,37 @@ use crate::topic::TopicName;
 
 /// Slots of a memo that remembers something.
 const FEWEST_SLOTS: usize = 8;
+/// Of so many questions at least one must be about a topic that is known, or remembering costs more
+/// than it saves.
+const WORTHWHILE: usize = 8;
+/// For so many rounds of questions nothing is remembered then.
+const PAUSE: usize = 16;
 
 /// One value per topic, for the topics of late. Each topic has one slot, where it takes the place of
-/// whichever topic was there before: so a connection that goes round more topics than are remembered
-/// pays one comparison for each, and nothing for forgetting. Empty, it takes no memory; it doubles
-/// while topics keep displacing each other, up to a bound.
+/// whichever topic was there before. Empty, it takes no memory; it doubles while topics keep
+/// displacing each other, up to a bound. A connection that goes round more topics than that has all
+/// of them displaced before they come again: its memo then rests for a while, and touches no memory
+/// in vain.
 #[derive(Debug)]
 pub(super) struct TopicMemo<V, const MOST_SLOTS: usize> {
     slots: Vec<Option<(TopicName, V)>>,
-    /// Where the topic of the last question is: mostly it is that of the next one, too.
-    last: usize,
+    /// Of the last question: mostly it is that of the next one, too.
+    last: Last,
     /// How often a topic has displaced another since the memo grew.
     displaced: usize,
+    /// Questions since the last look at whether it is worthwhile, and how many topics were known.
+    asked: usize,
+    known: usize,
+    /// How many more questions are not remembered, and what the last one of them was about.
+    resting: usize,
+    passing: Option<(TopicName, V)>,
     hasher: foldhash::fast::RandomState,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    Slot(usize),
+    Passing,
 }
 
 /// What is remembered of a topic.
@@ -32,40 +50,70 @@ pub(super) enum Recalled<'a, V> {
 
 impl<V, const MOST_SLOTS: usize> Default for TopicMemo<V, MOST_SLOTS> {
     fn default() -> Self {
-        Self { slots: Vec::new(), last: 0, displaced: 0, hasher: Default::default() }
+        Self {
+            slots: Vec::new(),
+            last: Last::Passing,
+            displaced: 0,
+            asked: 0,
+            known: 0,
+            resting: 0,
+            passing: None,
+            hasher: foldhash::fast::RandomState::default(),
+        }
     }
 }
 
 impl<V: Default, const MOST_SLOTS: usize> TopicMemo<V, MOST_SLOTS> {
     /// What is remembered of `topic`, which is remembered from now on.
     pub(super) fn recall(&mut self, topic: &TopicName) -> Recalled<'_, V> {
-        if !self.is_last(topic) {
+        let is_last = self.is_last(topic);
+        if !is_last {
             self.last = self.place(topic);
         }
-        let slot = &mut self.slots[self.last];
+        let (slot, is_kept) = match self.last {
+            Last::Slot(place) => (&mut self.slots[place], true),
+            Last::Passing => (&mut self.passing, false),
+        };
         let is_empty = slot.is_none();
         let (known, value) = slot.get_or_insert_with(|| (topic.clone(), V::default()));
-        if is_empty {
-            Recalled::Displaced(value)
-        } else if known == topic {
-            Recalled::Known(value)
-        } else {
-            self.displaced += 1;
-            *known = topic.clone();
-            Recalled::Displaced(value)
+        if is_last {
+            return Recalled::Known(value);
         }
+        if !is_empty && known == topic {
+            self.known += usize::from(is_kept);
+            return Recalled::Known(value);
+        }
+        if !is_empty {
+            self.displaced += usize::from(is_kept);
+            *known = topic.clone();
+        }
+        Recalled::Displaced(value)
     }
 
     /// Whether it was asked for just before.
     pub(super) fn is_last(&self, topic: &TopicName) -> bool {
-        matches!(self.slots.get(self.last), Some(Some((last, _))) if last.is_clone_of(topic))
+        let slot = match self.last {
+            Last::Slot(place) => self.slots.get(place).and_then(Option::as_ref),
+            Last::Passing => self.passing.as_ref(),
+        };
+        slot.is_some_and(|(last, _)| last.is_clone_of(topic))
     }
 
-    fn place(&mut self, topic: &TopicName) -> usize {
+    fn place(&mut self, topic: &TopicName) -> Last {
+        if self.resting > 0 {
+            self.resting -= 1;
+            return Last::Passing;
+        }
         if self.displaced >= self.slots.len() && self.slots.len() < MOST_SLOTS {
             self.grow();
         }
-        self.hash(topic) & (self.slots.len() - 1)
+        self.asked += 1;
+        if self.asked > MOST_SLOTS {
+            let is_worthwhile = self.known >= MOST_SLOTS / WORTHWHILE;
+            self.resting = if is_worthwhile { 0 } else { MOST_SLOTS * PAUSE };
+            (self.asked, self.known) = (0, 0);
+        }
+        Last::Slot(self.hash(topic) & (self.slots.len() - 1))
     }
 
     fn hash(&self, topic: &TopicName) -> usize {
@@ -85,7 +133,7 @@ impl<V: Default, const MOST_SLOTS: usize> TopicMemo<V, MOST_SLOTS> {
 
     #[cfg(test)]
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        self.slots.iter().flatten().map(|(_, value)| value)
+        self.slots.iter().chain([&self.passing]).flatten().map(|(_, value)| value)
     }
 }
 
@@ -119,12 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn a_few_topics_in_turn_are_soon_all_known() {
+    fn it_grows_while_topics_displace_each_other_and_no_further() {
         let mut memo = Memo::default();
-        let known = |memo: &mut Memo| (0..8).filter(|number| ask(memo, *number)).count();
-        let rounds = (0..1_000).take_while(|_| known(&mut memo) < 8).count();
-        assert!(rounds < 1_000 || memo.slots.len() == 64, "{} slots", memo.slots.len());
-        assert!(memo.slots.len() <= 64);
+        for number in [0; 1_000] {
+            ask(&mut memo, number);
+        }
+        assert_eq!(memo.slots.len(), FEWEST_SLOTS);
+        for number in (0..200).cycle().take(10_000) {
+            ask(&mut memo, number);
+        }
+        assert_eq!(memo.slots.len(), 64);
     }
 
     #[test]
@@ -134,6 +186,21 @@ mod tests {
             ask(&mut memo, number);
             assert!(ask(&mut memo, number));
         }
-        assert_eq!(memo.slots.len(), 64);
+    }
+
+    #[test]
+    fn a_memo_that_remembers_in_vain_rests_and_then_tries_again() {
+        let mut memo = Memo::default();
+        let mut in_turn = (0..200).cycle();
+        while memo.resting == 0 {
+            ask(&mut memo, in_turn.next().expect("endless"));
+        }
+        let resting = (0..10_000).take_while(|number| {
+            ask(&mut memo, number % 7);
+            memo.resting > 0
+        });
+        assert_eq!(resting.count(), 64 * PAUSE - 1);
+        let known = (0..1_000).filter(|number| ask(&mut memo, number % 3)).count();
+        assert!(known >= 500, "{known}");
     }
 }

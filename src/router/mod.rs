@@ -6,6 +6,7 @@ mod index;
 mod matches;
 mod retained;
 mod search;
+mod shapes;
 mod share;
 mod shrink;
 mod slab;

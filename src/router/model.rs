@@ -109,7 +109,8 @@ fn names() -> impl Strategy<Value = String> {
 }
 
 fn filters() -> impl Strategy<Value = String> {
-    let level = prop_oneof![Just("a"), Just("b"), Just(""), Just("$x"), Just("+")];
+    let level =
+        prop_oneof![1 => Just("a"), 1 => Just("b"), 1 => Just(""), 1 => Just("$x"), 3 => Just("+")];
     let group = prop_oneof![3 => Just(""), 1 => Just("$share/g/"), 1 => Just("$share/h/")];
     (prop::collection::vec(level, 0..5), any::<bool>(), group)
         .prop_map(|(mut levels, hash, group)| {

@@ -170,10 +170,10 @@ fn a_publisher_remembers_a_bounded_number_of_recipients() {
         readers.push(reader);
     }
     let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
+    let mut most = 0;
     for number in 0..200 {
         publisher.say(&publish(&format!("t/{number}"), Delivery::AtMostOnce, false));
-        let remembered = publisher.client.remembered_recipients();
-        assert!(remembered <= 2_048 + 100, "{remembered} recipients");
+        most = most.max(publisher.client.remembered_recipients());
     }
-    assert!(publisher.client.remembered_recipients() >= 1_000);
+    assert!((1_000..=2_048 + 100).contains(&most), "{most} recipients");
 }
