@@ -10,7 +10,7 @@ use crate::{
     auth::Authenticators,
     clock::Now,
     net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
-    tls::{Alpn, ClientAuth, ListenerTls, ServerFiles, ServerTls, server_config},
+    tls::{Alpn, ClientAuth, ListenerTls, Revocation, ServerFiles, ServerTls, server_config},
 };
 
 /// One listener, ready to be bound.
@@ -150,6 +150,12 @@ impl OneListener<'_> {
             key: key?,
             client_auth: self.settings.client_auth,
             client_ca: self.settings.client_ca.clone(),
+            revocation: Revocation {
+                lists: self.settings.client_crl.clone(),
+                depth: self.settings.client_crl_depth,
+                unknown: self.settings.client_crl_unknown,
+                expired: self.settings.client_crl_expired,
+            },
             client_identity: self.settings.client_identity,
             minimum_version: self.settings.tls_min_version,
             alpn: if url.scheme().is_websocket() { Alpn::Http } else { Alpn::Mqtt },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ListenUrl, WebSocketOrigins, WebSocketPath};
 use crate::auth::Authenticators;
-use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion};
+use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
 
 /// One listener, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,15 @@ pub struct ListenerSettings {
     pub tls_key: Option<PathBuf>,
     /// PEM file: the authorities that client certificates are checked against.
     pub client_ca: Option<PathBuf>,
+    /// File or folder, PEM or DER: which client certificates, and authorities below those of
+    /// `client_ca`, have been taken back.
+    pub client_crl: Option<PathBuf>,
+    /// Which certificates of a chain are looked for in `client_crl`.
+    pub client_crl_depth: RevocationDepth,
+    /// What becomes of clients whose issuers have no list in `client_crl`.
+    pub client_crl_unknown: WithoutAnswer,
+    /// What becomes of clients whose issuers' lists have run out.
+    pub client_crl_expired: WithoutAnswer,
     /// Whether clients show a certificate.
     pub client_auth: ClientAuth,
     /// Which field of a client certificate names its principal.

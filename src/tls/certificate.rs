@@ -143,7 +143,7 @@ fn with_colons(fingerprint: &str) -> String {
 }
 
 /// `text` with its control characters escaped: certificates come from strangers, terminals obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
         if character.is_control() {
             shown.extend(character.escape_unicode());

@@ -19,8 +19,11 @@ pub enum TlsError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is larger than any certificate bundle.
-    #[error("{} is larger than {limit} bytes: not a certificate or key file", path.display())]
+    /// The file is larger than any certificate bundle, or all revocation lists together are too large.
+    #[error(
+        "{} is larger than the {limit} bytes that there is room for: is it the right file?",
+        path.display()
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -130,6 +133,69 @@ pub enum TlsError {
     ClientCaUnused {
         /// The file.
         path: PathBuf,
+    },
+    /// Revocation lists are named, but no client is asked for a certificate.
+    #[error(
+        "client_crl = \"{}\" has no effect while client_auth is \"off\": set client_auth = \
+         \"required\" or \"optional\" and client_ca, or remove client_crl",
+        path.display()
+    )]
+    ClientCrlUnused {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The file or folder holds no revocation list.
+    #[error(
+        "{} holds no revocation list: files in PEM with '-----BEGIN X509 CRL-----', or in DER, are \
+         wanted; one without entries will do",
+        path.display()
+    )]
+    NoList {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A folder that was not made for revocation lists.
+    #[error("{} holds more than {limit} files: is it the right folder?", path.display())]
+    TooManyLists {
+        /// The folder.
+        path: PathBuf,
+        /// The bound.
+        limit: usize,
+    },
+    /// A revocation list that cannot be parsed.
+    #[error(
+        "revocation list {position} in {} cannot be read: it is damaged, or no X.509 CRL",
+        path.display()
+    )]
+    BrokenList {
+        /// The file.
+        path: PathBuf,
+        /// Which list of the file, from 1.
+        position: usize,
+    },
+    /// A revocation list that its authority has not made.
+    #[error(
+        "the revocation list in {} bears the name of {issuer}, and that authority in client_ca has \
+         not signed it, or may not (cRLSign is wanted in its key usage): fetch it again",
+        path.display()
+    )]
+    ForgedList {
+        /// The file.
+        path: PathBuf,
+        /// Whose it says that it is.
+        issuer: String,
+    },
+    /// A revocation list of a kind that is not supported.
+    #[error(
+        "the revocation list in {} cannot be used ({source}): a complete list of version 2 with \
+         nextUpdate is wanted, neither a delta nor an indirect one",
+        path.display()
+    )]
+    ListUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What rustls said.
+        source: rustls::server::VerifierBuilderError,
     },
     /// Rustls refuses what the files ask for.
     #[error("TLS cannot be set up: {0}")]

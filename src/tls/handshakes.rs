@@ -1,6 +1,8 @@
 //! Tests: a real rustls client against what [`server_config`](super::server_config) makes.
 
+mod chains;
 mod reload;
+mod revocation;
 
 use std::fs;
 use std::io;
@@ -19,8 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::{
-    Alpn, Authority, ClientAuth, ClientIdentity, Issued, MinimumVersion, ServerFiles, ServerNames,
-    ServerTls, Standing, TlsError, Warning, peer_name, server_config,
+    Alpn, Authority, ClientAuth, ClientIdentity, Issued, MinimumVersion, Revocation, ServerFiles,
+    ServerNames, ServerTls, Standing, TlsError, Warning, peer_name, server_config,
 };
 use crate::clock::Now;
 use crate::secret::Secret;
@@ -59,6 +61,7 @@ impl House {
             key: write(&directory, "server.key", server.key.expose()),
             client_auth: ClientAuth::Off,
             client_ca: None,
+            revocation: Revocation::default(),
             client_identity: ClientIdentity::Cn,
             minimum_version: MinimumVersion::Tls12,
             alpn: Alpn::Mqtt,

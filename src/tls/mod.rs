@@ -7,6 +7,7 @@ mod attributes;
 mod authority;
 mod certificate;
 mod client_trust;
+mod crl;
 mod error;
 mod listener_tls;
 mod peer;
@@ -23,8 +24,8 @@ pub use error::TlsError;
 pub use listener_tls::ListenerTls;
 pub use peer::{MAX_PEER_NAME_BYTES, PeerNameError, peer_name};
 pub use pem::read_certificates;
-pub use server::{Alpn, ServerFiles, ServerTls, server_config};
-pub use settings::{ClientAuth, ClientIdentity, MinimumVersion};
+pub use server::{Alpn, Revocation, ServerFiles, ServerTls, server_config};
+pub use settings::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
 pub use warning::Warning;
 
 use shared_chains::SharedChains;

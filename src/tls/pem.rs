@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// The file cannot be read, is too large, is damaged, or holds no certificate.
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read_bounded(path, &open(path)?)?;
+    let pem = read_bounded(path, &open(path)?, MAX_FILE_BYTES)?;
     let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, PemError>>()
         .map_err(|_| TlsError::BrokenPem { path: path.to_owned() })?;
@@ -33,7 +33,7 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
 pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let file = open(path)?;
     refuse_exposed(path, &file)?;
-    let pem = read_bounded(path, &file)?;
+    let pem = read_bounded(path, &file, MAX_FILE_BYTES)?;
     if pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
         return Err(TlsError::KeyEncrypted { path: path.to_owned() });
     }
@@ -47,17 +47,19 @@ pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> 
 /// In the first line of an encrypted PKCS#8 key, or in the second of a traditional one.
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-fn open(path: &Path) -> Result<File, TlsError> {
+pub(super) fn open(path: &Path) -> Result<File, TlsError> {
     File::open(path).map_err(|source| unreadable(path, source))
 }
 
-fn read_bounded(path: &Path, file: &File) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+pub(super) fn read_bounded(
+    path: &Path,
+    file: &File,
+    limit: u64,
+) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| unreadable(path, source))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge { path: path.to_owned(), limit: MAX_FILE_BYTES });
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
+    if bytes.len() as u64 > limit {
+        return Err(TlsError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(bytes)
 }
@@ -74,7 +76,7 @@ fn refuse_exposed(path: &Path, file: &File) -> Result<(), TlsError> {
     Ok(())
 }
 
-fn unreadable(path: &Path, source: io::Error) -> TlsError {
+pub(super) fn unreadable(path: &Path, source: io::Error) -> TlsError {
     TlsError::Read { path: path.to_owned(), source }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{
+    ClientCertVerifierBuilder, NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier,
+};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     DistinguishedName, Error, InconsistentKeys, RootCertStore, ServerConfig,
@@ -15,8 +17,12 @@ use rustls::{
 use rustls_pki_types::CertificateDer;
 
 use super::certificate::Certificate;
+use super::crl::{List, read_lists};
 use super::pem::{read_certificates, read_key};
-use super::{ClientAuth, ClientIdentity, ClientTrust, MinimumVersion, TlsError, Warning};
+use super::{
+    ClientAuth, ClientIdentity, ClientTrust, MinimumVersion, RevocationDepth, TlsError, Warning,
+    WithoutAnswer,
+};
 use crate::clock::Now;
 
 /// What is spoken inside TLS, by its name in ALPN (RFC 7301). Clients need not send one; who asks for
@@ -49,12 +55,27 @@ pub struct ServerFiles {
     pub client_auth: ClientAuth,
     /// `client_ca`: who vouches for the certificates of clients; PEM.
     pub client_ca: Option<PathBuf>,
+    /// Which of them have been taken back.
+    pub revocation: Revocation,
     /// `client_identity`: which part of their certificates names their principals.
     pub client_identity: ClientIdentity,
     /// `tls_min_version`: the oldest TLS that is spoken.
     pub minimum_version: MinimumVersion,
     /// What is spoken inside.
     pub alpn: Alpn,
+}
+
+/// How it is found out whether a client certificate has been taken back. By default it is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocation {
+    /// `client_crl`: a file or a folder of lists, PEM or DER.
+    pub lists: Option<PathBuf>,
+    /// `client_crl_depth`: which certificates are looked for.
+    pub depth: RevocationDepth,
+    /// `client_crl_unknown`: where an issuer has no list.
+    pub unknown: WithoutAnswer,
+    /// `client_crl_expired`: where the list of an issuer has run out.
+    pub expired: WithoutAnswer,
 }
 
 /// The TLS of a listener, ready to accept.
@@ -154,24 +175,60 @@ fn client_trust(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<ClientTrust>, TlsError> {
     let path = match (files.client_auth, &files.client_ca) {
-        (ClientAuth::Off, None) => return Ok(None),
         (ClientAuth::Off, Some(path)) => {
             return Err(TlsError::ClientCaUnused { path: path.clone() });
+        }
+        (ClientAuth::Off, None) => {
+            return match &files.revocation.lists {
+                Some(path) => Err(TlsError::ClientCrlUnused { path: path.clone() }),
+                None => Ok(None),
+            };
         }
         (_, None) => return Err(TlsError::ClientCaMissing),
         (_, Some(path)) => path,
     };
-    let Authorities { roots, between, names } = client_authorities(path, now, warnings)?;
+    let authorities = read_certificates(path)?;
+    let lists = match &files.revocation.lists {
+        Some(path) => read_lists(path, &authorities, now, warnings)?,
+        None => Vec::new(),
+    };
+    let Authorities { roots, between, names } =
+        client_authorities(path, authorities, now, warnings)?;
     let mut builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .add_root_hint_subjects(names);
     if files.client_auth == ClientAuth::Optional {
         builder = builder.allow_unauthenticated();
     }
+    if files.revocation.depth == RevocationDepth::EndEntity {
+        builder = builder.only_check_end_entity_revocation();
+    }
+    if files.revocation.unknown == WithoutAnswer::Allow {
+        builder = builder.allow_unknown_revocation_status();
+    }
+    if files.revocation.expired == WithoutAnswer::Deny {
+        builder = builder.enforce_revocation_expiration();
+    }
     let verifier = builder
+        .clone()
+        .with_crls(lists.iter().map(|list| list.der.clone()))
         .build()
-        .map_err(|source| TlsError::ClientCaUnusable { path: path.clone(), source })?;
+        .map_err(|source| unusable(path, &builder, &lists, source))?;
     Ok(Some(ClientTrust { verifier, between }))
+}
+
+/// What is to blame: rustls does not say which list it is.
+fn unusable(
+    path: &Path,
+    builder: &ClientCertVerifierBuilder,
+    lists: &[List],
+    source: VerifierBuilderError,
+) -> TlsError {
+    let is_unusable = |list: &&List| builder.clone().with_crls([list.der.clone()]).build().is_err();
+    match lists.iter().find(is_unusable) {
+        Some(list) => TlsError::ListUnusable { path: list.path.clone(), source },
+        None => TlsError::ClientCaUnusable { path: path.to_owned(), source },
+    }
 }
 
 /// The authorities of a file, after who vouches for whom.
@@ -188,10 +245,10 @@ struct Authorities {
 /// and a device's certificate among them would let that device vouch for others.
 fn client_authorities(
     path: &Path,
+    certificates: Vec<CertificateDer<'static>>,
     now: Now,
     warnings: &mut Vec<Warning>,
 ) -> Result<Authorities, TlsError> {
-    let certificates = read_certificates(path)?;
     let details = readable(path, &certificates)?;
     if let Some(index) = details.iter().position(|each| !each.is_authority) {
         return Err(TlsError::NotAnAuthority { path: path.to_owned(), position: index + 1 });

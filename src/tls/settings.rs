@@ -32,6 +32,29 @@ pub enum ClientIdentity {
     Fingerprint,
 }
 
+/// `client_crl_depth`: which certificates of a chain are looked for in the revocation lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationDepth {
+    /// All but that of the authority at its end: each of their issuers needs a list.
+    #[default]
+    Chain,
+    /// That of the client alone.
+    EndEntity,
+}
+
+/// `client_crl_unknown` and `client_crl_expired`: what becomes of clients when the revocation lists
+/// do not say, or do not say any more, whether a certificate has been taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutAnswer {
+    /// They are refused.
+    #[default]
+    Deny,
+    /// They are let in.
+    Allow,
+}
+
 /// `tls_min_version`: the oldest TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MinimumVersion {

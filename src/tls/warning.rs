@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::certificate::{Certificate, Standing};
+use super::certificate::{Certificate, Standing, Validity};
 use crate::clock::Now;
 
 /// Days before its end at which a certificate is worth a warning.
@@ -23,6 +23,24 @@ pub enum Warning {
         standing: Standing,
         /// The day on which it begins, or ends.
         day: String,
+    },
+    /// A revocation list that has run out, or does so within a day.
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Whose list it is.
+        issuer: String,
+        /// How it stands.
+        standing: Standing,
+        /// The day on which it ends.
+        day: String,
+    },
+    /// A revocation list of an authority that is not in `client_ca`.
+    ListOfStranger {
+        /// The file.
+        path: PathBuf,
+        /// Whose list it is.
+        issuer: String,
     },
     /// A server certificate that clients cannot match with any host name.
     NoNames {
@@ -47,6 +65,18 @@ impl Warning {
         let subject = certificate.subject.clone();
         Some(Self::Validity { path: path.to_owned(), subject, standing, day })
     }
+
+    /// What is to be said of the age of a revocation list.
+    pub(super) fn of_list(
+        path: PathBuf,
+        issuer: String,
+        validity: Validity,
+        now: Now,
+    ) -> Option<Self> {
+        let standing = validity.standing(now);
+        let is_news = !matches!(standing, Standing::Valid { days_left } if days_left > 0);
+        is_news.then(|| Self::List { path, issuer, standing, day: validity.last_day() })
+    }
 }
 
 impl fmt::Display for Warning {
@@ -64,6 +94,24 @@ impl fmt::Display for Warning {
                     Standing::Valid { .. } => write!(f, "ends on {day}: renew it"),
                 }
             }
+            Self::List { path, issuer, standing, day } => {
+                let when = match standing {
+                    Standing::Expired { .. } => "ran out",
+                    _ => "runs out",
+                };
+                write!(
+                    f,
+                    "the revocation list {} of {issuer} {when} on {day}; unless client_crl_expired \
+                     is \"allow\", its clients are refused from then on: fetch a newer one",
+                    path.display()
+                )
+            }
+            Self::ListOfStranger { path, issuer } => write!(
+                f,
+                "the revocation list {} is of {issuer}, which is not in client_ca: it counts only \
+                 for clients that show the certificate of that authority as well",
+                path.display()
+            ),
             Self::NoNames { path } => write!(
                 f,
                 "the certificate {} has no subject alternative name: clients will refuse it; \

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bastionmq::clock::Now;
 use bastionmq::tls::{
-    Alpn, ClientAuth, ClientIdentity, MinimumVersion, ServerFiles, peer_name, read_certificates,
-    server_config,
+    Alpn, ClientAuth, ClientIdentity, MinimumVersion, Revocation, ServerFiles, peer_name,
+    read_certificates, server_config,
 };
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -149,6 +149,7 @@ fn what_is_issued_is_what_a_listener_takes() {
         key: operator.path("ca/server.key"),
         client_auth: ClientAuth::Required,
         client_ca: Some(operator.path("ca/ca.crt")),
+        revocation: Revocation::default(),
         client_identity: ClientIdentity::Cn,
         minimum_version: MinimumVersion::Tls13,
         alpn: Alpn::Mqtt,

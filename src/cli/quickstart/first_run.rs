@@ -88,7 +88,9 @@ fn host_of(url: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::tls::{Alpn, ClientIdentity, MinimumVersion, ServerFiles, server_config};
+    use crate::tls::{
+        Alpn, ClientIdentity, MinimumVersion, Revocation, ServerFiles, server_config,
+    };
 
     #[test]
     fn the_certificate_names_the_hosts_that_are_listened_to() {
@@ -132,6 +134,7 @@ mod tests {
             key: file("tls_key"),
             client_auth: listener["client_auth"].clone().try_into().unwrap(),
             client_ca: Some(file("client_ca")),
+            revocation: Revocation::default(),
             client_identity: ClientIdentity::default(),
             minimum_version: MinimumVersion::default(),
             alpn: Alpn::Mqtt,
