@@ -50,6 +50,9 @@ pub enum Principal {
     User(Arc<str>),
     /// The name that a verified client certificate carries.
     Certificate(Arc<str>),
+    /// The user that the process at the other end of a Unix socket runs as; its number where it has
+    /// no name.
+    Unix(Arc<str>),
 }
 
 impl Principal {
@@ -58,7 +61,7 @@ impl Principal {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,
-            Self::User(name) | Self::Certificate(name) => Some(name),
+            Self::User(name) | Self::Certificate(name) | Self::Unix(name) => Some(name),
         }
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Principal {
             Self::Anonymous => f.write_str("anonymous"),
             Self::User(name) => write!(f, "user:{name}"),
             Self::Certificate(name) => write!(f, "certificate:{name}"),
+            Self::Unix(name) => write!(f, "unix:{name}"),
         }
     }
 }
@@ -151,13 +155,55 @@ impl FromIterator<Attribute> for Attributes {
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Where it connects from.
-    pub address: SocketAddr,
+    pub address: PeerAddress,
     /// The URL of the listener that accepted it.
     pub listener: Arc<str>,
     /// What protects the transport.
     pub security: TransportSecurity,
     /// Its client certificate, where it has shown one.
     pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerAddress {
+    /// Over the network.
+    Network(SocketAddr),
+    /// From a process of this machine, over a Unix socket.
+    Unix(Arc<UnixPeer>),
+}
+
+/// The process that connected to a Unix socket, as the kernel knew it at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixPeer {
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+    /// Its number, where the kernel tells it: not of a process in another namespace.
+    pub pid: Option<i32>,
+    /// The name of its user; its number where it has no name.
+    pub user: Arc<str>,
+    /// What else is known of it: [`AttributeSource::Unix`].
+    pub attributes: Attributes,
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(f),
+            Self::Unix(peer) => {
+                write!(f, "unix:uid={},gid={}", peer.uid, peer.gid)?;
+                peer.pid.map_or(Ok(()), |pid| write!(f, ",pid={pid}"))
+            }
+        }
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Network(address)
+    }
 }
 
 /// What protects a transport.
@@ -169,6 +215,8 @@ pub enum TransportSecurity {
     Tls,
     /// TLS, client authenticated by certificate as well.
     MutualTls,
+    /// The kernel: a Unix socket, whose other end it vouches for.
+    Unix,
 }
 
 /// What a CONNECT packet offers as proof.

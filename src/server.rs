@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminState};
 use crate::broker::{Broker, Parts};
 use crate::config::{Resolved, ResolvedListener};
-use crate::net::{self, Endpoint, Listener, Shared};
+use crate::net::{self, BindError, Endpoint, Listener, Shared};
 use crate::telemetry::Metrics;
 
 /// A broker whose ports are bound: whoever connects waits until it runs.
@@ -39,12 +40,12 @@ pub struct BoundListener {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// A listener cannot be bound.
-    #[error("cannot listen on {url}: {}", explain(.source))]
+    #[error("cannot listen on {url}: {}", explain_bind(.source))]
     Listen {
         /// As configured.
         url: String,
-        /// What the system says.
-        source: io::Error,
+        /// What is in the way.
+        source: BindError,
     },
     /// The administrative port cannot be bound.
     #[error("cannot serve metrics on {address}: {}", explain(.source))]
@@ -57,6 +58,13 @@ pub enum ServerError {
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
+}
+
+fn explain_bind(error: &BindError) -> String {
+    match error {
+        BindError::Port(error) => explain(error),
+        BindError::Socket(error) => error.to_string(),
+    }
 }
 
 fn explain(error: &io::Error) -> String {
@@ -137,8 +145,9 @@ impl Server {
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
+        let mut accepting = JoinSet::new();
         for listener in listeners {
-            tokio::spawn(listener.serve(Arc::clone(&shared)));
+            accepting.spawn(listener.serve(Arc::clone(&shared)));
         }
         shutdown.await;
         ready.store(false, Ordering::Release);
@@ -150,6 +159,8 @@ impl Server {
             let _ = timeout_at(deadline, shared.all_left()).await;
         }
         shared.stop();
+        // Soon: none of them waits for anything else. Each removes its socket, if it has a file.
+        while accepting.join_next().await.is_some() {}
         if timeout_at(deadline, shared.all_ended()).await.is_err() {
             tracing::warn!("some clients did not leave within the shutdown timeout");
         }
@@ -165,9 +176,9 @@ fn bind_listener(
     listener: ResolvedListener,
     network: &net::Settings,
 ) -> Result<Listener, ServerError> {
-    let ResolvedListener { url, address, tls, websocket, authenticators, .. } = listener;
+    let ResolvedListener { url, address, unix, tls, websocket, authenticators, .. } = listener;
     let name = url.to_string();
-    let endpoint = Endpoint { url, address, tls, websocket, authenticators };
+    let endpoint = Endpoint { url, address, unix, tls, websocket, authenticators };
     Listener::bind(endpoint, network).map_err(|source| ServerError::Listen { url: name, source })
 }
 

@@ -60,7 +60,7 @@ struct Heard {
 impl Driven {
     fn enter(broker: &Arc<Broker>, version: u8, id: &str) -> Self {
         let peer = Peer {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)).into(),
             listener: Arc::from("test"),
             security: TransportSecurity::Plain,
             certificate: None,

@@ -109,6 +109,8 @@ impl Assignments {
             Principal::Anonymous => Some(&self.anonymous),
             Principal::User(name) => self.users.get(&**name),
             Principal::Certificate(name) => self.certificates.get(&**name),
+            // By what is known of its process.
+            Principal::Unix(_) => None,
         };
         let client_id = subject.client_id.as_str();
         let by_name = by_principal

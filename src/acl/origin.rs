@@ -21,6 +21,8 @@ pub(super) enum Transport {
     Tls,
     /// TLS with a client certificate: `mtls`.
     MutualTls,
+    /// A Unix socket: `unix`.
+    Unix,
 }
 
 impl Origin {
@@ -38,13 +40,14 @@ impl Origin {
 }
 
 impl Transport {
-    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Tls, Self::MutualTls];
+    pub(super) const ALL: [Self; 4] = [Self::Plain, Self::Tls, Self::MutualTls, Self::Unix];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
             Self::MutualTls => "mtls",
+            Self::Unix => "unix",
         }
     }
 
@@ -57,6 +60,7 @@ impl Transport {
             TransportSecurity::Plain => self == Self::Plain,
             TransportSecurity::Tls => self == Self::Tls,
             TransportSecurity::MutualTls => matches!(self, Self::Tls | Self::MutualTls),
+            TransportSecurity::Unix => self == Self::Unix,
         }
     }
 }
@@ -67,10 +71,11 @@ mod tests {
 
     #[test]
     fn tls_includes_mutual_tls_and_nothing_includes_plain() {
-        use TransportSecurity::{MutualTls, Plain, Tls};
+        use TransportSecurity::{MutualTls, Plain, Tls, Unix};
         let kinds = |security| Transport::ALL.map(|kind| kind.includes(security));
-        assert_eq!(kinds(Plain), [true, false, false]);
-        assert_eq!(kinds(Tls), [false, true, false]);
-        assert_eq!(kinds(MutualTls), [false, true, true]);
+        assert_eq!(kinds(Plain), [true, false, false, false]);
+        assert_eq!(kinds(Tls), [false, true, false, false]);
+        assert_eq!(kinds(MutualTls), [false, true, true, false]);
+        assert_eq!(kinds(Unix), [false, false, false, true]);
     }
 }

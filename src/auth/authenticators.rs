@@ -16,6 +16,9 @@ pub enum Authenticator {
     Certificate,
     /// The client certificate, and the password of the user that it names.
     CertificateAndPassword,
+    /// The user that the process at the other end of a Unix socket runs as; for clients that send
+    /// neither a user name nor a password.
+    Unix,
     /// SCRAM-SHA-256, by enhanced authentication.
     Scram,
     /// A user and its password in the password file.
@@ -63,9 +66,10 @@ pub enum AuthenticatorsError {
 impl Authenticator {
     /// All of them, in the order in which they are asked where the configuration names none: what
     /// costs least to refuse comes first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Certificate,
         Self::CertificateAndPassword,
+        Self::Unix,
         Self::Scram,
         Self::Password,
         Self::Anonymous,
@@ -77,6 +81,7 @@ impl Authenticator {
         match self {
             Self::Certificate => "certificate",
             Self::CertificateAndPassword => "certificate+password",
+            Self::Unix => "unix",
             Self::Scram => "scram",
             Self::Password => "password",
             Self::Anonymous => "anonymous",
@@ -198,7 +203,10 @@ mod tests {
         for name in ["", "passwd", "Password", "certificate + password"] {
             let error = parse(name).unwrap_err();
             assert_eq!(error, AuthenticatorsError::Unknown(name.to_owned()));
-            assert!(error.to_string().contains("\"certificate+password\", \"scram\""), "{error}");
+            assert!(
+                error.to_string().contains("\"certificate+password\", \"unix\", \"scram\""),
+                "{error}"
+            );
         }
     }
 

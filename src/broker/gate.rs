@@ -1,14 +1,13 @@
 //! The one choke point: everything that enters or leaves a client is decided here, on the concrete
 //! topic, under the policy of now.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
 use super::topic_memo::{Recalled, TopicMemo};
 use crate::acl::{Decision, Permit, SubscribeDecision};
-use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
+use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
 use crate::telemetry::logging::excerpt;
@@ -39,7 +38,7 @@ pub(super) struct Who {
     pub(super) client_id: ClientId,
     /// What the proof of the principal says beyond its name.
     pub(super) attributes: Attributes,
-    pub(super) address: SocketAddr,
+    pub(super) address: PeerAddress,
     /// The URL of the listener.
     pub(super) listener: Arc<str>,
     pub(super) security: TransportSecurity,

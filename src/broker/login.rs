@@ -119,7 +119,7 @@ impl Broker {
             principal,
             client_id,
             attributes: with_those_of_certificate(attributes, peer),
-            address: peer.address,
+            address: peer.address.clone(),
             listener: Arc::clone(&peer.listener),
             security: peer.security,
             standing,

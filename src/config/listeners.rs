@@ -16,6 +16,7 @@ pub(super) enum MeantFor {
     Plain,
     Tls,
     WebSocket,
+    Unix,
 }
 
 impl MeantFor {
@@ -24,6 +25,7 @@ impl MeantFor {
             URL | AUTHENTICATORS => Self::All,
             "plaintext" => Self::Plain,
             "websocket_path" | "websocket_origins" => Self::WebSocket,
+            key if key.starts_with("unix_") => Self::Unix,
             _ => Self::Tls,
         }
     }
@@ -31,32 +33,34 @@ impl MeantFor {
     pub(super) fn includes(self, scheme: Scheme) -> bool {
         match self {
             Self::All => true,
-            Self::Plain => !scheme.is_tls(),
+            Self::Plain => matches!(scheme, Scheme::Mqtt | Scheme::Ws),
             Self::Tls => scheme.is_tls(),
             Self::WebSocket => scheme.is_websocket(),
+            Self::Unix => scheme == Scheme::Unix,
         }
     }
 
     /// How the URLs of those listeners begin.
     pub(super) fn schemes(self) -> &'static str {
         match self {
-            Self::All => "mqtt://, mqtts://, ws:// or wss://",
+            Self::All => "mqtt://, mqtts://, ws://, wss:// or unix://",
             Self::Plain => "mqtt:// or ws://",
             Self::Tls => "mqtts:// or wss://",
             Self::WebSocket => "ws:// or wss://",
+            Self::Unix => "unix://",
         }
     }
 }
 
 /// Listeners at `urls` instead of those of the file. Each TLS one is like the first of the file that
-/// has a certificate, each WebSocket one is reached like the first WebSocket one of the file; all ask
-/// who their clients are as the first of the file that is as safe. Consent to plaintext was given for
-/// one address and is not taken over.
+/// has a certificate, each WebSocket one is reached like the first WebSocket one of the file, each Unix
+/// one lets in whom the first Unix one does; all ask who their clients are as the first of the file that
+/// is as safe. Consent to plaintext was given for one address and is not taken over.
 pub(super) fn replace(file: &[Entries], urls: Vec<Entry>) -> Vec<Entries> {
     let listener = |url: Entry| {
         let mut entries = Entries::new();
         if let Some(scheme) = scheme_of(&url) {
-            for meant_for in [MeantFor::Tls, MeantFor::WebSocket] {
+            for meant_for in [MeantFor::Tls, MeantFor::WebSocket, MeantFor::Unix] {
                 if meant_for.includes(scheme) {
                     entries.extend(taken_over(file, meant_for));
                 }
@@ -84,7 +88,8 @@ fn taken_over(file: &[Entries], meant_for: MeantFor) -> Entries {
 fn authenticators_of(file: &[Entries], scheme: Scheme) -> Option<(String, Entry)> {
     let is_as_safe = |listener: &&Entries| {
         let of = listener.get(URL).and_then(scheme_of);
-        of.is_some_and(|of| of.is_tls() == scheme.is_tls())
+        let is_unix = |scheme| scheme == Scheme::Unix;
+        of.is_some_and(|of| of.is_tls() == scheme.is_tls() && is_unix(of) == is_unix(scheme))
     };
     let entry = file.iter().find(is_as_safe)?.get(AUTHENTICATORS)?;
     Some((AUTHENTICATORS.to_owned(), entry.clone()))

@@ -21,6 +21,7 @@ mod read_file;
 mod resolve;
 mod resolve_authenticators;
 mod resolve_listener;
+mod resolve_unix;
 mod section;
 mod settings;
 mod show;

@@ -165,9 +165,11 @@ impl Loaded {
 impl Config {
     /// Whether any client could log in anywhere.
     pub(super) fn lets_somebody_in(&self) -> bool {
-        let by_certificate =
-            self.listener.iter().any(|listener| listener.client_auth != ClientAuth::Off);
-        self.auth.password_file.is_some() || self.auth.allow_anonymous || by_certificate
+        let by_transport = self
+            .listener
+            .iter()
+            .any(|listener| listener.is_unix() || listener.client_auth != ClientAuth::Off);
+        self.auth.password_file.is_some() || self.auth.allow_anonymous || by_transport
     }
 }
 

@@ -46,10 +46,13 @@ fn lack(
     listener: &ListenerSettings,
     config: &Config,
 ) -> Option<&'static str> {
-    use Authenticator::{Anonymous, Certificate, CertificateAndPassword, Password, Scram};
+    use Authenticator::{Anonymous, Certificate, CertificateAndPassword, Password, Scram, Unix};
     let is_certified = matches!(authenticator, Certificate | CertificateAndPassword);
     if is_certified && listener.client_auth == ClientAuth::Off {
         return Some("clients are not asked for a certificate; set `client_auth` and `client_ca`");
+    }
+    if authenticator == Unix && !listener.is_unix() {
+        return Some("only at a unix:// listener is it known which user a client runs as");
     }
     let has_password = matches!(authenticator, CertificateAndPassword | Password | Scram);
     if has_password && config.auth.password_file.is_none() {
@@ -57,6 +60,9 @@ fn lack(
     }
     if authenticator == Anonymous && !config.auth.allow_anonymous {
         return Some("[auth] does not have it so; set `allow_anonymous = true` there");
+    }
+    if authenticator == Anonymous && listener.is_unix() {
+        return Some("every process runs as some user, so none is anonymous");
     }
     if authenticator == Anonymous && listener.client_auth == ClientAuth::Required {
         return Some("every client shows a certificate here, so none is anonymous");

@@ -1,15 +1,21 @@
 //! One listener, from its settings to what can be bound.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Loaded, Problem, findings::Findings, listeners::MeantFor, load::listener_path,
-    resolve_authenticators::resolve_authenticators, settings::listener_keys,
+    resolve_authenticators::resolve_authenticators, resolve_unix::resolve_unix,
+    settings::listener_keys,
 };
 use crate::{
     auth::Authenticators,
     clock::Now,
-    net::{ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
+    net::{BindAddress, ListenUrl, ListenerSettings, Scheme, UnixSettings, WebSocketSettings},
     tls::{Alpn, ClientAuth, ListenerTls, Revocation, ServerFiles, ServerTls, server_config},
 };
 
@@ -19,7 +25,9 @@ pub struct ResolvedListener {
     /// As written.
     pub url: ListenUrl,
     /// The address to bind.
-    pub address: SocketAddr,
+    pub address: BindAddress,
+    /// What a Unix socket has to heed.
+    pub unix: UnixSettings,
     /// Its TLS, unless it is plain.
     pub tls: Option<Arc<ListenerTls>>,
     /// Whether clients show a certificate.
@@ -56,8 +64,10 @@ pub(super) fn resolve_listeners(
 
 fn refuse_doubles(listeners: &[ResolvedListener], findings: &mut Findings) {
     let mut first_at = BTreeMap::new();
-    for listener in listeners.iter().filter(|listener| listener.address.port() != 0) {
-        if let Some(first) = first_at.insert(listener.address, &listener.url) {
+    let is_any_port =
+        |address: &BindAddress| matches!(address, BindAddress::Tcp(address) if address.port() == 0);
+    for listener in listeners.iter().filter(|listener| !is_any_port(&listener.address)) {
+        if let Some(first) = first_at.insert(&listener.address, &listener.url) {
             let message = format!("two listeners at one address: {first} and {}", listener.url);
             findings.problems.push(Problem::missing(message));
         }
@@ -103,15 +113,20 @@ impl OneListener<'_> {
         let address = self.address(url, findings);
         let authenticators = self.authenticators(url, findings);
         self.refuse_keys_without_meaning(url, findings);
-        let tls = if url.scheme().is_tls() {
-            Some(Arc::new(ListenerTls::new(self.tls(url, now, findings)?)))
+        let mut unix = UnixSettings::default();
+        let mut tls = None;
+        if url.scheme().is_tls() {
+            tls = Some(Arc::new(ListenerTls::new(self.tls(url, now, findings)?)));
         } else {
-            self.refuse_open_plaintext(url, address?, findings);
-            None
-        };
+            match address.as_ref()? {
+                BindAddress::Tcp(address) => self.refuse_open_plaintext(url, *address, findings),
+                BindAddress::Unix(path) => unix = self.unix(path, findings)?,
+            }
+        }
         Some(ResolvedListener {
             url: url.clone(),
             address: address?,
+            unix,
             tls,
             client_auth: self.settings.client_auth,
             websocket: url.scheme().is_websocket().then(|| WebSocketSettings {
@@ -137,9 +152,18 @@ impl OneListener<'_> {
         }
     }
 
-    fn address(&self, url: &ListenUrl, findings: &mut Findings) -> Option<SocketAddr> {
+    fn address(&self, url: &ListenUrl, findings: &mut Findings) -> Option<BindAddress> {
         let explain = |error| format!("cannot find the address of {url}: {error}");
         url.address().map_err(|error| self.report("url", explain(error), findings)).ok()
+    }
+
+    fn unix(&self, path: &Path, findings: &mut Findings) -> Option<UnixSettings> {
+        let resolved = resolve_unix(path, self.settings);
+        for (key, message) in &resolved.problems {
+            self.report(key, message.clone(), findings);
+        }
+        findings.warnings.extend(resolved.warning);
+        resolved.problems.is_empty().then_some(resolved.settings)
     }
 
     fn tls(&self, url: &ListenUrl, now: Now, findings: &mut Findings) -> Option<ServerTls> {

@@ -1,8 +1,9 @@
-//! Where to listen, as an operator writes it: `mqtts://0.0.0.0:8883`.
+//! Where to listen, as an operator writes it: `mqtts://0.0.0.0:8883`, `unix:///run/mqtt/mqtt.sock`.
 
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -13,8 +14,16 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct ListenUrl {
     scheme: Scheme,
-    host: Host,
-    port: u16,
+    place: Place,
+}
+
+/// What can be bound.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BindAddress {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
 }
 
 /// What is spoken below MQTT.
@@ -28,7 +37,18 @@ pub enum Scheme {
     Ws,
     /// `wss://`: WebSocket over TLS.
     Wss,
+    /// `unix://`: a Unix socket, and no port.
+    Unix,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Port(Host, u16),
+    Path(PathBuf),
+}
+
+/// Bytes of the longest path that a socket address holds, with a null character behind it (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
@@ -42,7 +62,7 @@ pub enum ListenUrlError {
     /// No `scheme://` in front, or one that is not spoken here.
     #[error(
         "`{0}` must begin with mqtt:// (plain TCP) or mqtts:// (TLS), as in mqtts://0.0.0.0:8883, \
-         or with ws:// or wss:// (WebSocket over either)"
+         or with ws:// or wss:// (WebSocket over either), or with unix:// (a Unix socket)"
     )]
     Scheme(String),
     /// Nothing between the scheme and the port.
@@ -65,10 +85,27 @@ pub enum ListenUrlError {
          WebSocket is the listener's `websocket_path`"
     )]
     Trailing(String),
+    /// The path of a Unix socket is not absolute and plain, or in no directory of its own.
+    #[error(
+        "`{0}` must name a socket by its absolute path, in a directory of its own and without `.`, \
+         `..`, `//` and control characters, as in unix:///run/bastionmq/mqtt.sock"
+    )]
+    Path(String),
+    /// The path of a Unix socket is longer than the system can bind.
+    #[error(
+        "`{text}` has a path of {length} bytes; the path of a Unix socket has at most \
+         {MAX_SOCKET_PATH}"
+    )]
+    PathTooLong {
+        /// As written.
+        text: String,
+        /// Bytes of the path.
+        length: usize,
+    },
 }
 
 impl Scheme {
-    const ALL: [Self; 4] = [Self::Mqtt, Self::Mqtts, Self::Ws, Self::Wss];
+    const ALL: [Self; 5] = [Self::Mqtt, Self::Mqtts, Self::Ws, Self::Wss, Self::Unix];
 
     /// The scheme that URLs write so.
     #[must_use]
@@ -84,18 +121,20 @@ impl Scheme {
             Self::Mqtts => "mqtts",
             Self::Ws => "ws",
             Self::Wss => "wss",
+            Self::Unix => "unix",
         }
     }
 
     /// The port registered for it; for MQTT over WebSocket there is none, and brokers have agreed
-    /// on these.
+    /// on these. A Unix socket has no port.
     #[must_use]
-    pub const fn default_port(self) -> u16 {
+    pub const fn default_port(self) -> Option<u16> {
         match self {
-            Self::Mqtt => 1883,
-            Self::Mqtts => 8883,
-            Self::Ws => 8083,
-            Self::Wss => 8084,
+            Self::Mqtt => Some(1883),
+            Self::Mqtts => Some(8883),
+            Self::Ws => Some(8083),
+            Self::Wss => Some(8084),
+            Self::Unix => None,
         }
     }
 
@@ -124,16 +163,10 @@ impl ListenUrl {
     ///
     /// # Errors
     /// When the name is not known to the resolver.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        match &self.host {
-            Host::Address(ip) => Ok(SocketAddr::new(*ip, self.port)),
-            Host::Name(name) if name.eq_ignore_ascii_case("localhost") => {
-                Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port))
-            }
-            Host::Name(name) => (name.as_str(), self.port)
-                .to_socket_addrs()?
-                .next()
-                .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)),
+    pub fn address(&self) -> io::Result<BindAddress> {
+        match &self.place {
+            Place::Port(host, port) => host.address(*port).map(BindAddress::Tcp),
+            Place::Path(path) => Ok(BindAddress::Unix(path.clone())),
         }
     }
 
@@ -141,7 +174,23 @@ impl ListenUrl {
     /// was 0.
     #[must_use]
     pub fn bound_to(&self, address: SocketAddr) -> Self {
-        Self { scheme: self.scheme, host: Host::Address(address.ip()), port: address.port() }
+        let place = Place::Port(Host::Address(address.ip()), address.port());
+        Self { scheme: self.scheme, place }
+    }
+}
+
+impl Host {
+    fn address(&self, port: u16) -> io::Result<SocketAddr> {
+        match self {
+            Self::Address(ip) => Ok(SocketAddr::new(*ip, port)),
+            Self::Name(name) if name.eq_ignore_ascii_case("localhost") => {
+                Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))
+            }
+            Self::Name(name) => (name.as_str(), port)
+                .to_socket_addrs()?
+                .next()
+                .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)),
+        }
     }
 }
 
@@ -150,19 +199,17 @@ impl FromStr for ListenUrl {
 
     fn from_str(text: &str) -> Result<Self, ListenUrlError> {
         let (scheme, rest) = split_scheme(text)?;
+        let Some(default_port) = scheme.default_port() else {
+            return Ok(Self { scheme, place: Place::Path(parse_path(text, rest)?) });
+        };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#', '@']) {
             return Err(ListenUrlError::Trailing(text.to_owned()));
         }
         let (host, port) = split_port(text, authority)?;
-        Ok(Self {
-            scheme,
-            host: parse_host(text, host)?,
-            port: match port {
-                Some(port) => parse_port(text, port)?,
-                None => scheme.default_port(),
-            },
-        })
+        let host = parse_host(text, host)?;
+        let port = port.map_or(Ok(default_port), |port| parse_port(text, port))?;
+        Ok(Self { scheme, place: Place::Port(host, port) })
     }
 }
 
@@ -201,6 +248,22 @@ fn split_port<'a>(
     }
 }
 
+/// A path that means one thing only: nothing is decoded, left out or relative to anything.
+fn parse_path(text: &str, path: &str) -> Result<PathBuf, ListenUrlError> {
+    if path.len() > MAX_SOCKET_PATH {
+        return Err(ListenUrlError::PathTooLong { text: text.to_owned(), length: path.len() });
+    }
+    let mut parts = path.split('/');
+    let is_absolute = parts.next() == Some("");
+    let is_plain = parts.all(|part| !matches!(part, "" | "." | ".."));
+    let has_directory = Path::new(path).parent().is_some_and(|parent| parent != Path::new("/"));
+    if is_absolute && is_plain && has_directory && !path.contains(char::is_control) {
+        Ok(path.into())
+    } else {
+        Err(ListenUrlError::Path(text.to_owned()))
+    }
+}
+
 fn parse_host(text: &str, host: &str) -> Result<Host, ListenUrlError> {
     if host.is_empty() {
         return Err(ListenUrlError::NoHost(text.to_owned()));
@@ -227,9 +290,10 @@ fn parse_port(text: &str, port: &str) -> Result<u16, ListenUrlError> {
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.scheme.name())?;
-        match &self.host {
-            Host::Address(ip) => write!(f, "{}", SocketAddr::new(*ip, self.port)),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match &self.place {
+            Place::Port(Host::Address(ip), port) => write!(f, "{}", SocketAddr::new(*ip, *port)),
+            Place::Port(Host::Name(name), port) => write!(f, "{name}:{port}"),
+            Place::Path(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -262,7 +326,7 @@ mod tests {
     #[test]
     fn localhost_is_the_ipv4_loopback_address() {
         let address = parse("mqtt://LocalHost:0").unwrap().address().unwrap();
-        assert_eq!(address, "127.0.0.1:0".parse().unwrap());
+        assert_eq!(address, BindAddress::Tcp("127.0.0.1:0".parse().unwrap()));
     }
 
     #[test]
@@ -317,5 +381,37 @@ mod tests {
         let url = parse("mqtts://localhost:0").unwrap();
         let bound = url.bound_to("127.0.0.1:4711".parse().unwrap());
         assert_eq!(bound.to_string(), "mqtts://127.0.0.1:4711");
+    }
+
+    #[test]
+    fn the_path_of_a_unix_socket_is_absolute_and_in_a_directory_of_its_own() {
+        let text = "unix:///run/bastionmq/mqtt.sock";
+        let url = parse(text).unwrap();
+        assert_eq!((url.scheme(), url.to_string().as_str()), (Scheme::Unix, text));
+        let path = BindAddress::Unix("/run/bastionmq/mqtt.sock".into());
+        assert_eq!(url.address().unwrap(), path);
+        for text in [
+            "unix://",
+            "unix:///",
+            "unix://run/a.sock",
+            "unix:///a.sock",
+            "unix:///run/a/",
+            "unix:///run//a",
+            "unix:///run/../a/b",
+            "unix:///run/./a",
+            "unix:///run/a\n/b",
+            "unix:///run/a\0/b",
+        ] {
+            assert_eq!(parse(text), Err(ListenUrlError::Path(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_unix_socket_fits_its_address() {
+        let path = |length: usize| format!("unix:///d/{}", "x".repeat(length - 3));
+        assert!(parse(&path(107)).is_ok());
+        let error = parse(&path(108)).unwrap_err();
+        assert_eq!(error, ListenUrlError::PathTooLong { text: path(108), length: 108 });
+        assert!(error.to_string().contains("108 bytes; the path of a Unix socket has at most 107"));
     }
 }

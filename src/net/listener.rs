@@ -6,25 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls_pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::connection::{Connection, Ended};
 use super::stop::Stop;
-use super::transport::Transport;
-use super::websocket::{self, UpgradeError, WebSocket};
-use super::{ListenUrl, Settings, WebSocketSettings};
+use super::unix_peer::Doorman;
+use super::unix_socket::{self, SocketFile};
+use super::{BindAddress, ListenUrl, Settings, UnixSettings, UnixSocketError, WebSocketSettings};
 use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
-use crate::identity::{Peer, TransportSecurity};
 use crate::telemetry::{Metrics, Refusal};
-use crate::tls::{Distrust, ListenerTls};
+use crate::tls::ListenerTls;
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
@@ -37,7 +32,9 @@ pub struct Endpoint {
     /// As configured.
     pub url: ListenUrl,
     /// Where to bind.
-    pub address: SocketAddr,
+    pub address: BindAddress,
+    /// What a Unix socket has to heed, and nothing else.
+    pub unix: UnixSettings,
     /// TLS, unless it is plain.
     pub tls: Option<Arc<ListenerTls>>,
     /// WebSocket, unless MQTT is spoken without it.
@@ -60,11 +57,36 @@ pub struct Shared {
 
 /// A bound listener that does not accept yet.
 pub struct Listener {
-    socket: TcpListener,
+    socket: ListenerSocket,
     url: ListenUrl,
-    tls: Option<Arc<ListenerTls>>,
-    websocket: Option<WebSocketSettings>,
+    pub(super) tls: Option<Arc<ListenerTls>>,
+    pub(super) websocket: Option<WebSocketSettings>,
+    pub(super) doorman: Doorman,
     authenticators: Arc<Authenticators>,
+}
+
+/// What is listened at. The file goes first: as long as its socket is open, its number in the file
+/// system is not given to another.
+enum ListenerSocket {
+    Tcp(TcpListener),
+    Unix(#[expect(dead_code, reason = "removed when it is dropped")] SocketFile, UnixListener),
+}
+
+/// A connection as it was accepted.
+pub(super) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+/// Why a listener cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The port is taken, not allowed, or of another machine's address.
+    #[error(transparent)]
+    Port(#[from] io::Error),
+    /// The socket cannot be where it should.
+    #[error(transparent)]
+    Socket(#[from] UnixSocketError),
 }
 
 impl Shared {
@@ -99,7 +121,11 @@ impl Shared {
     }
 
     /// What a handshake comes to, unless it takes too long or the broker stops.
-    async fn in_time<T>(&self, deadline: Instant, handshake: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Instant,
+        handshake: impl Future<Output = T>,
+    ) -> Option<T> {
         let handshake = tokio::select! {
             handshake = timeout_at(deadline.into(), handshake) => handshake,
             () = self.stop.requested() => return None,
@@ -110,7 +136,7 @@ impl Shared {
         handshake.ok()
     }
 
-    fn refused(&self, why: Refusal) {
+    pub(super) fn refused(&self, why: Refusal) {
         self.broker.metrics().connections_refused.increment(why);
     }
 }
@@ -126,19 +152,23 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
-    pub fn bind(endpoint: Endpoint, settings: &Settings) -> io::Result<Self> {
-        let Endpoint { url, address, tls, websocket, authenticators } = endpoint;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_reuse_address(true)?;
-        // Accepted connections inherit these, which saves system calls for each of them.
-        socket.set_tcp_nodelay(settings.tcp_nodelay)?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX))?;
-        let socket = TcpListener::from_std(socket.into())?;
-        let url = url.bound_to(socket.local_addr()?);
-        Ok(Self { socket, url, tls, websocket, authenticators: Arc::new(authenticators) })
+    pub fn bind(endpoint: Endpoint, settings: &Settings) -> Result<Self, BindError> {
+        let Endpoint { url, address, unix, tls, websocket, authenticators } = endpoint;
+        let backlog = i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX);
+        let (socket, url) = match address {
+            BindAddress::Tcp(address) => {
+                let socket = bind_port(address, settings.tcp_nodelay, backlog)?;
+                let url = url.bound_to(socket.local_addr()?);
+                (ListenerSocket::Tcp(socket), url)
+            }
+            BindAddress::Unix(path) => {
+                let (socket, file) = unix_socket::bind(&path, &unix, backlog)?;
+                (ListenerSocket::Unix(file, UnixListener::from_std(socket)?), url)
+            }
+        };
+        let authenticators = Arc::new(authenticators);
+        let doorman = Doorman::new(unix);
+        Ok(Self { socket, url, tls, websocket, doorman, authenticators })
     }
 
     /// The URL with the port that was bound.
@@ -157,15 +187,14 @@ impl Listener {
                 () = shared.stop.requested() => return,
             };
             match accepted {
-                Ok((stream, address)) => {
+                Ok(accepted) => {
                     shared.broker.metrics().connections_accepted.increment(1);
                     let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
                         shared.refused(Refusal::TooMany);
                         continue;
                     };
                     let newcomer = Newcomer {
-                        stream,
-                        address,
+                        accepted,
                         listener: Arc::clone(&this),
                         listener_name: Arc::clone(&name),
                         permit,
@@ -183,10 +212,33 @@ impl Listener {
     }
 }
 
+fn bind_port(address: SocketAddr, tcp_nodelay: bool, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    // Accepted connections inherit these, which saves system calls for each of them.
+    socket.set_tcp_nodelay(tcp_nodelay)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl ListenerSocket {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                Ok(Accepted::Tcp(stream, address))
+            }
+            Self::Unix(_, socket) => Ok(Accepted::Unix(socket.accept().await?.0)),
+        }
+    }
+}
+
 /// A connection of which nothing is known but its address.
 struct Newcomer {
-    stream: TcpStream,
-    address: SocketAddr,
+    accepted: Accepted,
     listener: Arc<Listener>,
     listener_name: Arc<str>,
     permit: OwnedSemaphorePermit,
@@ -196,18 +248,13 @@ impl Newcomer {
     /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
     /// handshakes alone is on the heap, and gone with them.
     fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
-        let Self { stream, address, listener, listener_name, permit } = self;
+        let Self { accepted, listener, listener_name, permit } = self;
         let open = Open::count(Arc::clone(shared.broker.metrics()));
         let seconds = shared.settings.connect_timeout_seconds.get().into();
         let deadline = Instant::now() + Duration::from_secs(seconds);
         let authenticators = Arc::clone(&listener.authenticators);
-        let welcome = Box::pin(listener.welcome(
-            stream,
-            address,
-            listener_name,
-            deadline,
-            Arc::clone(&shared),
-        ));
+        let welcome =
+            Box::pin(listener.welcome(accepted, listener_name, deadline, Arc::clone(&shared)));
         async move {
             if let Some((transport, peer)) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
@@ -240,118 +287,4 @@ impl Drop for Open {
             self.0.internal_errors.increment(1);
         }
     }
-}
-
-impl Listener {
-    /// Shakes hands, where there is TLS or WebSocket, and finds out who that makes the other side.
-    async fn welcome(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        listener: Arc<str>,
-        deadline: Instant,
-        shared: Arc<Shared>,
-    ) -> Option<(Transport, Peer)> {
-        let peer =
-            Peer { address, listener, security: TransportSecurity::Plain, certificate: None };
-        let Some(tls) = &self.tls else {
-            let transport = match &self.websocket {
-                None => Transport::Plain(stream),
-                Some(settings) => {
-                    let socket = self.upgrade(stream, settings, &peer, deadline, &shared).await?;
-                    Transport::WebSocket(Box::new(socket))
-                }
-            };
-            return Some((transport, peer));
-        };
-        let (config, generation) = tls.handshake();
-        let stream = secure(config.into(), stream, &peer, deadline, &shared).await?;
-        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let peer = identify(tls, shown, generation, peer, &shared)?;
-        let transport = match &self.websocket {
-            None => Transport::Tls(Box::new(stream)),
-            Some(settings) => {
-                let socket = self.upgrade(stream, settings, &peer, deadline, &shared).await?;
-                Transport::SecureWebSocket(Box::new(socket))
-            }
-        };
-        Some((transport, peer))
-    }
-
-    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        stream: S,
-        settings: &WebSocketSettings,
-        peer: &Peer,
-        deadline: Instant,
-        shared: &Shared,
-    ) -> Option<WebSocket<S>> {
-        let Peer { address, listener, .. } = peer;
-        let request = websocket::accept(stream, *address, settings);
-        match shared.in_time(deadline, request).await? {
-            Ok(socket) => Some(socket),
-            Err(error) => {
-                shared.refused(Refusal::WebSocket);
-                match error {
-                    UpgradeError::Broken(error) => {
-                        tracing::debug!(%address, %listener, "no WebSocket: {error}");
-                    }
-                    UpgradeError::Refused(_) => {
-                        tracing::info!(%address, %listener, "no WebSocket: {error}");
-                    }
-                }
-                None
-            }
-        }
-    }
-}
-
-/// Who the other side is by the certificates that it has shown.
-fn identify(
-    tls: &ListenerTls,
-    shown: &[CertificateDer<'_>],
-    generation: u64,
-    mut peer: Peer,
-    shared: &Shared,
-) -> Option<Peer> {
-    peer.security = TransportSecurity::Tls;
-    if !shown.is_empty() {
-        match tls.identify(shown, generation) {
-            Ok(certificate) => peer.certificate = Some(Arc::new(certificate)),
-            Err(error) => {
-                shared.refused(Refusal::Tls);
-                let Peer { address, listener, .. } = peer;
-                tracing::warn!(%address, %listener, "refused: {error}");
-                return None;
-            }
-        }
-        peer.security = TransportSecurity::MutualTls;
-    }
-    Some(peer)
-}
-
-async fn secure(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    peer: &Peer,
-    deadline: Instant,
-    shared: &Shared,
-) -> Option<TlsStream<TcpStream>> {
-    match shared.in_time(deadline, acceptor.accept(stream)).await? {
-        Ok(stream) => Some(stream),
-        Err(error) => {
-            shared.refused(Refusal::Tls);
-            let Peer { address, listener, .. } = peer;
-            match distrust(&error) {
-                Some(why) => tracing::warn!(%address, %listener, "refused: {why}"),
-                None => tracing::info!(%address, %listener, "TLS handshake failed: {error}"),
-            }
-            None
-        }
-    }
-}
-
-/// What a failed handshake says of the client's certificate, if it was that.
-fn distrust(error: &io::Error) -> Option<Distrust> {
-    Distrust::of_handshake(error.get_ref()?.downcast_ref()?)
 }

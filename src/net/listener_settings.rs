@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ListenUrl, WebSocketOrigins, WebSocketPath};
+use super::{List, ListenUrl, Scheme, SocketMode, WebSocketOrigins, WebSocketPath};
 use crate::auth::Authenticators;
 use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
 
@@ -12,7 +12,8 @@ use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, Wi
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenerSettings {
-    /// `mqtts://address:port`, or `mqtt://`, `wss://` or `ws://`; port 0 is any free one.
+    /// `mqtts://address:port`, or `mqtt://`, `wss://` or `ws://`; port 0 is any free one. Or the path
+    /// of a Unix socket: `unix:///run/bastionmq/mqtt.sock`.
     pub url: Option<ListenUrl>,
     /// PEM file: the server's certificate and those between it and its root.
     pub tls_cert: Option<PathBuf>,
@@ -45,6 +46,30 @@ pub struct ListenerSettings {
     pub websocket_path: WebSocketPath,
     /// The pages whose scripts may open WebSockets.
     pub websocket_origins: WebSocketOrigins,
+    /// The mode of the socket; 0660 where it has a `unix_group`, 0600 where not.
+    pub unix_mode: Option<SocketMode>,
+    /// The group that the socket belongs to.
+    pub unix_group: Option<String>,
+    /// Users whose processes may connect. Without this list and the three below, these are the user
+    /// that the broker runs as and the members of `unix_group`.
+    pub unix_allow_users: List<String>,
+    /// Groups whose members' processes may connect.
+    pub unix_allow_groups: List<String>,
+    /// As `unix_allow_users`, by number.
+    pub unix_allow_uids: List<u32>,
+    /// As `unix_allow_groups`, by number.
+    pub unix_allow_gids: List<u32>,
+    /// The programs that those processes must run; without a list, any. Tells programs of one user
+    /// apart that mean no harm; it keeps nobody out who may run a program as that user.
+    pub unix_allow_executables: List<String>,
+}
+
+impl ListenerSettings {
+    /// Whether it is a Unix socket.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| url.scheme() == Scheme::Unix)
+    }
 }
 
 /// The words that stand for consent: nobody writes them by accident.

@@ -53,6 +53,8 @@ label! {
         Tls = "tls_handshake",
         /// The request for a WebSocket was refused.
         WebSocket = "websocket_handshake",
+        /// The process at the other end of a Unix socket may not connect.
+        UnixPeer = "unix_peer",
         /// What came was not a CONNECT that can be answered.
         Protocol = "protocol",
     }
@@ -69,6 +71,8 @@ label! {
         Certificate = "certificate",
         /// A client certificate, and the password of the user that it names.
         CertificateAndPassword = "certificate_and_password",
+        /// The user of a Unix socket's other end.
+        Unix = "unix",
         /// Not at all.
         Anonymous = "anonymous",
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bastionmq::{
     config::{Config, Loaded, ResolvedListener, Sources},
-    net::ListenerSettings,
+    net::{BindAddress, ListenerSettings},
 };
 use toml::Table;
 
@@ -55,7 +55,10 @@ fn every_key_appears_in_the_commented_configuration() {
 #[test]
 fn what_is_commented_out_would_be_understood() {
     let text = std::fs::read_to_string(root().join("bastionmq.toml")).unwrap();
-    let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let is_setting = |line: &str| {
+        let is_key = line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        is_key || line == "[[listener]]"
+    };
     let uncommented: String = text
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
@@ -66,6 +69,7 @@ fn what_is_commented_out_would_be_understood() {
     let site = crate::site::Site::new(&uncommented);
     let listeners = site.load().unwrap().config.listener;
     assert!(listeners[0].client_ca.is_some() && listeners[1].plaintext.is_some());
+    assert!(!listeners[3].unix_allow_executables.is_empty());
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn the_configurations_of_suites_let_everybody_in_on_loopback_alone() {
         let loaded = load(&format!("tests/configs/{file}.toml"));
         let resolved = loaded.resolve(bastionmq::clock::Now::read()).unwrap();
         assert!(resolved.auth.allow_anonymous, "{file}");
-        let is_local = |listener: &ResolvedListener| listener.address.ip().is_loopback();
+        let is_local = |listener: &ResolvedListener| matches!(listener.address, BindAddress::Tcp(address) if address.ip().is_loopback());
         assert!(resolved.listeners.iter().all(is_local), "{file}");
         assert_eq!(resolved.admin.map(|address| address.port()), Some(0), "{file}");
         assert_eq!(resolved.warnings, [""; 0], "{file}");

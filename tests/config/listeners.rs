@@ -3,7 +3,7 @@
 use bastionmq::{
     clock::Now,
     config::{Flags, Loaded},
-    net::WebSocketSettings,
+    net::{SocketMode, WebSocketSettings, accounts},
     tls::ClientAuth,
 };
 
@@ -232,4 +232,90 @@ fn the_administrative_port_stays_on_loopback() {
     }
     let off = Site::new(&format!("{PLAIN}[admin]\naddress = \"off\"\n")).resolve().unwrap();
     assert_eq!(off.admin, None);
+}
+
+/// What is said to a Unix listener in a directory of the test, with these keys.
+fn of_unix(keys: &str) -> Result<bastionmq::config::Resolved, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("unix://{}/run/mqtt.sock", directory.path().display());
+    let site = Site::new(&format!(
+        "[[listener]]\nurl = \"{url}\"\n{keys}\n[acl]\npolicy_file = \"policy.toml\"\n"
+    ));
+    let resolved = site.resolve();
+    assert!(!directory.path().join("run").exists(), "the check has made something");
+    resolved.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_unix_listener_is_login_enough_and_lets_in_its_own_user() {
+    let resolved = of_unix("").unwrap();
+    let unix = &resolved.listeners[0].unix;
+    assert_eq!(unix.mode, SocketMode::OWNER);
+    assert_eq!(unix.access.uids, [accounts::own_uid()].into());
+    assert!(unix.access.gids.is_empty() && unix.access.executables.is_empty());
+    assert_eq!(resolved.listeners[0].authenticators.to_string(), "unix");
+    assert_eq!(resolved.warnings, [""; 0]);
+}
+
+#[test]
+fn names_of_users_and_groups_become_numbers() {
+    let keys = "unix_group = \"root\"\nunix_allow_users = [\"root\"]\nunix_allow_uids = [7, 8]\n\
+                unix_allow_executables = [\"/proc/self/exe\"]";
+    let unix = of_unix(keys).unwrap().listeners[0].unix.clone();
+    assert_eq!((unix.mode, unix.gid), (SocketMode::GROUP, Some(0)));
+    assert_eq!(unix.access.uids, [0, 7, 8].into());
+    // Whoever is listed is all who is let in.
+    assert!(unix.access.gids.is_empty());
+    assert_eq!(unix.access.executables, [std::env::current_exe().unwrap()].into());
+    let unix = of_unix("unix_group = \"root\"").unwrap().listeners[0].unix.clone();
+    assert_eq!(unix.access.gids, [0].into());
+}
+
+#[test]
+fn what_a_unix_listener_cannot_mean_is_told() {
+    for (keys, complaint) in [
+        ("unix_group = \"no such group\"", "this machine has no group \"no such group\""),
+        ("unix_allow_users = [\"root\", \"no such user\"]", "no user \"no such user\""),
+        ("unix_allow_groups = [\"no such group\"]", "no group \"no such group\""),
+        ("unix_allow_executables = [\"sh\"]", "\"sh\" is no absolute path"),
+        ("unix_allow_executables = [\"/no/such\"]", "cannot find \"/no/such\""),
+        ("unix_mode = \"0777\"", "\"0777\" is no mode of a socket"),
+        ("unix_allow_uids = [-1]", "a list of such values is needed"),
+        ("plaintext = \"i-understand\"", "`plaintext` means nothing"),
+        ("tls_cert = \"a\"", "`tls_cert` means nothing"),
+        ("websocket_path = \"/a\"", "`websocket_path` means nothing"),
+        ("authenticators = [\"anonymous\"]", "`authenticators` has \"anonymous\""),
+    ] {
+        let said = of_unix(keys).unwrap_err();
+        assert!(said.contains("bastionmq.toml:3: ") && said.contains(complaint), "{said}");
+    }
+    let said = complaint(&format!(
+        "[[listener]]\nurl = \"mqtt://[::1]:0\"\nunix_allow_uids = [1]\n{REST}"
+    ));
+    assert!(said.contains("it is for unix:// listeners"), "{said}");
+    let said = complaint(&format!(
+        "[[listener]]\nurl = \"mqtt://[::1]:0\"\nauthenticators = [\"unix\"]\n{REST}"
+    ));
+    assert!(said.contains("only at a unix:// listener"), "{said}");
+}
+
+#[test]
+fn a_unix_listener_that_nobody_could_reach_is_warned_of() {
+    for (keys, warnings) in [
+        ("unix_allow_users = [\"root\"]", 0),
+        ("unix_allow_uids = [4242]", 1),
+        ("unix_allow_uids = [4242]\nunix_mode = \"0666\"", 0),
+        ("unix_allow_groups = [\"root\"]", 1),
+        ("unix_allow_groups = [\"root\"]\nunix_group = \"root\"", 0),
+    ] {
+        assert_eq!(of_unix(keys).unwrap().warnings.len(), warnings, "{keys}");
+    }
+}
+
+#[test]
+fn a_directory_that_a_socket_cannot_be_in_is_told_before_the_start() {
+    let said = complaint(&format!("[[listener]]\nurl = \"unix:///tmp/mqtt.sock\"\n{REST}"));
+    assert!(said.contains("bastionmq.toml:2: everybody may write to /tmp"), "{said}");
+    let said = complaint(&format!("[[listener]]\nurl = \"unix:///no/such/mqtt.sock\"\n{REST}"));
+    assert!(said.contains("there is no directory /no: make it first"), "{said}");
 }

@@ -23,4 +23,5 @@ mod operations;
 mod permissions;
 mod scram;
 mod transports;
+mod unix_sockets;
 mod websocket;

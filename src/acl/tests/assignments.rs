@@ -99,7 +99,7 @@ fn what_no_proof_could_say_is_an_error() {
         ),
         (
             "everyone = true\ntransport = [\"ssl\"]",
-            "line 6, column 14: \"ssl\" is no transport, only plain, tls, mtls",
+            "line 6, column 14: \"ssl\" is no transport, only plain, tls, mtls, unix",
         ),
     ] {
         let text =

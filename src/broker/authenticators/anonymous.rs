@@ -4,7 +4,8 @@ use super::{Answer, Offer};
 use crate::identity::Principal;
 
 pub(super) fn ask(offer: &Offer<'_>) -> Answer {
-    if offer.has_credentials() || offer.peer.certificate.is_some() {
+    let is_known = offer.peer.certificate.is_some() || offer.is_by_unix_socket();
+    if offer.has_credentials() || is_known {
         return Answer::NotMine;
     }
     Answer::proven(Principal::Anonymous)

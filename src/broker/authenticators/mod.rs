@@ -9,6 +9,7 @@ mod certificate;
 mod certificate_and_password;
 mod password;
 mod scram;
+mod unix;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use super::exchange::{Outcome, Proof};
 use super::login::Patience;
 use crate::auth::{Authenticator, Authenticators, PasswordProof};
 use crate::codec::ReasonCode;
-use crate::identity::{Attributes, Peer, Principal};
+use crate::identity::{Attributes, Peer, PeerAddress, Principal};
 use crate::secret::Secret;
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
@@ -92,6 +93,7 @@ impl Broker {
                 Authenticator::CertificateAndPassword => {
                     certificate_and_password::ask(self, &offer, patience).await
                 }
+                Authenticator::Unix => unix::ask(&offer),
                 Authenticator::Scram => scram::ask(&mut offer),
                 Authenticator::Password => password::ask(self, &offer, patience).await,
                 Authenticator::Anonymous => anonymous::ask(&offer),
@@ -137,6 +139,8 @@ impl<'a> Offer<'a> {
             LoginMethod::Scram
         } else if self.has_credentials() {
             LoginMethod::Password
+        } else if self.is_by_unix_socket() {
+            LoginMethod::Unix
         } else if self.peer.certificate.is_some() {
             LoginMethod::Certificate
         } else {
@@ -150,6 +154,10 @@ impl<'a> Offer<'a> {
         self.user_name.is_some() || self.password.is_some() || self.exchange.is_some()
     }
 
+    fn is_by_unix_socket(&self) -> bool {
+        matches!(self.peer.address, PeerAddress::Unix(_))
+    }
+
     fn refused_by_all(self) -> Refused {
         let why = match (self.user_name, self.password, &self.peer.certificate) {
             (Some(_), Some(_), _) => {
@@ -158,6 +166,9 @@ impl<'a> Offer<'a> {
             (Some(_), None, _) => "a user name without a password",
             (None, Some(_), _) => "a password without a user name",
             (None, None, Some(_)) => "no authenticator of this listener takes a certificate alone",
+            (None, None, None) if self.is_by_unix_socket() => {
+                "no authenticator of this listener takes a process by its user alone"
+            }
             (None, None, None) => "no credentials",
         };
         let has_credentials = self.has_credentials();
@@ -229,6 +240,7 @@ impl From<Authenticator> for LoginMethod {
         match authenticator {
             Authenticator::Certificate => Self::Certificate,
             Authenticator::CertificateAndPassword => Self::CertificateAndPassword,
+            Authenticator::Unix => Self::Unix,
             Authenticator::Scram => Self::Scram,
             Authenticator::Password => Self::Password,
             Authenticator::Anonymous => Self::Anonymous,

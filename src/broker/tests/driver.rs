@@ -92,7 +92,7 @@ pub(super) fn all_authenticators() -> Authenticators {
 /// The other end of a connection, with the name in its certificate.
 pub(in crate::broker) fn peer(certificate: Option<&str>) -> Peer {
     Peer {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)).into(),
         listener: Arc::from("test"),
         security: TransportSecurity::Plain,
         certificate: certificate.map(shown),

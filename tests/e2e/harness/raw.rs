@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -44,12 +46,20 @@ pub(crate) struct RawClient {
 
 enum Transport {
     Plain(TcpStream),
+    Unix(UnixStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl RawClient {
     pub(crate) fn plain(port: u16) -> Self {
         Self { stream: Transport::Plain(connected(port)), kept: VecDeque::new() }
+    }
+
+    /// Over a Unix socket, if the file system lets us.
+    pub(crate) fn unix(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        Ok(Self { stream: Transport::Unix(stream), kept: VecDeque::new() })
     }
 
     /// TLS to `localhost`; the handshake happens with the first bytes.
@@ -165,12 +175,12 @@ impl RawClient {
 
     /// Ends the connection without a DISCONNECT.
     pub(crate) fn break_off(self) {
-        let stream = match &self.stream {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => &stream.sock,
-        };
         // The other end may have been faster.
-        let _ = stream.shutdown(Shutdown::Both);
+        let _ = match &self.stream {
+            Transport::Plain(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Tls(stream) => stream.sock.shutdown(Shutdown::Both),
+        };
     }
 
     /// The next bytes, whatever they mean, or `None` when the connection has ended.
@@ -200,6 +210,7 @@ impl RawClient {
     fn stream(&mut self) -> &mut dyn ReadWrite {
         match &mut self.stream {
             Transport::Plain(stream) => stream,
+            Transport::Unix(stream) => stream,
             Transport::Tls(stream) => stream.as_mut(),
         }
     }

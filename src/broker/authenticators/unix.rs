@@ -1,0 +1,20 @@
+//! `unix`: the kernel says which user the process at the other end of a Unix socket runs as.
+
+use std::sync::Arc;
+
+use super::{Answer, Offer, Proven};
+use crate::broker::authority::Standing;
+use crate::identity::{PeerAddress, Principal};
+
+/// Whoever sends a user name or a password besides is left to who can check that.
+pub(super) fn ask(offer: &Offer<'_>) -> Answer {
+    match &offer.peer.address {
+        PeerAddress::Unix(peer) if !offer.has_credentials() => Answer::Proven(Proven {
+            principal: Principal::Unix(Arc::clone(&peer.user)),
+            attributes: peer.attributes.clone(),
+            standing: Standing::default(),
+            authentication_data: None,
+        }),
+        _ => Answer::NotMine,
+    }
+}

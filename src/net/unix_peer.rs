@@ -1,0 +1,124 @@
+//! Who is at the other end of a Unix socket, and whether that may connect.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::UCred;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::accounts::{account, group_name};
+use super::unix_process::{executable, handle_of_peer};
+use super::{UnixAccess, UnixSettings};
+use crate::identity::{Attribute, AttributeSource, Attributes, UnixPeer};
+
+/// Questions about accounts that may wait for the system at once: a directory service that hangs
+/// holds no more threads.
+const MOST_LOOKUPS: usize = 4;
+
+/// Judges those who connect to one listener.
+#[derive(Debug)]
+pub(super) struct Doorman {
+    access: Arc<UnixAccess>,
+    lookups: Arc<Semaphore>,
+}
+
+/// Why a process may not connect.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnixPeerError {
+    /// The system does not tell who it is.
+    #[error("the system does not say who connects: {0}")]
+    Unknown(#[from] io::Error),
+    /// Neither its user nor one of its groups is let in.
+    #[error("user {user} is not let in here, nor is a group that it is in")]
+    NotLetIn { user: Arc<str> },
+    /// It runs another program.
+    #[error("user {user} runs {}, which is not let in here", executable.display())]
+    Executable { user: Arc<str>, executable: PathBuf },
+    /// It cannot be seen which program it runs.
+    #[error(
+        "cannot see what user {user} runs: {source}; for processes of other users the broker needs \
+         CAP_SYS_PTRACE"
+    )]
+    Hidden { user: Arc<str>, source: io::Error },
+}
+
+impl Doorman {
+    pub(super) fn new(settings: UnixSettings) -> Self {
+        Self { access: Arc::new(settings.access), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
+    /// Who connects, as the kernel knew it when it did. Which groups a user is in is asked anew each
+    /// time.
+    pub(super) async fn admit(&self, stream: &UnixStream) -> Result<UnixPeer, UnixPeerError> {
+        let credentials = stream.peer_cred()?;
+        let handle = handle_of_peer(stream);
+        let access = Arc::clone(&self.access);
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
+        let lookup = spawn_blocking(move || {
+            // Held to the end of the question, which may come long after nobody waits for it.
+            let _permit = permit;
+            judge(credentials, handle, &access)
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+}
+
+/// May wait for the system.
+fn judge(
+    credentials: UCred,
+    handle: Option<OwnedFd>,
+    access: &UnixAccess,
+) -> Result<UnixPeer, UnixPeerError> {
+    let (uid, gid) = (credentials.uid(), credentials.gid());
+    let pid = credentials.pid().filter(|pid| *pid > 0);
+    let (user, mut gids): (Arc<str>, _) = match account(uid)? {
+        Some(account) => (account.name.into(), account.gids),
+        None => (uid.to_string().into(), Vec::new()),
+    };
+    gids.push(gid);
+    gids.sort_unstable();
+    gids.dedup();
+    if !access.uids.contains(&uid) && !gids.iter().any(|gid| access.gids.contains(gid)) {
+        return Err(UnixPeerError::NotLetIn { user });
+    }
+    let running = executable(pid, uid, handle);
+    if !access.executables.is_empty() {
+        match &running {
+            Ok(path) if access.executables.contains(path) => {}
+            Ok(path) => return Err(UnixPeerError::Executable { user, executable: path.clone() }),
+            Err(_) => {
+                let source = running.err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+                return Err(UnixPeerError::Hidden { user, source });
+            }
+        }
+    }
+    let attributes = attributes(uid, pid, &user, &gids, running.ok().as_deref())?;
+    Ok(UnixPeer { uid, gid, pid, user, attributes })
+}
+
+fn attributes(
+    uid: u32,
+    pid: Option<i32>,
+    user: &Arc<str>,
+    gids: &[u32],
+    executable: Option<&Path>,
+) -> io::Result<Attributes> {
+    let mut found = vec![("user", Arc::clone(user)), ("uid", uid.to_string().into())];
+    for gid in gids {
+        found.extend(group_name(*gid)?.map(|name| ("group", name.into())));
+        found.push(("gid", gid.to_string().into()));
+    }
+    found.extend(pid.map(|pid| ("pid", pid.to_string().into())));
+    found.extend(executable.and_then(Path::to_str).map(|path| ("executable", path.into())));
+    let attribute = |(name, value): (&str, Arc<str>)| Attribute {
+        source: AttributeSource::Unix,
+        name: name.into(),
+        value,
+    };
+    Ok(found.into_iter().map(attribute).collect())
+}

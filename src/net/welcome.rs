@@ -1,0 +1,176 @@
+//! From an accepted connection to a transport that carries MQTT, and what is known of its other end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::WebSocketSettings;
+use super::listener::{Accepted, Listener, Shared};
+use super::transport::Transport;
+use super::websocket::{self, UpgradeError, WebSocket};
+use crate::identity::{Peer, PeerAddress, TransportSecurity};
+use crate::telemetry::Refusal;
+use crate::tls::{Distrust, ListenerTls};
+
+impl Listener {
+    /// Shakes hands, where there is TLS or WebSocket, and finds out who that makes the other side.
+    pub(super) async fn welcome(
+        self: Arc<Self>,
+        accepted: Accepted,
+        listener: Arc<str>,
+        deadline: Instant,
+        shared: Arc<Shared>,
+    ) -> Option<(Transport, Peer)> {
+        match accepted {
+            Accepted::Tcp(stream, address) => {
+                self.welcome_over_tcp(stream, address, listener, deadline, &shared).await
+            }
+            Accepted::Unix(stream) => {
+                let address = self.admit(&stream, &listener, deadline, &shared).await?;
+                let security = TransportSecurity::Unix;
+                let peer = Peer { address, listener, security, certificate: None };
+                Some((Transport::Unix(stream), peer))
+            }
+        }
+    }
+
+    /// Who is at the other end of a Unix socket, if that may connect.
+    async fn admit(
+        &self,
+        stream: &UnixStream,
+        listener: &str,
+        deadline: Instant,
+        shared: &Shared,
+    ) -> Option<PeerAddress> {
+        match shared.in_time(deadline, self.doorman.admit(stream)).await? {
+            Ok(peer) => Some(PeerAddress::Unix(Arc::new(peer))),
+            Err(error) => {
+                shared.refused(Refusal::UnixPeer);
+                tracing::warn!(listener, "refused: {error}");
+                None
+            }
+        }
+    }
+
+    async fn welcome_over_tcp(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        listener: Arc<str>,
+        deadline: Instant,
+        shared: &Shared,
+    ) -> Option<(Transport, Peer)> {
+        let peer = Peer {
+            address: address.into(),
+            listener,
+            security: TransportSecurity::Plain,
+            certificate: None,
+        };
+        let Some(tls) = &self.tls else {
+            let transport = match &self.websocket {
+                None => Transport::Plain(stream),
+                Some(settings) => {
+                    let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
+                    Transport::WebSocket(Box::new(socket))
+                }
+            };
+            return Some((transport, peer));
+        };
+        let (config, generation) = tls.handshake();
+        let stream = secure(config.into(), stream, &peer, deadline, shared).await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer = identify(tls, shown, generation, peer, shared)?;
+        let transport = match &self.websocket {
+            None => Transport::Tls(Box::new(stream)),
+            Some(settings) => {
+                let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
+                Transport::SecureWebSocket(Box::new(socket))
+            }
+        };
+        Some((transport, peer))
+    }
+
+    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        address: SocketAddr,
+        settings: &WebSocketSettings,
+        deadline: Instant,
+        shared: &Shared,
+    ) -> Option<WebSocket<S>> {
+        let listener = self.url();
+        let request = websocket::accept(stream, address, settings);
+        match shared.in_time(deadline, request).await? {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                shared.refused(Refusal::WebSocket);
+                match error {
+                    UpgradeError::Broken(error) => {
+                        tracing::debug!(%address, %listener, "no WebSocket: {error}");
+                    }
+                    UpgradeError::Refused(_) => {
+                        tracing::info!(%address, %listener, "no WebSocket: {error}");
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Who the other side is by the certificates that it has shown.
+fn identify(
+    tls: &ListenerTls,
+    shown: &[CertificateDer<'_>],
+    generation: u64,
+    mut peer: Peer,
+    shared: &Shared,
+) -> Option<Peer> {
+    peer.security = TransportSecurity::Tls;
+    if !shown.is_empty() {
+        match tls.identify(shown, generation) {
+            Ok(certificate) => peer.certificate = Some(Arc::new(certificate)),
+            Err(error) => {
+                shared.refused(Refusal::Tls);
+                let Peer { address, listener, .. } = peer;
+                tracing::warn!(%address, %listener, "refused: {error}");
+                return None;
+            }
+        }
+        peer.security = TransportSecurity::MutualTls;
+    }
+    Some(peer)
+}
+
+async fn secure(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: &Peer,
+    deadline: Instant,
+    shared: &Shared,
+) -> Option<TlsStream<TcpStream>> {
+    match shared.in_time(deadline, acceptor.accept(stream)).await? {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            shared.refused(Refusal::Tls);
+            let Peer { address, listener, .. } = peer;
+            match distrust(&error) {
+                Some(why) => tracing::warn!(%address, %listener, "refused: {why}"),
+                None => tracing::info!(%address, %listener, "TLS handshake failed: {error}"),
+            }
+            None
+        }
+    }
+}
+
+/// What a failed handshake says of the client's certificate, if it was that.
+fn distrust(error: &io::Error) -> Option<Distrust> {
+    Distrust::of_handshake(error.get_ref()?.downcast_ref()?)
+}
