@@ -7,11 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
+use rustls_pki_types::CertificateDer;
 
 use crate::clock::Now;
 use crate::private_file;
 use crate::secret::Secret;
-use crate::tls::{Authority, Certificate, Issued, MAX_NAME_BYTES, ServerNames, read_certificates};
+use crate::tls::{
+    Authority, Certificate, ClientIdentity, Issued, MAX_NAME_BYTES, ServerNames, peer_attributes,
+    peer_name, read_certificates,
+};
 
 const AUTHORITY: &str = "ca";
 const SERVER: &str = "server";
@@ -56,7 +60,8 @@ enum Command {
     Server(ServerArgs),
     /// Issue a certificate to a client: NAME.crt and NAME.key.
     Client(ClientArgs),
-    /// Show whom certificates name, who signed them, and how long they are valid.
+    /// Show whom certificates name, who signed them, how long they are valid, and what a policy can go
+    /// by.
     Show(ShowArgs),
 }
 
@@ -233,6 +238,29 @@ fn show(path: &Path, out: &mut impl Write) -> Result<()> {
         let certificate = Certificate::read(&der).with_context(|| path.display().to_string())?;
         writeln!(out, "{}", path.display())?;
         write_details(&certificate, now, out)?;
+        if !certificate.is_authority && certificate.is_for_clients() {
+            write_principals(&der, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Who its bearer is to a broker, after each way of naming it, and what roles can be given by.
+fn write_principals(der: &CertificateDer<'_>, out: &mut impl Write) -> io::Result<()> {
+    let mut label = "principal";
+    for (identity, word) in ClientIdentity::ALL {
+        if let Ok(name) = peer_name(der, identity) {
+            writeln!(out, "  {label:<9} {name}  (client_identity = \"{word}\")")?;
+            label = "";
+        }
+    }
+    let Ok(attributes) = peer_attributes(der) else {
+        return writeln!(out, "  says      more than a broker keeps: it is refused");
+    };
+    label = "says";
+    for attribute in attributes.iter() {
+        writeln!(out, "  {label:<9} {} = {}", attribute.name, attribute.value)?;
+        label = "";
     }
     Ok(())
 }

@@ -46,6 +46,12 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Whether a client can be known by it.
+    #[must_use]
+    pub fn is_for_clients(&self) -> bool {
+        self.purposes.is_empty() || self.purposes.iter().any(|it| ["client", "any"].contains(it))
+    }
+
     /// Reads one certificate.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 use super::attributes::attributes;
 use super::certificate::fingerprint;
 use super::{ClientIdentity, SharedChains};
-use crate::identity::ClientCertificate;
+use crate::identity::{Attributes, ClientCertificate};
 
 /// Bytes of the longest name.
 pub const MAX_PEER_NAME_BYTES: usize = 128;
@@ -85,6 +85,16 @@ pub fn peer_name(
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| PeerNameError::Unreadable)?;
     name(&parsed, certificate, identity)
+}
+
+/// The attributes that policies see of a client certificate.
+///
+/// # Errors
+/// It cannot be read, or carries more of them than are kept.
+pub fn peer_attributes(certificate: &CertificateDer<'_>) -> Result<Attributes, PeerNameError> {
+    let (_, parsed) =
+        X509Certificate::from_der(certificate).map_err(|_| PeerNameError::Unreadable)?;
+    attributes(&parsed, certificate).ok_or(PeerNameError::TooMany)
 }
 
 fn name(

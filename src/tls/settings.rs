@@ -32,6 +32,17 @@ pub enum ClientIdentity {
     Fingerprint,
 }
 
+impl ClientIdentity {
+    /// Every one of them, as it is written.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Cn, "cn"),
+        (Self::SanDns, "san-dns"),
+        (Self::SanUri, "san-uri"),
+        (Self::SanEmail, "san-email"),
+        (Self::Fingerprint, "fingerprint"),
+    ];
+}
+
 /// `client_crl_depth`: which certificates of a chain are looked for in the revocation lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,6 +104,15 @@ mod tests {
             }
         );
         assert_eq!(toml::to_string(&read).unwrap(), text);
+    }
+
+    #[test]
+    fn every_identity_is_listed_as_it_is_written() {
+        for (identity, word) in ClientIdentity::ALL {
+            let text = format!("client_identity = \"{word}\"");
+            let read: Listener = toml::from_str(&text).unwrap();
+            assert_eq!(read.client_identity, identity);
+        }
     }
 
     #[test]

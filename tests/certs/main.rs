@@ -226,6 +226,24 @@ fn show_says_all_that_there_is_to_know() {
 }
 
 #[test]
+fn show_says_who_a_client_is_to_a_broker_and_what_a_policy_can_go_by() {
+    let operator = Operator::with_authority();
+    operator.succeeds(&["client", "--dir", "ca", "sensor-7"]);
+    let said = operator.succeeds(&["show", "ca/sensor-7.crt"]);
+    for part in ["principal sensor-7  (client_identity = \"cn\")\n", "says      cn = sensor-7\n"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    let der = &read_certificates(&operator.path("ca/sensor-7.crt")).unwrap()[0];
+    let fingerprint = peer_name(der, ClientIdentity::Fingerprint).unwrap();
+    assert!(
+        said.contains(&format!("{fingerprint}  (client_identity = \"fingerprint\")\n")),
+        "{said}"
+    );
+    assert!(said.contains(&format!("fingerprint = {fingerprint}\n")), "{said}");
+    assert!(!operator.succeeds(&["show", "ca/ca.crt"]).contains("principal"));
+}
+
+#[test]
 fn show_says_in_plain_words_that_a_certificate_has_expired() {
     let operator = Operator::new();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
