@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
 use super::certificate::Certificate;
-use super::contender::{Contender, Places};
+use super::contender::{Contender, Places, Queue};
 use super::process;
 
 /// How long a broker may take to open its ports.
@@ -28,6 +28,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<TlsConnector>,
+    /// How long nothing may come before the run fails.
+    pub(crate) patience: Duration,
 }
 
 /// A broker that runs. Dropping it ends it.
@@ -41,22 +43,30 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts `contender` on free ports, and waits until they are open.
-    pub(crate) fn start(contender: &Contender, certificate: &Certificate) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        contender: &Contender,
+        certificate: &Certificate,
+        queue: Queue,
+    ) -> anyhow::Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::try_start(contender, certificate) {
+            match Self::try_start(contender, certificate, queue) {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 result => return result.with_context(|| format!("{} failed", contender.name)),
             }
         }
     }
 
-    fn try_start(contender: &Contender, certificate: &Certificate) -> anyhow::Result<Self> {
+    fn try_start(
+        contender: &Contender,
+        certificate: &Certificate,
+        queue: Queue,
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir().context("no temporary directory")?;
         certificate.write(directory.path())?;
         let [plain, tls] = free_addresses()?;
         let places =
-            Places { port: plain.port(), tls_port: tls.port(), directory: directory.path() };
+            Places { port: plain.port(), tls_port: tls.port(), directory: directory.path(), queue };
         let command = contender.command(&places)?;
         let log = File::create(directory.path().join("log")).context("cannot write its log")?;
         let (program, arguments) = command.split_first().context("an empty command")?;
@@ -91,15 +101,34 @@ impl Broker {
     }
 
     /// The end of its log.
-    pub(crate) fn last_words(&self) -> String {
+    fn last_words(&self) -> String {
         let log = fs::read(self.directory.path().join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().rev().take(5).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
-    pub(crate) fn target(&self, tls: Option<TlsConnector>) -> Target {
-        Target { address: if tls.is_some() { self.tls } else { self.plain }, tls }
+    /// What it does when a run has failed: whether it lives and works, and the end of its log.
+    pub(crate) fn last_deeds(&self) -> String {
+        let pid = self.process.id();
+        let before = self.cpu_time();
+        thread::sleep(4 * GLANCE);
+        let busy = (self.cpu_time() - before).as_secs_f64() / (4 * GLANCE).as_secs_f64();
+        let does = match process::memory_bytes(pid) {
+            Ok(bytes) => {
+                let memory = bytes >> 20;
+                format!("it runs, spends {:.0}% of a processor, holds {memory} MiB", busy * 100.0)
+            }
+            Err(_) => "it has ended".to_owned(),
+        };
+        match self.last_words().as_str() {
+            "" => format!("{does}, and has logged nothing"),
+            words => format!("{does}, and its log ends with: {words}"),
+        }
+    }
+
+    pub(crate) fn target(&self, tls: Option<TlsConnector>, patience: Duration) -> Target {
+        Target { address: if tls.is_some() { self.tls } else { self.plain }, tls, patience }
     }
 
     /// The processor time of all its threads and children so far.

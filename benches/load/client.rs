@@ -74,6 +74,10 @@ impl Role for Subscriber {
     fn is_done(&self) -> bool {
         self.expects.is_some_and(|expected| self.received >= expected)
     }
+
+    fn progress(&self) -> String {
+        format!("has received {}", self.received)
+    }
 }
 
 /// What lets a publisher go on.
@@ -160,5 +164,17 @@ impl Role for Publisher {
     fn is_done(&self) -> bool {
         let Allowance::Alone { messages, .. } = self.allowance else { return false };
         self.sent == messages && (self.qos == 0 || self.acknowledged == messages)
+    }
+
+    fn progress(&self) -> String {
+        let Self { sent, acknowledged, qos, .. } = self;
+        let all = match self.allowance {
+            Allowance::Alone { messages, .. } => format!(" of {messages}"),
+            Allowance::Flow(_) | Allowance::Pace(..) => String::new(),
+        };
+        match qos {
+            0 => format!("has sent {sent}{all}"),
+            _ => format!("has sent {sent}{all}, {acknowledged} acknowledged"),
+        }
     }
 }

@@ -27,6 +27,18 @@ enum Word {
     },
 }
 
+/// The most that a broker is to keep for one client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queue {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Queue {
+    /// More than any scenario needs, and no more than every broker takes.
+    pub(crate) const AMPLE: Self = Self { messages: 1_000_000_000, bytes: 1_000_000_000 };
+}
+
 /// What takes the place of the placeholders.
 #[derive(Debug)]
 pub(crate) struct Places<'a> {
@@ -34,6 +46,7 @@ pub(crate) struct Places<'a> {
     pub(crate) tls_port: u16,
     /// A new directory, which is removed in the end. It holds `ca.crt`, `server.crt`, `server.key`.
     pub(crate) directory: &'a Path,
+    pub(crate) queue: Queue,
 }
 
 impl FromStr for Contender {
@@ -102,6 +115,8 @@ impl Places<'_> {
         Ok(text
             .replace("{port}", &self.port.to_string())
             .replace("{tls_port}", &self.tls_port.to_string())
+            .replace("{queue_messages}", &self.queue.messages.to_string())
+            .replace("{queue_bytes}", &self.queue.bytes.to_string())
             .replace("{directory}", &self.directory.display().to_string())
             .replace("{root}", &root.display().to_string()))
     }
@@ -115,17 +130,22 @@ mod tests {
     fn placeholders_are_filled_in_the_command_and_in_its_configuration() {
         let directory = tempfile::tempdir().unwrap();
         let template = directory.path().join("broker.conf");
-        fs::write(&template, "listener {port}\ntls {tls_port} {directory}/server.key\n").unwrap();
+        fs::write(
+            &template,
+            "listener {port}\ntls {tls_port} {directory}/server.key\n{queue_bytes}",
+        )
+        .unwrap();
         let text = format!("a=broker --file={{config:{}}} --dir {{root}}", template.display());
         let contender: Contender = text.parse().unwrap();
         assert!(contender.speaks_tls());
 
-        let places = Places { port: 1, tls_port: 2, directory: directory.path() };
+        let places =
+            Places { port: 1, tls_port: 2, directory: directory.path(), queue: Queue::AMPLE };
         let words = contender.command(&places).unwrap();
         let path = words[1].strip_prefix("--file=").unwrap();
         let written = fs::read_to_string(path).unwrap();
         let key = directory.path().join("server.key");
-        assert_eq!(written, format!("listener 1\ntls 2 {}\n", key.display()));
+        assert_eq!(written, format!("listener 1\ntls 2 {}\n1000000000", key.display()));
         assert_eq!(Path::new(&words[3]), std::env::current_dir().unwrap());
     }
 

@@ -136,6 +136,15 @@ impl Flow {
         allowed
     }
 
+    /// Waits for `subscriber` no more: it has stopped reading.
+    pub(crate) fn excuse(&self, subscriber: usize) {
+        for source in &mut self.state.borrow_mut().sources {
+            source.counts[subscriber] = u64::MAX;
+            source.find_slowest();
+            source.wake();
+        }
+    }
+
     /// Notes that `publisher` is about to have sent this many messages.
     pub(crate) fn note_sent(&self, publisher: usize, sent: u64) {
         self.state.borrow_mut().sources[publisher].sent = sent;
@@ -159,9 +168,14 @@ impl Flow {
         let Some((publisher, source)) = behind.first() else {
             return "nothing is missing".to_owned();
         };
+        let slowest = source.counts.iter().position(|count| *count == source.floor);
+        let slowest = match self.shape.recipients {
+            Recipients::All => format!(", the slowest being subscriber {}", slowest.unwrap_or(0)),
+            Recipients::One => String::new(),
+        };
         format!(
             "{} of {} publishers miss messages; of publisher {publisher} {} were sent and {} have \
-             reached everybody",
+             reached everybody{slowest}",
             behind.len(),
             state.sources.len(),
             source.sent,
@@ -177,11 +191,15 @@ impl Source {
         if *count - 1 == self.floor {
             self.slowest -= 1;
             if self.slowest == 0 {
-                self.floor = self.counts.iter().copied().min().unwrap_or(0);
-                self.slowest = self.counts.iter().filter(|count| **count == self.floor).count();
+                self.find_slowest();
                 self.wake();
             }
         }
+    }
+
+    fn find_slowest(&mut self) {
+        self.floor = self.counts.iter().copied().min().unwrap_or(0);
+        self.slowest = self.counts.iter().filter(|count| **count == self.floor).count();
     }
 
     fn mark(&mut self, number: u64) -> anyhow::Result<()> {
@@ -281,6 +299,17 @@ mod tests {
         assert_eq!(allowed(), 9);
         flow.stop();
         assert_eq!(allowed(), 8);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_subscriber_that_is_excused() {
+        let flow = flow(2, Recipients::All);
+        flow.note(0, &message(0, 0)).unwrap();
+        flow.excuse(1);
+        assert_eq!(flow.allowed(1, 8, Waker::noop()), 9);
+        flow.note(0, &message(0, 1)).unwrap();
+        assert_eq!(flow.allowed(1, 8, Waker::noop()), 10);
+        assert!(flow.missing().contains("the slowest being subscriber 0"), "{}", flow.missing());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::broker::Target;
-use super::wire::{self, CONNACK, Frame};
+use super::stall::{note_moved, unless_stalled};
+use super::wire::{self, CONNACK, Frame, name_of};
 
 /// Bytes that are read at once.
 const BATCH: usize = 256 << 10;
@@ -36,12 +38,18 @@ pub(crate) trait Role {
 
     /// Whether it has received all that it waits for.
     fn is_done(&self) -> bool;
+
+    /// How far it is, for an error.
+    fn progress(&self) -> String;
 }
 
 /// A connection whose CONNECT has been accepted.
 #[derive(Debug)]
 pub(crate) struct Link {
+    client_id: String,
     stream: Stream,
+    /// How long it waits for an answer.
+    patience: Duration,
     /// Received, and not a whole packet yet or not looked at.
     pending: Vec<u8>,
     out: Vec<u8>,
@@ -66,22 +74,29 @@ impl Link {
         client_id: &str,
         clean_session: bool,
     ) -> anyhow::Result<(Self, bool)> {
-        let stream = TcpStream::connect(target.address).await.context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        let stream = match &target.tls {
-            None => Stream::Plain(stream),
-            Some(tls) => {
-                let tls = tls.connect("localhost".try_into()?, stream).await;
-                Stream::Tls(Box::new(tls.context("no TLS session")?))
-            }
+        let patience = target.patience;
+        let missing = || format!("{client_id} waits for its connection");
+        let stream = unless_stalled(patience, Stream::open(target), missing).await?;
+        let mut link = Self {
+            client_id: client_id.to_owned(),
+            stream,
+            patience,
+            pending: Vec::new(),
+            out: Vec::new(),
+            written: 0,
         };
-        let mut link = Self { stream, pending: Vec::new(), out: Vec::new(), written: 0 };
         let answer = link.ask(&wire::connect(client_id, clean_session), CONNACK).await?;
         Ok((link, answer.first() == Some(&1)))
     }
 
     /// Sends `packet`, and waits for the answer: its body.
     pub(crate) async fn ask(&mut self, packet: &[u8], kind: u8) -> anyhow::Result<Vec<u8>> {
+        let (patience, who) = (self.patience, self.client_id.clone());
+        let missing = || format!("{who} waits for its {}", name_of(kind));
+        unless_stalled(patience, self.answer(packet, kind), missing).await
+    }
+
+    async fn answer(&mut self, packet: &[u8], kind: u8) -> anyhow::Result<Vec<u8>> {
         self.send(packet).await?;
         loop {
             if let Some(frame) = Frame::next(&self.pending) {
@@ -105,6 +120,16 @@ impl Link {
     pub(crate) async fn send(&mut self, packet: &[u8]) -> anyhow::Result<()> {
         self.out.extend_from_slice(packet);
         poll_fn(|cx| self.poll_send(cx)).await.context("cannot send")
+    }
+
+    /// As [`Self::play`], where nobody else sees whether it goes on: an error if it does not.
+    pub(crate) async fn play_alone(&mut self, role: &mut impl Role) -> anyhow::Result<()> {
+        self.take_pending(role)?;
+        let (patience, who) = (self.patience, self.client_id.clone());
+        let role = RefCell::new(role);
+        let playing = poll_fn(|cx| self.poll_play(cx, &mut **role.borrow_mut()));
+        let missing = || format!("{who} {}", role.borrow().progress());
+        unless_stalled(patience, playing, missing).await
     }
 
     /// Plays `role` until that is done; an error if the broker hangs up before.
@@ -166,7 +191,9 @@ impl Link {
             return Poll::Ready(Ok(()));
         }
         while self.written < self.out.len() {
-            self.written += ready!(self.stream.poll_send(cx, &self.out[self.written..]))?;
+            let written = ready!(self.stream.poll_send(cx, &self.out[self.written..]))?;
+            note_moved(written);
+            self.written += written;
         }
         ready!(self.stream.poll_flush(cx))?;
         self.out.clear();
@@ -186,6 +213,18 @@ fn take_all(bytes: &[u8], role: &mut impl Role, out: &mut Vec<u8>) -> anyhow::Re
 }
 
 impl Stream {
+    async fn open(target: &Target) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(target.address).await.context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        Ok(match &target.tls {
+            None => Self::Plain(stream),
+            Some(tls) => {
+                let tls = tls.connect("localhost".try_into()?, stream).await;
+                Self::Tls(Box::new(tls.context("no TLS session")?))
+            }
+        })
+    }
+
     fn poll_receive(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -199,7 +238,10 @@ impl Stream {
         .context("cannot receive")?;
         match buffer.filled().len() {
             0 => Poll::Ready(Err(anyhow::anyhow!("the broker has hung up"))),
-            read => Poll::Ready(Ok(read)),
+            read => {
+                note_moved(read);
+                Poll::Ready(Ok(read))
+            }
         }
     }
 
@@ -224,7 +266,7 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::LocalSet;
     use tokio::time::timeout;
@@ -239,7 +281,15 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (other, _) = listener.accept().await.unwrap();
         let stream = Stream::Plain(stream);
-        (Link { stream, pending: Vec::new(), out: Vec::new(), written: 0 }, other)
+        let link = Link {
+            client_id: "alone".to_owned(),
+            stream,
+            patience: Duration::from_millis(300),
+            pending: Vec::new(),
+            out: Vec::new(),
+            written: 0,
+        };
+        (link, other)
     }
 
     #[tokio::test]
@@ -258,5 +308,23 @@ mod tests {
         });
         let played = timeout(Duration::from_secs(30), tasks.run_until(playing)).await;
         played.expect("it goes on").unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_named() {
+        let (mut link, _other) = link().await;
+        let error = link.ask(&wire::PINGREQ_PACKET, wire::PINGRESP).await.unwrap_err().to_string();
+        assert!(error.ends_with("alone waits for its PINGRESP"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_publisher_that_cannot_go_on_says_how_far_it_is() {
+        let (mut link, mut other) = link().await;
+        let templates: Rc<[Template]> = Rc::new([Template::new("a", 1, 10)]);
+        let allowance = Allowance::Alone { messages: 100, ahead: 64 };
+        let mut publisher = Publisher::new(0, 1, templates, allowance);
+        other.write_all(&wire::acknowledgement(wire::PUBACK, [0, 1])).await.unwrap();
+        let error = link.play_alone(&mut publisher).await.unwrap_err().to_string();
+        assert!(error.ends_with("alone has sent 65 of 100, 1 acknowledged"), "{error}");
     }
 }

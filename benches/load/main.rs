@@ -5,6 +5,7 @@
 mod wire;
 mod flow;
 mod contender;
+mod stall;
 mod process;
 mod certificate;
 mod broker;
@@ -18,9 +19,10 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Parser, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -41,19 +43,26 @@ Examples:
 
 In a command, and in a configuration that it names as {config:FILE}, these are filled in: {port} and
 {tls_port}, free ports of the loopback address; {directory}, a new directory that holds server.crt,
-server.key and ca.crt; {root}, the directory in which this runs. A broker without {tls_port} is left
-out where TLS is measured.
+server.key and ca.crt; {root}, the directory in which this runs; {queue_messages} and {queue_bytes},
+the most that is to wait for one client, which is ample but where one stops reading. A broker without
+{tls_port} is left out where TLS is measured.
 
 Each broker is started anew for each case and round. Rounds are interleaved: every broker runs a case
-before any runs it again. A message that is lost, doubled or out of order fails the run.";
+before any runs it again. A message that is lost, doubled or out of order fails the broker; the run
+fails with the first broker, which the others are there to compare it with.";
 
 /// What a message costs a broker
 #[derive(Debug, Parser)]
 #[command(name = "bastionmq-bench", version, about, after_help = EXAMPLES)]
 struct Args {
     /// A broker to measure, as NAME=COMMAND with {port} in the command; repeatable
+    ///
+    /// The first is what this is about: its failures fail the run, and the targets are its own.
     #[arg(long = "broker", value_name = "NAME=COMMAND", required = true)]
     brokers: Vec<Contender>,
+    /// What a broker cannot do, as NAME:SCENARIO=WHY: it is not tried, and the table says why
+    #[arg(long, value_name = "NAME:SCENARIO=WHY")]
+    cannot: Vec<Inability>,
     /// What to run, with commas between; all of them without it
     #[arg(long, value_delimiter = ',', value_name = "SCENARIO")]
     scenario: Vec<Scenario>,
@@ -65,7 +74,7 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_value = "64")]
     payload: Vec<usize>,
     /// How often each broker runs each case
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     rounds: usize,
     /// Seconds that one run is measured for, where it does not end by itself
     #[arg(long, default_value_t = 3.0)]
@@ -76,9 +85,33 @@ struct Args {
     /// Each scenario small and brief, once: to see that nothing is lost, not for figures
     #[arg(long)]
     quick: bool,
+    /// Seconds after which a run fails when nothing moves any more
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    stall: u64,
     /// Also write everything to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What a broker cannot do.
+#[derive(Clone, Debug)]
+struct Inability {
+    broker: String,
+    scenario: Scenario,
+    why: String,
+}
+
+impl FromStr for Inability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').and_then(|(place, why)| {
+            let (broker, scenario) = place.split_once(':')?;
+            Some((broker.to_owned(), scenario, why.to_owned()))
+        });
+        let (broker, scenario, why) = parts.ok_or("NAME:SCENARIO=WHY is needed")?;
+        Ok(Self { broker, scenario: scenario.parse()?, why })
+    }
 }
 
 /// What MQTT is carried by.
@@ -109,21 +142,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs everything and prints the table; whether no broker has failed.
+/// Runs everything and prints the table; whether the first broker has not failed.
 fn run(args: &Args) -> anyhow::Result<bool> {
     if args.payload.iter().any(|payload| *payload < wire::STAMP) {
         bail!("--payload is at least {} bytes: each carries its stamp", wire::STAMP);
     }
     raise_file_limit();
-    let bench = Bench { scale: args.scale()?, certificate: Certificate::make()? };
-    let mut report = Report::default();
+    let patience = Duration::from_secs(args.stall.max(1));
+    let bench = Bench { scale: args.scale()?, certificate: Certificate::make()?, patience };
+    let subject = args.brokers.first().context("there is no broker to measure")?;
+    let mut report = Report::new(&subject.name);
     for (scenario, transport, payload) in args.cases() {
         let case = Case { scenario: scenario.name(), transport: transport.name(), payload };
+        for contender in &args.brokers {
+            if let Some(why) = args.inability(contender, scenario, transport) {
+                report.add_inability(&case, &contender.name, why);
+            }
+        }
         for round in 1..=args.rounds() {
             for contender in &args.brokers {
-                if transport == Transport::Tls && !contender.speaks_tls()
-                    || report.has_failed(&case, &contender.name)
-                {
+                if report.is_over(&case, &contender.name) {
                     continue;
                 }
                 eprintln!("{case:?}, round {round}: {}", contender.name);
@@ -143,7 +181,7 @@ fn run(args: &Args) -> anyhow::Result<bool> {
         std::fs::write(path, report.json(&command))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(!report.has_failures())
+    Ok(!report.subject_has_failed())
 }
 
 impl Args {
@@ -152,6 +190,20 @@ impl Args {
         let mut scale = if self.quick { Scale::quick() } else { Scale::full(length) };
         scale.rate = self.rate.unwrap_or(scale.rate).max(1);
         Ok(scale)
+    }
+
+    /// Why `contender` is not tried.
+    fn inability(
+        &self,
+        contender: &Contender,
+        scenario: Scenario,
+        transport: Transport,
+    ) -> Option<String> {
+        if transport == Transport::Tls && !contender.speaks_tls() {
+            return Some("it opens no port for TLS".to_owned());
+        }
+        let is_it = |one: &&Inability| one.broker == contender.name && one.scenario == scenario;
+        self.cannot.iter().find(is_it).map(|one| one.why.clone())
     }
 
     fn rounds(&self) -> usize {
@@ -169,7 +221,7 @@ impl Args {
                 }
                 let sizes = if scenario.depends_on_payload() { self.payload.len() } else { 1 };
                 let sizes = self.payload.iter().take(sizes);
-                cases.extend(sizes.map(|payload| (*scenario, *transport, *payload)));
+                cases.extend(sizes.map(|size| (*scenario, *transport, scenario.payload(*size))));
             }
         }
         cases
@@ -179,6 +231,7 @@ impl Args {
 struct Bench {
     scale: Scale,
     certificate: Certificate,
+    patience: Duration,
 }
 
 impl Bench {
@@ -190,14 +243,14 @@ impl Bench {
         transport: Transport,
         payload: usize,
     ) -> anyhow::Result<Vec<Measured>> {
-        let broker = Broker::start(contender, &self.certificate)?;
+        let broker = Broker::start(contender, &self.certificate, scenario.queue())?;
         let tls = (transport == Transport::Tls).then(|| self.certificate.connector());
-        let target = broker.target(tls);
+        let target = broker.target(tls, self.patience);
         let load = Load { broker: &broker, target, payload, scale: self.scale };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime
             .block_on(scenario.run(&load))
-            .with_context(|| format!("its log ends with: {}", broker.last_words()))
+            .map_err(|error| anyhow!("{error:#}. Of the broker: {}", broker.last_deeds()))
     }
 }
 

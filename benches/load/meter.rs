@@ -23,6 +23,8 @@ pub(crate) struct Measured {
     pub(crate) bytes_each: Option<f64>,
     /// Half, 99 in 100 and 999 in 1,000 messages arrived within these, in microseconds.
     pub(crate) latency_micros: Option<[f64; 3]>,
+    /// The share of its throughput that was kept, where something disturbed it.
+    pub(crate) kept: Option<f64>,
 }
 
 /// A measurement that goes on.
@@ -78,6 +80,7 @@ impl<'a> Meter<'a> {
             peak_bytes: self.broker.peak_bytes()?,
             bytes_each: None,
             latency_micros: None,
+            kept: None,
         })
     }
 }

@@ -20,6 +20,10 @@ pub(crate) struct Scale {
     pub(crate) queued: usize,
     pub(crate) connections: usize,
     pub(crate) tls_connections: usize,
+    /// Subscribers of whom one stops reading, and bytes of payload that it leaves unread before the
+    /// others are measured: more than the kernel takes for it.
+    pub(crate) neighbours: usize,
+    pub(crate) unread_bytes: usize,
     /// Messages a second, for latency.
     pub(crate) rate: u32,
 }
@@ -39,6 +43,8 @@ impl Scale {
             queued: 500,
             connections: 5_000,
             tls_connections: 2_000,
+            neighbours: 100,
+            unread_bytes: 8 << 20,
             rate: 20_000,
         }
     }
@@ -58,6 +64,8 @@ impl Scale {
             queued: 50,
             connections: 100,
             tls_connections: 20,
+            neighbours: 10,
+            unread_bytes: 1 << 20,
             rate: 1_000,
         }
     }

@@ -118,6 +118,16 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What the standard calls the answers that are waited for.
+pub(crate) fn name_of(kind: u8) -> &'static str {
+    match kind {
+        CONNACK => "CONNACK",
+        SUBACK => "SUBACK",
+        PINGRESP => "PINGRESP",
+        _ => "answer",
+    }
+}
+
 /// A CONNECT without keep alive.
 pub(crate) fn connect(client_id: &str, clean_session: bool) -> Vec<u8> {
     let mut body = b"\0\x04MQTT\x04\0\0\0".to_vec();

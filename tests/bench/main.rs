@@ -36,9 +36,9 @@ fn passes(scenario: &str, arguments: &[&str], steps: usize) {
     let errors = String::from_utf8_lossy(&output.stderr);
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{table}\n{errors}");
-    let rows = |text: &str, what: &str| text.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(rows(&table, "| bastionmq"), steps, "{table}");
-    assert_eq!(rows(&read(&json), "\"broker\": \"bastionmq\""), steps);
+    let is_row = |line: &&str| line.contains("| bastionmq ") && !line.starts_with("| scenario ");
+    assert_eq!(table.lines().filter(is_row).count(), steps, "{table}");
+    assert_eq!(read(&json).matches("\"broker\": \"bastionmq\"").count(), steps);
 }
 
 fn read(path: &Path) -> String {
@@ -91,8 +91,24 @@ fn messages_at_a_fixed_rate_all_arrive() {
 }
 
 #[test]
+fn a_subscriber_that_stops_reading_costs_the_others_nothing() {
+    passes("slow-neighbour", &[], 2);
+}
+
+#[test]
 fn idle_connections_are_counted() {
     passes("connections", &["--transport", "tcp,tls"], 2);
+}
+
+#[test]
+fn another_broker_that_fails_or_cannot_is_reported_and_the_run_goes_on() {
+    let other = ["--broker", "other=/nowhere/broker {port}", "--scenario", "fan-in,shared"];
+    let cannot = ["--cannot", "other:shared=it shares nothing"];
+    let output = bench(&bastionmq(), &[&other[..], &cannot].concat());
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}");
+    assert!(table.contains("FAILED: other in fan-in"), "{table}");
+    assert!(table.contains("CANNOT: other in shared, tcp, 64 B: it shares nothing"), "{table}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
     }
     crowd.watch(schedule.run(&paces, messages)).await?;
     let flows = [flow];
-    crowd.watch(wait(&flows, Duration::ZERO, |delivered, _| delivered == messages)).await?;
+    crowd.watch(wait(load, &flows, Duration::ZERO, |delivered, _| delivered == messages)).await?;
     let measured = meter.read("deliver", messages)?;
     let latency = schedule.percentiles([0.5, 0.99, 0.999]).map(|late| late.as_secs_f64() * 1e6);
     Ok(vec![Measured { latency_micros: Some(latency), ..measured }])

@@ -3,6 +3,7 @@
 mod connections;
 mod crowd;
 mod latency;
+mod neighbour;
 mod offline;
 mod retained;
 mod subscriptions;
@@ -14,6 +15,7 @@ use tokio::task::LocalSet;
 
 use self::traffic::Traffic;
 use super::broker::{Broker, Target};
+use super::contender::Queue;
 use super::flow::Recipients;
 use super::meter::Measured;
 use super::scale::Scale;
@@ -42,6 +44,8 @@ pub(crate) enum Scenario {
     Offline,
     /// Pairs at a fixed rate.
     Latency,
+    /// Subscribers of which one stops reading.
+    SlowNeighbour,
     /// Clients that connect and then stay and do nothing.
     Connections,
 }
@@ -55,7 +59,7 @@ pub(crate) struct Load<'a> {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Pairs { qos: 0, ahead: 64 },
         Self::Pairs { qos: 1, ahead: 64 },
         Self::Pairs { qos: 2, ahead: 64 },
@@ -67,6 +71,7 @@ impl Scenario {
         Self::Retained,
         Self::Offline,
         Self::Latency,
+        Self::SlowNeighbour,
         Self::Connections,
     ];
 
@@ -83,13 +88,31 @@ impl Scenario {
             Self::Retained => "retained",
             Self::Offline => "offline",
             Self::Latency => "latency",
+            Self::SlowNeighbour => "slow-neighbour",
             Self::Connections => "connections",
+        }
+    }
+
+    /// The most that the broker is to keep for one client.
+    pub(crate) fn queue(self) -> Queue {
+        match self {
+            Self::SlowNeighbour => Queue { messages: 1_000, bytes: 4 << 20 },
+            _ => Queue::AMPLE,
+        }
+    }
+
+    /// Bytes of a payload, where `asked` are asked for.
+    pub(crate) fn payload(self, asked: usize) -> usize {
+        match self {
+            // What the kernel takes from the broker for somebody who does not read is soon full.
+            Self::SlowNeighbour => asked.max(1_024),
+            _ => asked,
         }
     }
 
     /// Whether TLS costs it anything that another scenario does not show.
     pub(crate) fn makes_sense_over_tls(self) -> bool {
-        !matches!(self, Self::Subscriptions | Self::Retained | Self::Offline)
+        !matches!(self, Self::Subscriptions | Self::Retained | Self::Offline | Self::SlowNeighbour)
     }
 
     /// Whether it is worth running with payloads of several sizes.
@@ -106,6 +129,7 @@ impl Scenario {
                     Self::Retained => retained::run(load).await,
                     Self::Offline => offline::run(load).await,
                     Self::Latency => latency::run(load).await,
+                    Self::SlowNeighbour => neighbour::run(load).await,
                     Self::Connections => connections::run(load).await,
                     _ => traffic::run(load, self.traffic(&load.scale)).await,
                 }

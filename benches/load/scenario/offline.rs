@@ -35,7 +35,7 @@ pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
     let templates: Rc<[Template]> =
         (0..sessions).map(|session| Template::new(&topic(session), QOS, load.payload)).collect();
     let allowance = Allowance::Alone { messages: count, ahead: AHEAD };
-    link.play(&mut Publisher::new(0, QOS, templates, allowance)).await?;
+    link.play_alone(&mut Publisher::new(0, QOS, templates, allowance)).await?;
     let filled = meter.finish("fill", count).await?;
     let grown = load.broker.memory_bytes()?.saturating_sub(before);
     let filled = Measured { bytes_each: Some(grown as f64 / count as f64), ..filled };
@@ -62,9 +62,9 @@ async fn drain(load: &Load<'_>, sessions: usize, queued: u64) -> anyhow::Result<
         crowd.admit(link, Subscriber::new(&flow, session).expecting(queued));
     }
     let flows = [flow];
-    let arrive = wait(&flows, Duration::ZERO, |delivered, _| delivered == count);
+    let arrive = wait(load, &flows, Duration::ZERO, |delivered, _| delivered == count);
     crowd.watch(arrive).await?;
-    crowd.finish().await?;
+    crowd.finish(load).await?;
     meter.finish("drain", count).await
 }
 

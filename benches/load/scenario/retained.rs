@@ -9,7 +9,7 @@ use crate::meter::{Measured, Meter};
 use crate::wire::{self, PINGREQ_PACKET, PINGRESP, SUBACK, Template};
 
 use super::Load;
-use super::crowd::{Crowd, wait};
+use super::crowd::{Crowd, wait_until_drained};
 
 pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
     let count = load.scale.retained;
@@ -24,7 +24,7 @@ pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
     let before = load.broker.memory_bytes()?;
     let meter = Meter::start(load.broker);
     let allowance = Allowance::Alone { messages: count as u64, ahead: u64::MAX };
-    link.play(&mut Publisher::new(0, 0, templates, allowance)).await?;
+    link.play_alone(&mut Publisher::new(0, 0, templates, allowance)).await?;
     link.ask(&PINGREQ_PACKET, PINGRESP).await?;
     let stored = meter.finish("store", count as u64).await?;
     let grown = load.broker.memory_bytes()?.saturating_sub(before);
@@ -43,10 +43,7 @@ pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
     link.ask(&wire::subscribe(["bench/#"], 0), SUBACK).await?;
     let mut crowd = Crowd::default();
     crowd.admit(link, Subscriber::new(&flow, 0));
-    let arrive = wait(std::slice::from_ref(&flow), std::time::Duration::ZERO, |_, flows| {
-        flows.iter().all(|flow| flow.is_drained())
-    });
-    crowd.watch(arrive).await?;
+    crowd.watch(wait_until_drained(load, std::slice::from_ref(&flow))).await?;
     let delivered = meter.finish("deliver", count as u64).await?;
     Ok(vec![stored, delivered])
 }
