@@ -41,8 +41,13 @@ fn check_text(text: &str) -> Result<(), TopicError> {
     if text.len() > usize::from(u16::MAX) {
         return Err(TopicError::TooLong);
     }
-    if text.as_bytes().contains(&0) {
+    if has_byte(text, |byte| byte == 0) {
         return Err(TopicError::Null);
     }
     Ok(())
+}
+
+/// Looks at every byte, many at a time: quicker for a short text than to stop at the first.
+fn has_byte(text: &str, is_sought: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(false, |found, byte| found | is_sought(byte))
 }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{TopicError, check_text};
+use super::{TopicError, check_text, has_byte};
 
 /// A valid topic name in somebody else's memory, usually the packet that carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ impl<'a> TopicNameRef<'a> {
     /// When it is empty, longer than 65,535 bytes, or holds a null character or a wildcard.
     pub fn parse(text: &'a str) -> Result<Self, TopicError> {
         check_text(text)?;
-        if text.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
+        if has_byte(text, |byte| (byte == b'+') | (byte == b'#')) {
             return Err(TopicError::WildcardInName);
         }
         Ok(Self(text))
