@@ -32,5 +32,6 @@ pub mod admin;
 
 // ── top ────────────────────────────────────────────────────────────────────────────────────────
 pub mod config;
+pub mod reload;
 pub mod server;
 pub mod cli;

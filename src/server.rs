@@ -1,5 +1,6 @@
 //! Everything together: the broker, its listeners, its administrative port, and their end.
 
+use std::collections::HashMap;
 use std::future::{self, Future};
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +14,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminState};
 use crate::broker::{Broker, Parts};
-use crate::config::{Resolved, ResolvedListener};
+use crate::config::{Loaded, Resolved, ResolvedListener};
 use crate::net::{self, BindError, Endpoint, Listener, Shared};
+use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
 
 /// A broker whose ports are bound: whoever connects waits until it runs.
@@ -27,6 +29,7 @@ pub struct Server {
     admin: Option<TcpListener>,
     admin_address: Option<SocketAddr>,
     shutdown_timeout: Duration,
+    reload: ReloadHandle,
 }
 
 /// A listener as clients can reach it.
@@ -58,6 +61,9 @@ pub enum ServerError {
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
+    /// The thread that looks at the files cannot be started.
+    #[error("cannot start the thread that looks at the files: {0}")]
+    WatchFiles(io::Error),
 }
 
 fn explain_bind(error: &BindError) -> String {
@@ -86,8 +92,18 @@ impl Server {
     /// # Errors
     /// When a port is taken or not allowed, or the system gives no threads.
     pub async fn bind(resolved: Resolved) -> Result<Self, ServerError> {
-        let Resolved { listeners, policy, passwords, auth, mqtt, broker, network, admin, .. } =
-            resolved;
+        let Resolved {
+            listeners,
+            policy,
+            passwords,
+            auth,
+            mqtt,
+            broker,
+            network,
+            admin,
+            loaded,
+            ..
+        } = resolved;
         let listeners = listeners
             .into_iter()
             .map(|listener| bind_listener(listener, &network))
@@ -108,6 +124,7 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
+        let reload = watch_files(&broker, &listeners, loaded)?;
         let bound =
             listeners.iter().map(|listener| BoundListener { url: listener.url().to_string() });
         Ok(Self {
@@ -118,6 +135,7 @@ impl Server {
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
             admin,
             shutdown_timeout,
+            reload,
         })
     }
 
@@ -133,10 +151,16 @@ impl Server {
         self.admin_address
     }
 
+    /// What asks for all files to be read anew.
+    #[must_use]
+    pub fn reload_handle(&self) -> ReloadHandle {
+        self.reload.clone()
+    }
+
     /// Serves until `shutdown` returns, and then until every client has been sent away, or the
     /// shutdown timeout has passed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { broker, shared, listeners, admin, shutdown_timeout, .. } = self;
+        let Self { broker, shared, listeners, admin, shutdown_timeout, reload, .. } = self;
         let ready = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|socket| {
             let metrics = Arc::clone(broker.metrics());
@@ -164,12 +188,27 @@ impl Server {
         if timeout_at(deadline, shared.all_ended()).await.is_err() {
             tracing::warn!("some clients did not leave within the shutdown timeout");
         }
+        drop(reload);
         timekeeper.abort();
         judge.abort();
         if let Some(admin) = admin {
             admin.abort();
         }
     }
+}
+
+/// Certificates are judged by who accepts them, and all files are looked at from now on.
+fn watch_files(
+    broker: &Arc<Broker>,
+    listeners: &[Listener],
+    loaded: Loaded,
+) -> Result<ReloadHandle, ServerError> {
+    let with_tls =
+        listeners.iter().filter_map(|it| Some((Arc::from(it.url().to_string()), it.tls()?)));
+    let judges = with_tls.map(|(url, tls)| (url, Arc::clone(tls))).collect::<HashMap<_, _>>();
+    let tls = judges.values().cloned().collect();
+    broker.judge_certificates_by(judges);
+    Reloader::new(Arc::clone(broker), tls, loaded).start().map_err(ServerError::WatchFiles)
 }
 
 fn bind_listener(

@@ -1,8 +1,9 @@
 //! What decides who may do what: the policy of now, and whether an identity still holds. A generation
 //! tells connections when what they have decided is out of date.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -12,13 +13,18 @@ use super::gate::Who;
 use super::passwords::Passwords;
 use crate::acl::{Permit, Policy, Subject};
 use crate::auth::{PasswordFile, PasswordProof};
+use crate::clock::Now;
+use crate::identity::ClientCertificate;
 use crate::telemetry::Revocation;
+use crate::tls::ListenerTls;
 
 /// Everything that is asked before anything is allowed. Each part is replaced whole.
 #[derive(Debug)]
 pub(super) struct Authority {
     policy: ArcSwap<Policy>,
     passwords: Arc<Passwords>,
+    /// Who judges the certificates of each listener, by its URL.
+    listeners: OnceLock<HashMap<Arc<str>, Arc<ListenerTls>>>,
     generation: AtomicU64,
     /// Rung with every change.
     changed: Notify,
@@ -29,6 +35,8 @@ pub(super) struct Authority {
 pub(super) struct Standing {
     /// The user has proven its password by this.
     pub(super) password: Option<PasswordProof>,
+    /// It has shown this certificate.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// A client is not any more who it has proven to be.
@@ -41,6 +49,7 @@ impl Authority {
         Self {
             policy: ArcSwap::from_pointee(policy),
             passwords,
+            listeners: OnceLock::new(),
             generation: AtomicU64::new(0),
             changed: Notify::new(),
         }
@@ -64,8 +73,14 @@ impl Authority {
         self.has_changed();
     }
 
-    /// After the part has been replaced: whoever sees the new generation sees the new part.
-    fn has_changed(&self) {
+    /// Says who judges the certificates that clients show, once: before the first of them comes.
+    pub(super) fn judge_certificates_by(&self, listeners: HashMap<Arc<str>, Arc<ListenerTls>>) {
+        // There is one server, which asks once.
+        let _ = self.listeners.set(listeners);
+    }
+
+    /// After a part has been replaced: whoever sees the new generation sees the new part.
+    pub(super) fn has_changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
     }
@@ -92,6 +107,7 @@ impl Authority {
     }
 
     fn check(&self, who: &Who) -> Result<(), Revoked> {
+        self.check_certificate(who)?;
         let Some(proof) = who.standing.password else { return Ok(()) };
         let (file, user) = (self.passwords.file(), who.principal.name().unwrap_or_default());
         if file.upholds(user, proof) {
@@ -101,5 +117,17 @@ impl Authority {
             true => Revocation::PasswordChanged,
             false => Revocation::UserRemoved,
         }))
+    }
+
+    /// A listener that has read nothing anew since the handshake would say what it said then.
+    fn check_certificate(&self, who: &Who) -> Result<(), Revoked> {
+        let Some(certificate) = &who.standing.certificate else { return Ok(()) };
+        let Some(listeners) = self.listeners.get() else { return Ok(()) };
+        let distrusted = Revoked(Revocation::Certificate);
+        let listener = listeners.get(&who.listener).ok_or(distrusted)?;
+        if listener.generation() == certificate.generation {
+            return Ok(());
+        }
+        listener.judge(certificate, Now::read()).map_err(|_| distrusted)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Broker;
 use super::authenticators::{Offer, Proven, Refused, Verdict};
+use super::authority::Standing;
 use super::exchange::Proof;
 use super::gate::{Gate, Who};
 use super::seat::Seat;
@@ -113,6 +114,7 @@ impl Broker {
         seat: &Arc<Seat>,
     ) -> Result<Admitted, Refusal> {
         let Proven { principal, attributes, standing, authentication_data } = proven;
+        let standing = Standing { certificate: peer.certificate.clone(), ..standing };
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
         let who = Who {

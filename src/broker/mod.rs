@@ -35,6 +35,7 @@ mod topic_memo;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -59,6 +60,7 @@ use crate::router::Retained;
 use crate::secret::Secret;
 use crate::session::{self, Redirect, Refusal};
 use crate::telemetry::Metrics;
+use crate::tls::ListenerTls;
 
 /// What a broker is made of.
 #[derive(Debug)]
@@ -142,6 +144,18 @@ impl Broker {
     /// users who are gone or have another password end: see [`Self::judge_sessions`].
     pub fn replace_passwords(&self, passwords: PasswordFile) {
         self.authority.replace_passwords(passwords);
+    }
+
+    /// Says who judges the certificates of clients, by the URL of their listener; once, before the
+    /// first of them comes.
+    pub fn judge_certificates_by(&self, listeners: HashMap<Arc<str>, Arc<ListenerTls>>) {
+        self.authority.judge_certificates_by(listeners);
+    }
+
+    /// The certificates, authorities or revocation lists of a listener have been replaced: sessions
+    /// whose certificates are not believed any more end, see [`Self::judge_sessions`].
+    pub fn certificates_replaced(&self) {
+        self.authority.has_changed();
     }
 
     /// What is counted.

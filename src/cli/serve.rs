@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     clock::Now,
     config::{Flags, Loaded, Resolved, Sources},
+    reload::ReloadHandle,
     server::Server,
     telemetry::logging,
 };
@@ -135,14 +136,29 @@ fn into_text(path: PathBuf) -> anyhow::Result<String> {
 
 async fn run_server(resolved: Resolved, banner: Option<Banner>) -> anyhow::Result<()> {
     let mut signals = StopSignals::watch().context("cannot watch for signals")?;
+    let hangup = signal(SignalKind::hangup()).context("cannot watch for signals")?;
     let server = tokio::select! {
         server = Server::bind(resolved) => server?,
         () = signals.next() => return Ok(()),
     };
     announce(&server, banner);
+    tokio::spawn(reload_on(hangup, server.reload_handle()));
     server.run(stop_requested(signals)).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads all files anew whenever the signal comes, and lets systemd wait for it.
+async fn reload_on(mut hangup: Signal, files: ReloadHandle) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("SIGHUP: all files are read anew");
+        match NotifyState::monotonic_usec_now() {
+            Ok(since) => tell_systemd_all(&[NotifyState::Reloading, since]),
+            Err(error) => tracing::warn!(%error, "systemd could not be told"),
+        }
+        files.reload().await;
+        tell_systemd(NotifyState::Ready);
+    }
 }
 
 /// Completes at the first signal; the second ends the process.
@@ -214,7 +230,11 @@ impl fmt::Display for Announcement<'_> {
 
 /// Says nothing where there is no systemd.
 fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+    tell_systemd_all(&[state]);
+}
+
+fn tell_systemd_all(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd could not be told");
     }
 }

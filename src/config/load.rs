@@ -52,6 +52,7 @@ pub struct Loaded {
     /// What was written, and defaults for what was not.
     pub config: Config,
     pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) sources: Sources,
 }
 
 impl Sources {
@@ -92,6 +93,12 @@ impl Loaded {
         Self::of_layers(layers, sources, problems)
     }
 
+    /// The configuration file, where there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        self.sources.config_file()
+    }
+
     fn of_layers(
         mut layers: Layers,
         sources: &Sources,
@@ -102,7 +109,7 @@ impl Loaded {
         overrides.apply(&mut layers, &mut problems);
         let config = config_of(&layers, &mut problems);
         if problems.is_empty() {
-            Ok(Self { config, origins: origins_of(&layers) })
+            Ok(Self { config, origins: origins_of(&layers), sources: sources.clone() })
         } else {
             Err(ConfigError::of(problems))
         }

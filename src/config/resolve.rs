@@ -41,6 +41,8 @@ pub struct Resolved {
     pub log: telemetry::LogSettings,
     /// What is allowed but ought to be known; to be logged at start.
     pub warnings: Vec<String>,
+    /// What all of this was made of, to be read anew.
+    pub loaded: Loaded,
 }
 
 impl Loaded {
@@ -59,10 +61,43 @@ impl Loaded {
         let admin = self.admin_address(&mut findings);
         match policy {
             Some(policy) if findings.problems.is_empty() => {
-                Ok(assemble(self.config, listeners, policy, passwords, admin, findings.warnings))
+                Ok(assemble(self, listeners, policy, passwords, admin, findings.warnings))
             }
             _ => Err(ConfigError::of(findings.problems)),
         }
+    }
+
+    /// Reads the policy file anew, and what ought to be known of it.
+    ///
+    /// # Errors
+    /// That it is missing, unreadable or broken, and where.
+    pub fn policy(&self) -> Result<(Policy, Vec<String>), ConfigError> {
+        let mut findings = Findings::default();
+        let policy = self.read_policy(&mut findings);
+        policy.ok_or(ConfigError::of(findings.problems)).map(|policy| (policy, findings.warnings))
+    }
+
+    /// Reads the password file anew, where there is one, and what ought to be known of it.
+    ///
+    /// # Errors
+    /// That it is missing, unreadable or broken, and where.
+    pub fn passwords(&self) -> Result<(Option<PasswordFile>, Vec<String>), ConfigError> {
+        let mut findings = Findings::default();
+        let passwords = self.read_passwords(&mut findings);
+        match findings.problems.is_empty() {
+            true => Ok((passwords, findings.warnings)),
+            false => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
+    /// Reads the configuration file anew, and all that it names, to know that it holds.
+    ///
+    /// # Errors
+    /// As [`Loaded::load`] and [`Self::resolve`].
+    pub fn reload(&self) -> Result<(Self, Resolved), ConfigError> {
+        let loaded = Self::load(&self.sources)?;
+        let resolved = loaded.clone().resolve(Now::read())?;
+        Ok((loaded, resolved))
     }
 
     fn read_policy(&self, findings: &mut Findings) -> Option<Policy> {
@@ -187,13 +222,25 @@ fn is_exposed(_: &Path) -> bool {
 }
 
 fn assemble(
-    config: Config,
+    loaded: Loaded,
     listeners: Vec<ResolvedListener>,
     policy: Policy,
     passwords: Option<PasswordFile>,
     admin: Option<SocketAddr>,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { auth, mqtt, broker, network, log, .. } = config;
-    Resolved { listeners, policy, passwords, auth, mqtt, broker, network, admin, log, warnings }
+    let Config { auth, mqtt, broker, network, log, .. } = loaded.config.clone();
+    Resolved {
+        listeners,
+        policy,
+        passwords,
+        auth,
+        mqtt,
+        broker,
+        network,
+        admin,
+        log,
+        warnings,
+        loaded,
+    }
 }

@@ -177,6 +177,12 @@ impl Listener {
         &self.url
     }
 
+    /// Its TLS, unless it is plain.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<ListenerTls>> {
+        self.tls.as_ref()
+    }
+
     /// Accepts connections until it is told to stop.
     pub async fn serve(self, shared: Arc<Shared>) {
         let this = Arc::new(self);

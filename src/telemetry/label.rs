@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 
 use crate::message::QoS;
 
@@ -46,6 +46,29 @@ impl<L: Label> Counters<L> {
     pub fn add(&self, label: L, count: u64) {
         if let Some(handle) = self.handles.get(label.index()) {
             handle.increment(count);
+        }
+    }
+}
+
+/// One gauge for each value of a label, resolved once.
+#[derive(Debug)]
+pub struct Gauges<L> {
+    handles: Vec<Gauge>,
+    label: PhantomData<fn(L)>,
+}
+
+impl<L: Label> Gauges<L> {
+    /// Makes a gauge for every value of the label.
+    pub(super) fn register(register: impl Fn(Vec<metrics::Label>) -> Gauge) -> Self {
+        let labels = (0..L::COUNT).filter_map(L::at);
+        let handles = labels.map(|label| register(label.pairs())).collect();
+        Self { handles, label: PhantomData }
+    }
+
+    /// Shows `value`.
+    pub fn set(&self, label: L, value: f64) {
+        if let Some(handle) = self.handles.get(label.index()) {
+            handle.set(value);
         }
     }
 }

@@ -97,6 +97,39 @@ label! {
         UserRemoved = "user_removed",
         /// The user has another password.
         PasswordChanged = "password_changed",
+        /// The listener does not believe the client certificate any more.
+        Certificate = "certificate",
+    }
+}
+
+label! {
+    /// What is read anew while the broker runs.
+    Reloaded as "what" {
+        /// The configuration file.
+        Config = "config",
+        /// The policy file.
+        Policy = "policy",
+        /// The password file.
+        Passwords = "passwords",
+        /// Certificates, keys, authorities and revocation lists of the listeners.
+        Certificates = "certificates",
+    }
+}
+
+impl Reloaded {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied()
+    }
+}
+
+label! {
+    /// What came of reading it.
+    ReloadResult as "result" {
+        /// It is in force.
+        Applied = "applied",
+        /// What was in force before stays.
+        Failed = "failed",
     }
 }
 

@@ -6,8 +6,8 @@ use metrics::{Counter, Gauge, Key, KeyName, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::{
-    Counters, DeniedAction, DropReason, Label, LoginMethod, LoginResult, PacketKind, ProtocolFault,
-    Refusal, Revocation, process,
+    Counters, DeniedAction, DropReason, Gauges, Label, LoginMethod, LoginResult, PacketKind,
+    ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
 };
 use crate::message::QoS;
 
@@ -52,6 +52,12 @@ pub struct Metrics {
     pub takeovers: Counter,
     /// Sessions that ended because their client's identity was taken back.
     pub sessions_revoked: Counters<Revocation>,
+    /// Files that were read while the broker runs, by what they are and what came of it.
+    pub reloads: Counters<(Reloaded, ReloadResult)>,
+    /// When each was last put in force, in Unix time.
+    pub reload_last_success: Gauges<Reloaded>,
+    /// 1 where what is in force is what is on disk.
+    pub reload_in_force: Gauges<Reloaded>,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
@@ -114,6 +120,18 @@ impl Metrics {
                 "bastionmq_sessions_revoked_total",
                 "Sessions ended because their user, certificate or token was taken back, by reason",
             ),
+            reloads: register.counters(
+                "bastionmq_reload_total",
+                "Files read while the broker runs, by what they are and what came of it",
+            ),
+            reload_last_success: register.gauges(
+                "bastionmq_reload_last_success_timestamp_seconds",
+                "When what is in force was read, in Unix time",
+            ),
+            reload_in_force: register.gauges(
+                "bastionmq_reload_in_force",
+                "1 where what is in force is what is on disk, 0 where that is newer and broken",
+            ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(
                 "bastionmq_internal_errors_total",
@@ -162,6 +180,11 @@ impl Register<'_> {
     fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
         self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
         self.0.register_gauge(&Key::from_name(name), &METADATA)
+    }
+
+    fn gauges<L: Label>(&self, name: &'static str, help: &'static str) -> Gauges<L> {
+        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
+        Gauges::register(|labels| self.0.register_gauge(&Key::from_parts(name, labels), &METADATA))
     }
 
     fn build_info(&self) {

@@ -7,10 +7,10 @@ mod metrics;
 mod process;
 mod settings;
 
-pub use label::{Counters, Label};
+pub use label::{Counters, Gauges, Label};
 pub use labels::{
     DeniedAction, DropReason, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal,
-    Revocation,
+    ReloadResult, Reloaded, Revocation,
 };
 pub use metrics::Metrics;
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

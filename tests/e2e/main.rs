@@ -21,6 +21,7 @@ mod endurance;
 mod mosquitto_matrix;
 mod operations;
 mod permissions;
+mod reload;
 mod scram;
 mod transports;
 mod unix_sockets;

@@ -229,7 +229,7 @@ impl Answer {
         Self::Proven(Proven {
             principal: Principal::User(user),
             attributes: Attributes::default(),
-            standing: Standing { password: Some(proof) },
+            standing: Standing { password: Some(proof), ..Standing::default() },
             authentication_data: None,
         })
     }

@@ -12,7 +12,7 @@ pub(super) fn ask(offer: &mut Offer<'_>) -> Answer {
         Some(Outcome { result: Ok(proven), .. }) => Answer::Proven(Proven {
             principal: Principal::User(proven.user),
             attributes: Attributes::default(),
-            standing: Standing { password: Some(proven.proof) },
+            standing: Standing { password: Some(proven.proof), ..Standing::default() },
             authentication_data: Some(proven.server_final),
         }),
     }

@@ -130,7 +130,7 @@ roles = ["low"]
 }
 
 #[test]
-fn what_a_member_may_not_have_any_more_goes_to_another_of_its_share() {
+fn r12_what_a_member_may_not_have_any_more_goes_to_another_of_its_share() {
     const ONE_OF_TWO: &str = r##"
 [[role]]
 name = "reader"
@@ -159,7 +159,7 @@ roles = ["reader"]
 }
 
 #[tokio::test]
-async fn sessions_of_a_user_that_is_gone_end_and_leave_nothing() {
+async fn r12_sessions_of_a_user_that_is_gone_end_and_leave_nothing() {
     let broker = broker_with_users();
     let mut ann = enter(&broker, "ann", Visit { will: Some(("will", 0)), ..Visit::of("a") }).await;
     let mut away = enter(&broker, "ann", Visit { will: Some(("will", 9)), ..Visit::of("b") }).await;
@@ -180,7 +180,7 @@ async fn sessions_of_a_user_that_is_gone_end_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_user_with_another_password_proves_itself_again_and_others_stay() {
+async fn r12_a_user_with_another_password_proves_itself_again_and_others_stay() {
     let broker = broker_with_users();
     let mut ann = enter(&broker, "ann", Visit::of("a")).await;
     let mut bob = enter(&broker, "bob", Visit::of("b")).await;
@@ -197,7 +197,7 @@ async fn a_user_with_another_password_proves_itself_again_and_others_stay() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_user_that_is_gone_is_not_sent_first() {
+async fn r12_what_waits_for_a_user_that_is_gone_is_not_sent_first() {
     let broker = broker_with_users();
     let mut ann = enter(&broker, "ann", Visit::of("a")).await;
     let mut bob = enter(&broker, "bob", Visit::of("b")).await;

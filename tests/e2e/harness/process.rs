@@ -95,9 +95,14 @@ impl Process {
         self.child.stdin.take();
     }
 
+    /// What the system knows it by.
+    pub(crate) fn id(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid")
+    }
+
     /// Asks it to end.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        let pid = self.id();
         // It may have ended by itself.
         let _ = kill_process(pid, signal);
     }

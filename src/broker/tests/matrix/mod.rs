@@ -1,9 +1,9 @@
 //! r12, the choke-point matrix: every way by which a message enters or leaves a client, under every
 //! way to have no permission, for every kind of principal in every version. No cell lets it pass.
 //!
-//! Roles that are removed and denials that are added are columns. Users who are deleted, passwords that
-//! change, certificates that are revoked and clients that are banned are none yet: a running broker
-//! cannot hear of them.
+//! Roles that are removed and denials that are added are columns. Where the identity itself is taken back
+//! (users who are deleted, passwords that change), the session ends: see `judging.rs`. Clients that are
+//! banned are no column yet: there is no ban.
 
 mod paths;
 mod people;

@@ -1,0 +1,249 @@
+//! Files that are read anew while the broker runs: when they change, at SIGHUP, and on command.
+//!
+//! Each is read whole and becomes a value of its own before anything changes; what is broken, missing
+//! or cannot be read changes nothing, is said once, and shows in the metrics until it is mended. Files
+//! are looked at several times a second, by what the system says of them: so no way of replacing a
+//! file goes unseen, and no descriptor is needed to see it.
+
+mod settings;
+mod signature;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use self::signature::Signature;
+use crate::broker::Broker;
+use crate::clock::Now;
+use crate::config::Loaded;
+use crate::net::ListenerSettings;
+use crate::telemetry::{ReloadResult, Reloaded};
+use crate::tls::ListenerTls;
+
+/// Between two looks at the files. A change is taken up once two looks have seen the same.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How soon, and how late, a file is tried again that could not be read and has not changed since.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Asks for everything to be read anew. Once nobody can ask any more, nobody looks at the files.
+#[derive(Clone, Debug)]
+pub struct ReloadHandle {
+    requests: Sender<oneshot::Sender<bool>>,
+}
+
+/// Everything that is read anew.
+#[derive(Debug)]
+pub struct Reloader {
+    broker: Arc<Broker>,
+    listeners: Vec<Arc<ListenerTls>>,
+    /// Names the files.
+    loaded: Loaded,
+    states: Vec<State>,
+}
+
+/// What is known of the files of one kind.
+#[derive(Debug)]
+struct State {
+    what: Reloaded,
+    /// Those that were last read, or tried.
+    tried: Signature,
+    /// Those that were last looked at.
+    looked_at: Signature,
+    /// Why they are not in force, if they are not.
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    why: String,
+    retry_at: Instant,
+    patience: Duration,
+}
+
+impl ReloadHandle {
+    /// Reads everything anew, changed or not; says whether all of it is in force.
+    pub async fn reload(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(answer).is_ok() && answered.await.unwrap_or(false)
+    }
+}
+
+impl Reloader {
+    /// Knows the files as they were when `loaded` was resolved, a moment ago.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>, listeners: Vec<Arc<ListenerTls>>, loaded: Loaded) -> Self {
+        let states = Reloaded::all().map(|what| {
+            let now = Signature::of(&files(what, &loaded));
+            broker.metrics().reload_in_force.set(what, 1.0);
+            broker.metrics().reload_last_success.set(what, Now::read().unix.as_secs_f64());
+            State { what, tried: now.clone(), looked_at: now, failure: None }
+        });
+        Self { states: states.collect(), broker, listeners, loaded }
+    }
+
+    /// Starts the thread that looks at the files.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn start(self) -> io::Result<ReloadHandle> {
+        let (requests, asked) = mpsc::channel();
+        thread::Builder::new().name("reload".to_owned()).spawn(move || self.run(&asked))?;
+        Ok(ReloadHandle { requests })
+    }
+
+    fn run(mut self, asked: &Receiver<oneshot::Sender<bool>>) {
+        loop {
+            match asked.recv_timeout(LOOK_EVERY) {
+                Ok(answer) => {
+                    // Who has asked may have gone.
+                    let _ = answer.send(self.reload(true));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.reload(false);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Reads what has changed, or everything; says whether all that was read is in force.
+    fn reload(&mut self, everything: bool) -> bool {
+        let mut is_whole = true;
+        for at in 0..self.states.len() {
+            let Some(state) = self.states.get_mut(at) else { continue };
+            let now = Signature::of(&files(state.what, &self.loaded));
+            if everything || state.is_due(&now) {
+                let what = state.what;
+                let result = self.read(what);
+                is_whole &= result.is_ok();
+                self.settle(at, now, result);
+            }
+        }
+        is_whole
+    }
+
+    fn read(&mut self, what: Reloaded) -> Result<(), String> {
+        match what {
+            Reloaded::Config => self.read_config(),
+            Reloaded::Policy => {
+                let (policy, warnings) = self.loaded.policy().map_err(|error| error.to_string())?;
+                warn(&warnings);
+                self.broker.replace_policy(policy);
+                Ok(())
+            }
+            Reloaded::Passwords => {
+                let passwords = self.loaded.passwords().map_err(|error| error.to_string())?;
+                let (passwords, warnings) = passwords;
+                warn(&warnings);
+                self.broker.replace_passwords(passwords.unwrap_or_default());
+                Ok(())
+            }
+            Reloaded::Certificates => self.read_certificates(),
+        }
+    }
+
+    /// All listeners or none: authorities that are the same are the same everywhere.
+    fn read_certificates(&self) -> Result<(), String> {
+        let now = Now::read();
+        let read = self.listeners.iter().map(|listener| listener.read(now));
+        let read = read.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        for (listener, tls) in self.listeners.iter().zip(read) {
+            warn(&tls.warnings);
+            listener.replace(tls);
+        }
+        self.broker.certificates_replaced();
+        Ok(())
+    }
+
+    /// What names a file is taken up, and the file is then read; all else is named.
+    fn read_config(&mut self) -> Result<(), String> {
+        let (loaded, resolved) = self.loaded.reload().map_err(|error| error.to_string())?;
+        warn(&resolved.warnings);
+        for setting in settings::that_need_a_restart(&self.loaded.config, &loaded.config) {
+            tracing::warn!(%setting, "the setting has changed and needs a restart to take effect");
+        }
+        self.loaded = settings::adopt(&self.loaded, loaded);
+        Ok(())
+    }
+
+    /// Remembers what came of reading, and says it where that is news.
+    fn settle(&mut self, at: usize, now: Signature, result: Result<(), String>) {
+        let Some(state) = self.states.get_mut(at) else { return };
+        let (what, metrics) = (state.what, self.broker.metrics());
+        let is_same = state.tried == now;
+        state.looked_at = now.clone();
+        state.tried = now;
+        match result {
+            Ok(()) => {
+                state.failure = None;
+                metrics.reloads.increment((what, ReloadResult::Applied));
+                metrics.reload_in_force.set(what, 1.0);
+                metrics.reload_last_success.set(what, Now::read().unix.as_secs_f64());
+                tracing::info!(what = what.name(), "reloaded");
+            }
+            Err(why) => {
+                metrics.reloads.increment((what, ReloadResult::Failed));
+                metrics.reload_in_force.set(what, 0.0);
+                let before = state.failure.take().filter(|_| is_same);
+                if before.as_ref().is_none_or(|before| before.why != why) {
+                    tracing::error!(
+                        what = what.name(),
+                        "not reloaded, what was in force stays: {why}"
+                    );
+                }
+                state.failure = Some(Failure::again(why, before));
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether the files are others than those that were tried last, and not being written now; or it
+    /// is time to try them again.
+    fn is_due(&mut self, now: &Signature) -> bool {
+        let is_settled = self.looked_at == *now;
+        self.looked_at = now.clone();
+        if self.tried != *now {
+            return is_settled;
+        }
+        self.failure.as_ref().is_some_and(|failure| failure.retry_at <= Instant::now())
+    }
+}
+
+impl Failure {
+    /// Each time it takes longer until it is tried again.
+    fn again(why: String, before: Option<Self>) -> Self {
+        let (soon, late) = RETRY;
+        let patience = before.map_or(soon, |before| (before.patience * 2).min(late));
+        Self { why, retry_at: Instant::now() + patience, patience }
+    }
+}
+
+fn warn(warnings: &[impl std::fmt::Display]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// The files of one kind.
+fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
+    let config = &loaded.config;
+    let paths = match what {
+        Reloaded::Config => vec![loaded.file()],
+        Reloaded::Policy => vec![config.acl.policy_file.clone()],
+        Reloaded::Passwords => vec![config.auth.password_file.clone()],
+        Reloaded::Certificates => {
+            let of_listener = |listener: &ListenerSettings| {
+                let ListenerSettings { tls_cert, tls_key, client_ca, client_crl, .. } = listener;
+                [tls_cert, tls_key, client_ca, client_crl].map(Clone::clone)
+            };
+            config.listener.iter().flat_map(of_listener).collect()
+        }
+    };
+    paths.into_iter().flatten().collect()
+}
