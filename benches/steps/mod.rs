@@ -68,7 +68,7 @@ pub(crate) fn decide() -> impl FnMut() -> usize {
     let client_id = ClientId::new("device1");
     let permit = policy.permit(&Subject::named(&principal, &client_id));
     let topic = TopicNameRef::parse("devices/device1/line/3/temperature").unwrap();
-    move || usize::from(permit.publish(black_box(topic), QoS::AtLeastOnce, false).allowed)
+    move || usize::from(permit.publish(black_box(topic), QoS::AtLeastOnce, false, 0).allowed)
 }
 
 /// A session takes a PUBLISH of QoS 1, and answers with a PUBACK.
@@ -181,6 +181,7 @@ fn live(version: Version) -> (Session, Output) {
         key: SessionKey(1),
         resumed: None,
         authentication_data: None,
+        settings: None,
     };
     session.step(Now::read(), Input::Identified(Box::new(identified)), &mut output);
     output.actions.clear();

@@ -26,7 +26,7 @@ pub(crate) fn check(bytes: &[u8]) {
         let client_id = ClientId::new(name);
         let permit = policy.permit(&Subject::named(&principal, &client_id));
         if let Ok(topic) = TopicNameRef::parse(topic) {
-            let decision = permit.publish(topic, QoS::AtLeastOnce, true);
+            let decision = permit.publish(topic, QoS::AtLeastOnce, true, 0);
             assert!(!(decision.allowed && topic.is_reserved()));
             let _ = permit.describe(decision.rule).to_string();
             let _ = permit.receive(topic);

@@ -209,6 +209,7 @@ impl Driver {
             key: SessionKey(1),
             resumed: self.image.take(),
             authentication_data,
+            settings: None,
         };
         self.answer(Input::Identified(Box::new(identified)));
     }

@@ -1,6 +1,6 @@
 //! TOML values as a policy wants them: each step either yields the value or notes what is wrong.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -117,6 +117,26 @@ impl<'v> Item<'v> {
             faults.add(&value.span(), wrong_type(key, "true or false", value));
         }
         boolean
+    }
+
+    /// A number within `range`.
+    pub(super) fn integer(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+        faults: &mut Faults<'_>,
+    ) -> Option<i64> {
+        let value = self.value(key)?;
+        let number = value.get_ref().as_integer();
+        let number =
+            number.and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = range.into_inner();
+            let message = format!("{key} is a number from {least} to {most}, without quotes");
+            faults.add(&value.span(), message);
+        }
+        number
     }
 
     pub(super) fn qos(&self, key: &str, faults: &mut Faults<'_>) -> Option<QoS> {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::permit::{Clause, Permit, SubscribeDecision};
+use super::permit::{Book, Permit, SubscribeDecision};
 use super::policy::{Policy, Subject};
-use super::rule::{Description, Effect, Rule, RuleId};
-use super::template::Template;
+use super::rule::{Action, Conditions, Description, Effect, Rule, RuleId, Rulebook};
+use super::template::{Names, Template};
 use crate::message::QoS;
-use crate::topic::{TopicFilterRef, TopicNameRef};
+use crate::topic::{self, TopicFilterRef, TopicNameRef};
 
 /// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Request<'a> {
         qos: QoS,
         /// As a retained message or not.
         retain: bool,
+        /// With so many bytes of payload.
+        bytes: usize,
     },
     /// To subscribe.
     Subscribe {
@@ -73,6 +75,14 @@ pub enum Aside {
     MaxQos(QoS),
     /// It allows no retained messages, or denies only those.
     Retain,
+    /// It allows no payload of more bytes than these.
+    MaxPayload(u32),
+    /// It is not about clients that come by this listener.
+    Listener,
+    /// It is not about clients whose transport is protected like this.
+    Transport,
+    /// It does not hold at this hour.
+    Time,
     /// A name cannot stand in its topic.
     Name(String),
     /// It fits as well, but another one decided.
@@ -87,10 +97,15 @@ impl fmt::Display for Aside {
             Self::Part => f.write_str("denies a part of it, which is not delivered"),
             Self::MaxQos(qos) => write!(f, "only up to QoS {}", *qos as u8),
             Self::Retain => f.write_str("does not fit the retain flag"),
+            Self::MaxPayload(bytes) => write!(f, "only payloads of up to {bytes} bytes"),
+            Self::Listener => f.write_str("only by another listener"),
+            Self::Transport => f.write_str("only over another transport"),
+            Self::Time => f.write_str("not at this hour"),
             Self::Name(error) => write!(f, "not used for this client: {error}"),
-            Self::Outranked => {
-                f.write_str("fits too, but another rule outranks it: deny goes before allow")
-            }
+            Self::Outranked => f.write_str(
+                "fits too, but another rule outranks it: a higher priority goes first, then \
+                     deny before allow",
+            ),
         }
     }
 }
@@ -99,16 +114,15 @@ impl Policy {
     /// Decides `request` as the permit of `subject` does, and says why.
     #[must_use]
     pub fn explain(&self, subject: &Subject<'_>, request: &Request<'_>) -> Explanation<'_> {
-        let places = self.assignments.roles_of(subject);
+        let places = self.roles_of(subject);
+        let Book { rules: rulebook, .. } = &*self.book;
         let answer = Answer::of(&self.permit(subject), request);
-        let others = self
-            .rulebook
+        let names = Names::of(subject);
+        let question = Question { rulebook, subject, names: &names, request };
+        let others = rulebook
             .rules_of(&places)
             .filter(|(id, _)| Some(*id) != answer.rule)
-            .map(|(id, rule)| Considered {
-                rule: self.describe(id),
-                why: aside(id, rule, subject, request),
-            })
+            .map(|(id, rule)| Considered { rule: self.describe(id), why: question.aside(rule) })
             .collect();
         Explanation {
             allowed: answer.allowed,
@@ -117,7 +131,7 @@ impl Policy {
             unsafe_name: answer.rule.and_then(|id| self.unsafe_name(id, subject)),
             roles: places
                 .iter()
-                .filter_map(|place| Some(&*self.rulebook.roles.get(*place)?.name))
+                .filter_map(|place| Some(&*rulebook.roles.get(*place)?.name))
                 .collect(),
             others,
         }
@@ -126,9 +140,10 @@ impl Policy {
 
 impl Policy {
     fn unsafe_name(&self, id: RuleId, subject: &Subject<'_>) -> Option<String> {
-        let rule = self.rulebook.rules.get(id.index())?;
+        let rule = self.book.rules.rules.get(id.index())?;
+        let names = Names::of(subject);
         let mut topics = rule.topics.iter().filter(|_| rule.effect == Effect::Deny);
-        topics.find_map(|topic| topic.substitute(subject).err()).map(|error| error.to_string())
+        topics.find_map(|topic| topic.substitute(&names).err()).map(|error| error.to_string())
     }
 }
 
@@ -141,7 +156,9 @@ struct Answer {
 impl Answer {
     fn of(permit: &Permit, request: &Request<'_>) -> Self {
         let decision = match *request {
-            Request::Publish { topic, qos, retain } => permit.publish(topic, qos, retain),
+            Request::Publish { topic, qos, retain, bytes } => {
+                permit.publish(topic, qos, retain, bytes)
+            }
             Request::Receive { topic } => permit.receive(topic),
             Request::Subscribe { filter } => return permit.subscribe(filter).into(),
         };
@@ -160,46 +177,73 @@ impl From<SubscribeDecision> for Answer {
     }
 }
 
-/// Why `rule` did not decide: the nearest miss among its topics.
-fn aside(id: RuleId, rule: &Rule, subject: &Subject<'_>, request: &Request<'_>) -> Aside {
-    let is_about = match request {
-        Request::Publish { .. } => rule.actions.publish,
-        Request::Subscribe { .. } | Request::Receive { .. } => rule.actions.subscribe,
-    };
-    if !is_about {
-        return Aside::Action;
-    }
-    let topics = rule.topics.iter();
-    let near = topics.map(|topic| topic_aside(id, rule, topic, subject, request));
-    near.max_by_key(closeness).unwrap_or(Aside::Topic)
+/// Who asks what.
+struct Question<'a> {
+    rulebook: &'a Rulebook,
+    subject: &'a Subject<'a>,
+    names: &'a Names,
+    request: &'a Request<'a>,
 }
 
-fn topic_aside(
-    id: RuleId,
-    rule: &Rule,
-    topic: &Template,
-    subject: &Subject<'_>,
-    request: &Request<'_>,
-) -> Aside {
-    let clause = match Clause::compile(id, rule, topic, subject) {
-        Ok(clause) => clause,
-        Err(error) => return Aside::Name(error.to_string()),
-    };
-    match *request {
-        Request::Publish { topic, .. } | Request::Receive { topic }
-            if !clause.pattern.matches(topic) =>
-        {
-            Aside::Topic
+impl Question<'_> {
+    /// Why `rule` did not decide: the nearest miss among its topics.
+    fn aside(&self, rule: &Rule) -> Aside {
+        let action = match self.request {
+            Request::Publish { .. } => Action::Publish,
+            Request::Subscribe { .. } => Action::Subscribe,
+            Request::Receive { .. } => Action::Receive,
+        };
+        if !self.rulebook.actions_of(rule).has(action) {
+            return Aside::Action;
         }
-        Request::Subscribe { filter } if !clause.pattern.overlaps(filter) => Aside::Topic,
-        Request::Subscribe { filter }
-            if rule.effect == Effect::Deny && !clause.pattern.covers(filter) =>
-        {
-            Aside::Part
+        let topics = rule.topics.iter();
+        topics
+            .map(|topic| self.topic_aside(rule, topic))
+            .max_by_key(closeness)
+            .unwrap_or(Aside::Topic)
+    }
+
+    fn topic_aside(&self, rule: &Rule, topic: &Template) -> Aside {
+        // What cannot be put into a deny rule makes it one about every topic.
+        let own = match topic.substitute(self.names) {
+            Ok(own) => Some(own),
+            Err(_) if rule.effect == Effect::Deny => None,
+            Err(error) => return Aside::Name(error.to_string()),
+        };
+        let own = own.as_ref().map(|own| own.borrowed());
+        let matches = |topic| own.is_none_or(|own| topic::matches(own, topic));
+        let overlaps = |filter| own.is_none_or(|own| topic::overlaps(own, filter));
+        let covers = |filter| own.is_none_or(|own| topic::covers(own, filter));
+        match *self.request {
+            Request::Publish { topic, .. } | Request::Receive { topic } if !matches(topic) => {
+                Aside::Topic
+            }
+            Request::Subscribe { filter } if !overlaps(filter) => Aside::Topic,
+            Request::Subscribe { filter } if rule.effect == Effect::Deny && !covers(filter) => {
+                Aside::Part
+            }
+            Request::Publish { qos, .. } if qos > rule.max_qos => Aside::MaxQos(rule.max_qos),
+            Request::Publish { retain, .. } if !rule.retain.admits(retain) => Aside::Retain,
+            Request::Publish { bytes, .. } => match rule.max_payload {
+                Some(most) if bytes > most as usize => Aside::MaxPayload(most),
+                _ => self.condition_aside(rule),
+            },
+            _ => self.condition_aside(rule),
         }
-        Request::Publish { qos, .. } if qos > clause.max_qos => Aside::MaxQos(clause.max_qos),
-        Request::Publish { retain, .. } if !clause.retain.admits(retain) => Aside::Retain,
-        _ => Aside::Outranked,
+    }
+
+    fn condition_aside(&self, rule: &Rule) -> Aside {
+        let Some(conditions) = &rule.conditions else { return Aside::Outranked };
+        let Conditions { origin, schedule } = &**conditions;
+        if !origin.has_listener(self.subject.listener) {
+            Aside::Listener
+        } else if !origin.has_transport(self.subject.security) {
+            Aside::Transport
+        } else if schedule.is_some_and(|schedule| !schedule.holds_at(self.subject.time)) {
+            Aside::Time
+        } else {
+            Aside::Outranked
+        }
     }
 }
 
@@ -208,7 +252,8 @@ fn closeness(aside: &Aside) -> u8 {
         Aside::Action => 0,
         Aside::Topic => 1,
         Aside::Name(_) => 2,
-        Aside::Retain | Aside::MaxQos(_) | Aside::Part => 3,
-        Aside::Outranked => 4,
+        Aside::Retain | Aside::MaxQos(_) | Aside::MaxPayload(_) | Aside::Part => 3,
+        Aside::Listener | Aside::Transport | Aside::Time => 4,
+        Aside::Outranked => 5,
     }
 }

@@ -6,7 +6,7 @@ use crate::identity::TransportSecurity;
 /// The places that a client may come from; everywhere, unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// The URLs of listeners; any of them will do.
+    /// The URLs of listeners, any of which will do. A `*` at the end stands for any ending.
     pub(super) listeners: Option<Box<[Box<str>]>>,
     /// Any of these will do.
     pub(super) transport: Option<Box<[Transport]>>,
@@ -30,11 +30,15 @@ impl Origin {
         self.has_listener(subject.listener) && self.has_transport(subject.security)
     }
 
-    fn has_listener(&self, url: &str) -> bool {
-        self.listeners.as_ref().is_none_or(|urls| urls.iter().any(|wanted| **wanted == *url))
+    pub(super) fn has_listener(&self, url: &str) -> bool {
+        let is = |wanted: &str| match wanted.strip_suffix('*') {
+            Some(start) => url.starts_with(start),
+            None => url == wanted,
+        };
+        self.listeners.as_ref().is_none_or(|urls| urls.iter().any(|wanted| is(wanted)))
     }
 
-    fn has_transport(&self, security: TransportSecurity) -> bool {
+    pub(super) fn has_transport(&self, security: TransportSecurity) -> bool {
         self.transport.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.includes(security)))
     }
 }

@@ -1,20 +1,21 @@
 //! From the text of a policy file to a policy, or to all that is wrong with it.
 
 mod assign;
-mod origin;
+mod conditions;
+mod group;
+mod limits;
 mod role;
+mod rule;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::assign::{Assignment, Assignments};
+use super::assign::Assignment;
 use super::document::Item;
 use super::error::{Faults, PolicyError};
 use super::policy::Policy;
 use super::rule::Rulebook;
-use super::warnings;
 
 /// The largest policy file that is read: some 150,000 rules.
 pub const MAX_POLICY_BYTES: usize = 16 << 20;
@@ -69,6 +70,10 @@ struct Reader<'t> {
     rulebook: Rulebook,
     /// Where in the rulebook each role is.
     places: HashMap<Box<str>, usize>,
+    /// The roles, each after all that it inherits.
+    order: Vec<usize>,
+    /// The users of each group, and of the groups in it.
+    groups: HashMap<Box<str>, Vec<Box<str>>>,
     assignments: Vec<Assignment>,
 }
 
@@ -78,6 +83,8 @@ impl<'t> Reader<'t> {
             faults: Faults::of(text),
             rulebook: Rulebook::default(),
             places: HashMap::new(),
+            order: Vec::new(),
+            groups: HashMap::new(),
             assignments: Vec::new(),
         }
     }
@@ -86,19 +93,18 @@ impl<'t> Reader<'t> {
         if !self.faults.is_empty() {
             return Err(self.faults.into_errors());
         }
-        Ok(Policy {
-            warnings: warnings::of(&self.rulebook, &self.assignments),
-            assignment_count: self.assignments.len(),
-            assignments: Assignments::of(self.assignments),
-            rulebook: Arc::new(self.rulebook),
-        })
+        Ok(Policy::of(self.rulebook, &self.order, self.assignments))
     }
 
     fn document(&mut self, document: &Item<'_>) {
-        document.only(&["role", "assign"], &mut self.faults);
-        for role in document.tables("role", "a [[role]] table", &mut self.faults) {
-            self.role(&role);
+        document.only(&["role", "group", "assign"], &mut self.faults);
+        let roles = document.tables("role", "a [[role]] table", &mut self.faults);
+        for role in &roles {
+            self.role(role);
         }
+        self.inheritance(&roles);
+        let groups = document.tables("group", "a [[group]] table", &mut self.faults);
+        self.groups(&groups);
         let assigns = document.tables("assign", "an [[assign]] table", &mut self.faults);
         for assign in &assigns {
             self.assign(assign);

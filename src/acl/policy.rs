@@ -1,11 +1,15 @@
 //! A policy: read once, asked for a permit whenever a client connects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::assign::Assignments;
+use super::assign::{Assignment, Assignments};
 use super::error::PolicyWarning;
-use super::permit::Permit;
+use super::index::Index;
+use super::permit::{Book, Permit};
 use super::rule::{Description, RuleId, Rulebook};
+use super::schedule::Schedule;
+use super::warnings;
 use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
 
 /// Who is asked about.
@@ -21,24 +25,30 @@ pub struct Subject<'a> {
     pub listener: &'a str,
     /// What protects its transport.
     pub security: TransportSecurity,
+    /// When it asks, since the Unix epoch.
+    pub time: Duration,
 }
 
 impl<'a> Subject<'a> {
-    /// A client that is known by its names alone: no attributes, no listener, no protection.
+    /// A client that is known by its names alone: no attributes, no listener, no protection, in the
+    /// first minute of the epoch.
     #[must_use]
     pub fn named(principal: &'a Principal, client_id: &'a ClientId) -> Self {
         let security = TransportSecurity::Plain;
-        Self { principal, client_id, attributes: Attributes::none(), listener: "", security }
+        let (attributes, time) = (Attributes::none(), Duration::ZERO);
+        Self { principal, client_id, attributes, listener: "", security, time }
     }
 }
 
 /// A valid policy. There is none that is empty: what nobody assigned is an error, not an opening.
 #[derive(Debug)]
 pub struct Policy {
-    pub(super) rulebook: Arc<Rulebook>,
+    pub(super) book: Arc<Book>,
     pub(super) assignments: Assignments,
-    pub(super) assignment_count: usize,
-    pub(super) warnings: Vec<PolicyWarning>,
+    assignment_count: usize,
+    warnings: Vec<PolicyWarning>,
+    /// Each once.
+    schedules: Vec<Schedule>,
 }
 
 /// How large a policy is.
@@ -53,16 +63,56 @@ pub struct PolicySize {
 }
 
 impl Policy {
-    /// What `subject` may do. Costs in proportion to the rules of its roles.
+    /// A policy of these rules, whose roles inherit in no circle: `order` has each after all that it
+    /// inherits.
+    pub(super) fn of(mut rules: Rulebook, order: &[usize], assignments: Vec<Assignment>) -> Self {
+        rules.finish(order);
+        let mut schedules = Vec::new();
+        let conditions = rules.rules.iter().filter_map(|rule| rule.conditions.as_ref());
+        for schedule in conditions.filter_map(|conditions| conditions.schedule) {
+            if !schedules.contains(&schedule) {
+                schedules.push(schedule);
+            }
+        }
+        Self {
+            warnings: warnings::of(&rules, &assignments),
+            assignment_count: assignments.len(),
+            assignments: Assignments::of(assignments),
+            book: Arc::new(Book { index: Index::of(&rules), rules }),
+            schedules,
+        }
+    }
+
+    /// The policy with these warnings among its own, in the order of the file.
+    pub(super) fn and_warn_of(mut self, more: Vec<PolicyWarning>) -> Self {
+        self.warnings.extend(more);
+        self.warnings.sort_by_key(|warning| warning.line);
+        self
+    }
+
+    /// What `subject` may do, for as long as [`Self::changes_after`] says. Costs in proportion to its
+    /// roles.
     #[must_use]
     pub fn permit(&self, subject: &Subject<'_>) -> Permit {
-        Permit::compile(&self.rulebook, &self.assignments.roles_of(subject), subject)
+        Permit::compile(&self.book, &self.assignments.roles_of(subject), subject)
+    }
+
+    /// When another hour begins or ends for some rule, first after `time`; both are since the Unix
+    /// epoch. Permits made before are out of date then.
+    #[must_use]
+    pub fn changes_after(&self, time: Duration) -> Option<Duration> {
+        self.schedules.iter().filter_map(|schedule| schedule.changes_after(time)).min()
+    }
+
+    /// The places of the roles that `subject` holds, with those that they inherit.
+    pub(super) fn roles_of(&self, subject: &Subject<'_>) -> Vec<usize> {
+        self.book.rules.with_inherited(&self.assignments.roles_of(subject))
     }
 
     /// What a decision of this policy went by.
     #[must_use]
     pub fn describe(&self, rule: impl Into<Option<RuleId>>) -> Description<'_> {
-        self.rulebook.describe(rule.into())
+        self.book.rules.describe(rule.into())
     }
 
     /// What in it probably does not do what its author meant.
@@ -75,8 +125,8 @@ impl Policy {
     #[must_use]
     pub fn size(&self) -> PolicySize {
         PolicySize {
-            roles: self.rulebook.roles.len(),
-            rules: self.rulebook.rules.len(),
+            roles: self.book.rules.roles.len(),
+            rules: self.book.rules.rules.len(),
             assignments: self.assignment_count,
         }
     }

@@ -1,8 +1,13 @@
 //! Roles and their rules, as the policy file has them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
+use super::Subject;
+use super::limits::Limits;
+use super::origin::Origin;
+use super::schedule::Schedule;
 use super::template::Template;
 use crate::message::QoS;
 
@@ -36,6 +41,25 @@ pub(super) enum Effect {
 pub(super) struct Actions {
     pub(super) publish: bool,
     pub(super) subscribe: bool,
+    pub(super) receive: bool,
+}
+
+/// One of [`Actions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Publish,
+    Subscribe,
+    Receive,
+}
+
+impl Actions {
+    pub(super) fn has(self, action: Action) -> bool {
+        match action {
+            Action::Publish => self.publish,
+            Action::Subscribe => self.subscribe,
+            Action::Receive => self.receive,
+        }
+    }
 }
 
 /// Which publishes a rule is about.
@@ -59,6 +83,13 @@ impl Retain {
     }
 }
 
+/// Where and when a rule holds; everywhere and always, unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Conditions {
+    pub(super) origin: Origin,
+    pub(super) schedule: Option<Schedule>,
+}
+
 /// One rule of a role.
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -66,19 +97,49 @@ pub(super) struct Rule {
     pub(super) role: usize,
     pub(super) line: u32,
     pub(super) effect: Effect,
+    /// As written: see [`Rulebook::actions_of`].
     pub(super) actions: Actions,
     pub(super) topics: Box<[Template]>,
+    /// A higher one decides before a lower one.
+    pub(super) priority: i32,
     pub(super) max_qos: QoS,
     pub(super) retain: Retain,
+    /// Bytes; no bound where there is none.
+    pub(super) max_payload: Option<u32>,
+    /// Boxed, since most rules have none.
+    pub(super) conditions: Option<Box<Conditions>>,
+}
+
+impl Conditions {
+    pub(super) fn are_met_by(&self, subject: &Subject<'_>) -> bool {
+        self.origin.admits(subject)
+            && self.schedule.is_none_or(|schedule| schedule.holds_at(subject.time))
+    }
+}
+
+impl Rule {
+    fn is_special(&self) -> bool {
+        let has_names = || self.topics.iter().any(|topic| topic.variables().next().is_some());
+        self.conditions.is_some() || (self.effect == Effect::Deny && has_names())
+    }
 }
 
 /// A named set of rules.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Role {
     pub(super) name: Box<str>,
     pub(super) line: u32,
     /// The places of its rules in the rulebook.
     pub(super) rules: Range<usize>,
+    /// The places of the roles whose rules are its as well. Never in a circle.
+    pub(super) inherits: Vec<usize>,
+    /// With what it inherits, once the policy is whole.
+    pub(super) limits: Limits,
+    /// Whether it says itself what is received: see [`Rulebook::actions_of`]. Noted once the policy
+    /// is whole.
+    pub(super) allows_receive: bool,
+    /// Those of its rules that a client is measured by when it gets a permit. Noted with the rest.
+    pub(super) special: Vec<RuleId>,
 }
 
 /// All roles and rules of a policy.
@@ -94,10 +155,66 @@ impl Rulebook {
         &'b self,
         places: &'b [usize],
     ) -> impl Iterator<Item = (RuleId, &'b Rule)> {
-        let roles = places.iter().filter_map(|place| self.roles.get(*place));
-        roles
+        self.roles_at(places)
             .flat_map(|role| role.rules.clone())
             .filter_map(|index| Some((RuleId::of_index(index), self.rules.get(index)?)))
+    }
+
+    /// The places of `roles` and of all that they inherit, each once, in the order of the file.
+    pub(super) fn with_inherited(&self, roles: &[usize]) -> Vec<usize> {
+        let mut seen = HashSet::<usize, foldhash::fast::RandomState>::default();
+        let mut open = roles.to_vec();
+        while let Some(place) = open.pop() {
+            if let Some(role) = self.roles.get(place).filter(|_| seen.insert(place)) {
+                open.extend(&role.inherits);
+            }
+        }
+        let mut places: Vec<_> = seen.into_iter().collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// What a rule is about. Who may subscribe receives, unless its role says itself what is
+    /// received; who may not subscribe does not receive in any case.
+    pub(super) fn actions_of(&self, rule: &Rule) -> Actions {
+        let Actions { publish, subscribe, receive } = rule.actions;
+        let says_itself = self.roles.get(rule.role).is_some_and(|role| role.allows_receive);
+        let implied = subscribe && (rule.effect == Effect::Deny || !says_itself);
+        Actions { publish, subscribe, receive: receive || implied }
+    }
+
+    /// The roles at `places`.
+    pub(super) fn roles_at<'b>(&'b self, places: &'b [usize]) -> impl Iterator<Item = &'b Role> {
+        places.iter().filter_map(|place| self.roles.get(*place))
+    }
+
+    /// The rules of the roles at `places` that have conditions, or that deny by a name.
+    pub(super) fn special_rules_of<'b>(
+        &'b self,
+        places: &'b [usize],
+    ) -> impl Iterator<Item = (RuleId, &'b Rule)> {
+        let special = self.roles_at(places).flat_map(|role| &role.special);
+        special.filter_map(|id| Some((*id, self.rules.get(id.index())?)))
+    }
+
+    /// Notes about each role what only the whole policy can tell. `order` has every role after all
+    /// that it inherits.
+    pub(super) fn finish(&mut self, order: &[usize]) {
+        for role in &mut self.roles {
+            let rules = self.rules.get(role.rules.clone()).unwrap_or_default();
+            let allows = |rule: &Rule| rule.effect == Effect::Allow && rule.actions.receive;
+            role.allows_receive = rules.iter().any(allows);
+            let special = role.rules.clone().zip(rules).filter(|(_, rule)| rule.is_special());
+            role.special = special.map(|(index, _)| RuleId::of_index(index)).collect();
+        }
+        for place in order {
+            let Some(role) = self.roles.get(*place) else { continue };
+            let inherited = self.roles_at(&role.inherits).map(|role| role.limits);
+            let limits = role.limits.or(inherited.reduce(Limits::and).unwrap_or_default());
+            if let Some(role) = self.roles.get_mut(*place) {
+                role.limits = limits;
+            }
+        }
     }
 
     pub(super) fn describe(&self, rule: Option<RuleId>) -> Description<'_> {
@@ -161,13 +278,40 @@ impl fmt::Display for Rule {
             Retain::Never => f.write_str(", retain = false")?,
             Retain::Only => f.write_str(", retain = true")?,
         }
+        if let Some(bytes) = self.max_payload {
+            write!(f, ", max_payload_bytes = {bytes}")?;
+        }
+        if self.priority != 0 {
+            write!(f, ", priority = {}", self.priority)?;
+        }
+        if let Some(conditions) = &self.conditions {
+            write!(f, "{conditions}")?;
+        }
         f.write_str(" }")
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(listeners) = &self.origin.listeners {
+            write!(f, ", listeners = {listeners:?}")?;
+        }
+        if let Some(transport) = &self.origin.transport {
+            let names: Vec<_> = transport.iter().map(|kind| kind.name()).collect();
+            write!(f, ", transport = {names:?}")?;
+        }
+        match &self.schedule {
+            Some(schedule) => write!(f, ", time = {schedule}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Actions {
     fn names(self) -> Vec<&'static str> {
         let publish = self.publish.then_some("publish");
-        publish.into_iter().chain(self.subscribe.then_some("subscribe")).collect()
+        let subscribe = self.subscribe.then_some("subscribe");
+        let receive = self.receive.then_some("receive");
+        publish.into_iter().chain(subscribe).chain(receive).collect()
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::Subject;
+use crate::identity::{ClientId, Principal};
 use crate::topic::{TopicError, TopicFilter, TopicFilterRef};
 
 /// What a policy may leave to the client that it is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Variable {
     Username,
     ClientId,
@@ -18,13 +19,6 @@ impl Variable {
             "username" => Some(Self::Username),
             "client_id" => Some(Self::ClientId),
             _ => None,
-        }
-    }
-
-    fn of<'a>(self, subject: &Subject<'a>) -> Option<&'a str> {
-        match self {
-            Self::Username => subject.principal.name(),
-            Self::ClientId => Some(subject.client_id.as_str()),
         }
     }
 }
@@ -113,19 +107,19 @@ impl Template {
         Ok(Self { text: text.into(), kind })
     }
 
-    /// The filter for `subject`.
+    /// The filter for a client with these names.
     ///
     /// # Errors
     /// When a name could widen the filter or turn it into another: it is then not used at all.
-    pub(super) fn substitute(&self, subject: &Subject<'_>) -> Result<TopicFilter, UnsafeName> {
+    pub(super) fn substitute(&self, names: &Names) -> Result<TopicFilter, UnsafeName> {
         let pieces = match &self.kind {
             Kind::Fixed(filter) => return Ok(filter.clone()),
             Kind::PerClient(pieces) => pieces,
         };
         for variable in self.variables() {
-            check_name(variable, variable.of(subject))?;
+            check_name(variable, names.claimed(variable))?;
         }
-        let text = join(pieces, |variable| variable.of(subject).unwrap_or_default());
+        let text = join(pieces, |variable| names.claimed(variable).unwrap_or_default());
         TopicFilter::parse(&text).map_err(|_| UnsafeName::TooLong)
     }
 
@@ -140,6 +134,30 @@ impl Template {
         })
     }
 
+    /// Its levels, from the root.
+    pub(super) fn levels(&self) -> Vec<Level<'_>> {
+        let pieces = match &self.kind {
+            Kind::Fixed(filter) => return filter.as_str().split('/').map(Level::of_text).collect(),
+            Kind::PerClient(pieces) => pieces,
+        };
+        let mut levels = vec![Level::Text("")];
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => {
+                    let mut texts = text.split('/');
+                    let (first, last) = (texts.next().unwrap_or_default(), levels.pop());
+                    levels.extend(last.map(|level| level.then(first)));
+                    levels.extend(texts.map(Level::of_text));
+                }
+                Piece::Name(variable) => {
+                    let last = levels.pop();
+                    levels.extend(last.map(|level| level.named(*variable)));
+                }
+            }
+        }
+        levels
+    }
+
     /// Whether it is about topics that begin with `$`.
     pub(super) fn is_reserved(&self) -> bool {
         matches!(&self.kind, Kind::Fixed(filter) if filter.as_str().starts_with('$'))
@@ -150,6 +168,91 @@ impl Template {
     /// The text of the policy.
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// One level of a topic of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level<'a> {
+    Text(&'a str),
+    /// `+`
+    Any,
+    /// `#`
+    Rest,
+    /// A name with what stands before and after it.
+    Name {
+        before: &'a str,
+        variable: Variable,
+        after: &'a str,
+    },
+}
+
+impl<'a> Level<'a> {
+    fn of_text(text: &'a str) -> Self {
+        match text {
+            "+" => Self::Any,
+            "#" => Self::Rest,
+            text => Self::Text(text),
+        }
+    }
+
+    /// With `text` at its end; a level that is not a name is empty so far.
+    fn then(self, text: &'a str) -> Self {
+        match self {
+            Self::Name { before, variable, .. } => Self::Name { before, variable, after: text },
+            _ => Self::of_text(text),
+        }
+    }
+
+    fn named(self, variable: Variable) -> Self {
+        let before = match self {
+            Self::Text(text) => text,
+            _ => "",
+        };
+        Self::Name { before, variable, after: "" }
+    }
+}
+
+/// The names of one client that may stand in topics.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    principal: Principal,
+    client_id: ClientId,
+    /// Whether they are safe there: see [`UnsafeName`].
+    is_username_safe: bool,
+    is_client_id_safe: bool,
+}
+
+impl Names {
+    pub(super) fn of(subject: &Subject<'_>) -> Self {
+        let (principal, client_id) = (subject.principal.clone(), subject.client_id.clone());
+        let mut names =
+            Self { principal, client_id, is_username_safe: false, is_client_id_safe: false };
+        let is_safe = |variable| check_name(variable, names.claimed(variable)).is_ok();
+        (names.is_username_safe, names.is_client_id_safe) =
+            (is_safe(Variable::Username), is_safe(Variable::ClientId));
+        names
+    }
+
+    /// What `variable` stands for, where that is safe.
+    pub(super) fn get(&self, variable: Variable) -> Option<&str> {
+        let is_safe = match variable {
+            Variable::Username => self.is_username_safe,
+            Variable::ClientId => self.is_client_id_safe,
+        };
+        self.claimed(variable).filter(|_| is_safe)
+    }
+
+    fn claimed(&self, variable: Variable) -> Option<&str> {
+        match variable {
+            Variable::Username => self.principal.name(),
+            Variable::ClientId => Some(self.client_id.as_str()),
+        }
+    }
+
+    /// Whether every topic may be told from every other with them in it.
+    pub(super) fn are_safe(&self) -> bool {
+        self.is_username_safe && self.is_client_id_safe
     }
 }
 
@@ -216,14 +319,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::identity::{ClientId, Principal};
 
     fn substitute(template: &str, username: &str, client_id: &str) -> Result<String, UnsafeName> {
         let template = Template::parse(template).expect("a template");
         let principal = Principal::User(username.into());
         let client_id = ClientId::new(client_id);
         let subject = Subject::named(&principal, &client_id);
-        template.substitute(&subject).map(|filter| filter.to_string())
+        template.substitute(&Names::of(&subject)).map(|filter| filter.to_string())
     }
 
     #[test]
@@ -276,6 +378,24 @@ mod tests {
             assert_eq!(Template::parse(text).err(), Some(error), "{text:?}");
         }
         assert!(Template::parse("$SYS/${username}/#").is_ok_and(|template| template.is_reserved()));
+    }
+
+    #[test]
+    fn a_template_is_made_of_levels() {
+        let levels = |text: &str| {
+            let template = Template::parse(text).expect("a template");
+            template.levels().iter().map(|level| format!("{level:?}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(levels("a//+/#"), "Text(\"a\") Text(\"\") Any Rest");
+        let name = |before: &str, variable: &str, after: &str| {
+            format!("Name {{ before: {before:?}, variable: {variable}, after: {after:?} }}")
+        };
+        assert_eq!(levels("${username}"), name("", "Username", ""));
+        assert_eq!(
+            levels("/a${username}b/+/${client_id}/#"),
+            ["Text(\"\")", &name("a", "Username", "b"), "Any", &name("", "ClientId", ""), "Rest"]
+                .join(" ")
+        );
     }
 
     proptest! {

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use super::assign::{Assignment, Holder};
 use super::error::PolicyWarning;
+use super::limits::Limits;
 use super::rule::{Effect, Role, Rule, Rulebook};
 use super::template::Variable;
 
 /// The oddities of a policy, in the order of the file.
 pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyWarning> {
-    let assigned: BTreeSet<usize> =
+    let assigned: Vec<usize> =
         assignments.iter().flat_map(|assignment| assignment.roles.iter().copied()).collect();
+    let assigned = BTreeSet::from_iter(rulebook.with_inherited(&assigned));
     let roles = rulebook.roles.iter().enumerate();
     let idle = roles.filter_map(|(place, role)| role_warning(role, assigned.contains(&place)));
     let rules = rulebook.rules.iter().filter_map(rule_warning);
@@ -24,7 +26,9 @@ pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyW
 
 fn role_warning(role: &Role, is_assigned: bool) -> Option<PolicyWarning> {
     let name = &role.name;
-    let message = match (is_assigned, role.rules.is_empty()) {
+    let says_nothing =
+        role.rules.is_empty() && role.inherits.is_empty() && role.limits == Limits::default();
+    let message = match (is_assigned, says_nothing) {
         (false, _) => format!("role {name:?} is assigned to nobody: assign it or remove it"),
         (true, true) => format!("role {name:?} has no rules, so it allows nothing"),
         (true, false) => return None,
@@ -68,7 +72,8 @@ fn nameless_warning(rulebook: &Rulebook, assignment: &Assignment) -> Option<Poli
         let mut variables = rule.topics.iter().flat_map(|topic| topic.variables());
         rule.effect == Effect::Deny && variables.any(|variable| variable == Variable::Username)
     };
-    let denies = rulebook.rules_of(&assignment.roles).any(|(_, rule)| uses_name(rule));
+    let roles = rulebook.with_inherited(&assignment.roles);
+    let denies = rulebook.rules_of(&roles).any(|(_, rule)| uses_name(rule));
     (denies && assignment.holders.iter().any(anonymous)).then(|| PolicyWarning {
         line: assignment.line,
         message: "anonymous clients have no ${username}: a deny rule with it denies them every \

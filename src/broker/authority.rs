@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -26,6 +27,8 @@ pub(super) struct Authority {
     /// Who judges the certificates of each listener, by its URL.
     listeners: OnceLock<HashMap<Arc<str>, Arc<ListenerTls>>>,
     generation: AtomicU64,
+    /// The hour that permits are made for: seconds since the Unix epoch.
+    hour: AtomicU64,
     /// Rung with every change.
     changed: Notify,
 }
@@ -45,12 +48,13 @@ pub(super) struct Standing {
 pub(super) struct Revoked(pub(super) Revocation);
 
 impl Authority {
-    pub(super) fn new(policy: Policy, passwords: Arc<Passwords>) -> Self {
+    pub(super) fn new(policy: Policy, passwords: Arc<Passwords>, now: Now) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
             passwords,
             listeners: OnceLock::new(),
             generation: AtomicU64::new(0),
+            hour: AtomicU64::new(now.unix.as_secs()),
             changed: Notify::new(),
         }
     }
@@ -59,6 +63,17 @@ impl Authority {
     /// true any more.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Some rules hold at some hours only. Where one has begun or ended since the last call, be it by a
+    /// clock that was set, what was decided is out of date.
+    pub(super) fn keep_time(&self, now: Now) {
+        let then = Duration::from_secs(self.hour.swap(now.unix.as_secs(), Ordering::AcqRel));
+        let policy = self.policy.load();
+        let was_set_back = now.unix < then && policy.changes_after(now.unix).is_some();
+        if was_set_back || policy.changes_after(then).is_some_and(|change| change <= now.unix) {
+            self.has_changed();
+        }
     }
 
     /// Puts another policy in force: every decision from now on is its.
@@ -102,6 +117,7 @@ impl Authority {
             attributes: &who.attributes,
             listener: &who.listener,
             security: who.security,
+            time: Duration::from_secs(self.hour.load(Ordering::Acquire)),
         };
         Ok(self.policy.load().permit(&subject))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
 use super::topic_memo::{Recalled, TopicMemo};
-use crate::acl::{Decision, Permit, SubscribeDecision};
+use crate::acl::{Decision, Limits, Permit, SubscribeDecision};
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
@@ -81,9 +81,16 @@ impl Gate {
         self.generation
     }
 
-    /// Whether the client may publish `message`, by a PUBLISH packet.
-    pub(super) fn may_publish(&self, message: &Message, counts: &Counts) -> bool {
-        self.publish(message, DeniedAction::Publish, counts)
+    /// The bytes of the largest payload that the client may publish in a message like this one; none
+    /// where it may publish none. Holds for this generation.
+    pub(super) fn largest_payload(&self, message: &Message) -> Option<u32> {
+        let permit = self.permit.as_ref().ok()?;
+        permit.largest_payload(message.topic.borrowed(), message.qos, message.retain)
+    }
+
+    /// Reports that a PUBLISH packet was denied.
+    pub(super) fn report_denied(&self, message: &Message, counts: &Counts) {
+        self.publish(message, DeniedAction::Publish, counts);
     }
 
     /// Whether the client may publish `message` by its will.
@@ -93,11 +100,17 @@ impl Gate {
 
     fn publish(&self, message: &Message, what: DeniedAction, counts: &Counts) -> bool {
         let topic = message.topic.borrowed();
+        let bytes = message.payload.len();
         let decision = match &self.permit {
-            Ok(permit) => permit.publish(topic, message.qos, message.retain),
+            Ok(permit) => permit.publish(topic, message.qos, message.retain, bytes),
             Err(_) => NOTHING,
         };
         self.report(decision, what, topic.as_str(), counts)
+    }
+
+    /// The limits of the client's roles.
+    pub(super) fn limits(&self) -> Limits {
+        self.permit.as_ref().map(|permit| *permit.limits()).unwrap_or_default()
     }
 
     /// The highest QoS at which the client may subscribe, if it may at all.

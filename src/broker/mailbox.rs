@@ -14,12 +14,11 @@ use crate::session::Outbound;
 #[derive(Debug)]
 pub struct Mailbox {
     key: SessionKey,
-    bounds: Bounds,
     queue: Mutex<Queue>,
 }
 
 /// The most that may wait for one session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
     pub(super) messages: usize,
     pub(super) bytes: usize,
@@ -32,6 +31,7 @@ struct Queue {
     at_most_once: Lane,
     acknowledged: Lane,
     arrivals: u64,
+    bounds: Bounds,
     /// Of its connection; nobody is connected without one.
     bell: Option<Arc<Bell>>,
     /// Whether the connection has been told and has not looked yet.
@@ -77,7 +77,7 @@ pub(super) struct Lost {
 
 impl Mailbox {
     pub(super) fn new(key: SessionKey, bounds: Bounds) -> Self {
-        Self { key, bounds, queue: Mutex::new(Queue::default()) }
+        Self { key, queue: Mutex::new(Queue { bounds, ..Queue::default() }) }
     }
 
     /// Adds a message. Its connection is left asleep: the caller collects whom to wake, and wakes
@@ -87,7 +87,7 @@ impl Mailbox {
     /// the new message that is lost.
     pub(super) fn push(&self, outbound: Outbound, wakes: &mut Vec<Arc<Bell>>) -> Pushed {
         let mut queue = self.queue.lock();
-        queue.push(outbound, self.bounds, wakes)
+        queue.push(outbound, wakes)
     }
 
     /// Adds messages as [`Self::push`] does, in their order.
@@ -95,7 +95,7 @@ impl Mailbox {
         let mut lost = Lost::default();
         let mut queue = self.queue.lock();
         for outbound in messages {
-            match queue.push(outbound, self.bounds, wakes) {
+            match queue.push(outbound, wakes) {
                 Pushed::Waiting { shed } => lost.full += shed,
                 Pushed::Full => lost.full += 1,
                 Pushed::Away => lost.away += 1,
@@ -123,6 +123,11 @@ impl Mailbox {
             taken += Lane::cost(&outbound.message);
             into.push(outbound);
         }
+    }
+
+    /// From now on, no more than this waits; what waits already stays.
+    pub(super) fn bound(&self, bounds: Bounds) {
+        self.queue.lock().bounds = bounds;
     }
 
     /// A connection serves the session from now on.
@@ -177,7 +182,7 @@ impl Mailbox {
 }
 
 impl Queue {
-    fn push(&mut self, outbound: Outbound, bounds: Bounds, wakes: &mut Vec<Arc<Bell>>) -> Pushed {
+    fn push(&mut self, outbound: Outbound, wakes: &mut Vec<Arc<Bell>>) -> Pushed {
         if self.is_closed {
             return Pushed::Closed;
         }
@@ -187,9 +192,9 @@ impl Queue {
         let cost = Lane::cost(&outbound.message);
         let shed = match outbound.qos {
             QoS::AtMostOnce => 0,
-            QoS::AtLeastOnce | QoS::ExactlyOnce => self.make_room(cost, bounds),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.make_room(cost),
         };
-        if !self.has_room(cost, bounds) {
+        if !self.has_room(cost) {
             return Pushed::Full;
         }
         self.add(outbound);
@@ -204,18 +209,19 @@ impl Queue {
         self.at_most_once.len() + self.acknowledged.len()
     }
 
-    fn has_room(&self, cost: usize, bounds: Bounds) -> bool {
+    fn has_room(&self, cost: usize) -> bool {
         let bytes = self.at_most_once.bytes() + self.acknowledged.bytes();
-        self.len() < bounds.messages && bytes + cost <= bounds.bytes
+        self.len() < self.bounds.messages && bytes + cost <= self.bounds.bytes
     }
 
     /// Sheds messages of QoS 0, oldest first, for one of QoS 1 or 2, and says how many; none where
     /// even all of them would not do.
-    fn make_room(&mut self, cost: usize, bounds: Bounds) -> usize {
+    fn make_room(&mut self, cost: usize) -> usize {
+        let bounds = self.bounds;
         let can_have_room = self.acknowledged.len() < bounds.messages
             && self.acknowledged.bytes() + cost <= bounds.bytes;
         let mut shed = 0;
-        while can_have_room && !self.has_room(cost, bounds) && self.at_most_once.pop().is_some() {
+        while can_have_room && !self.has_room(cost) && self.at_most_once.pop().is_some() {
             shed += 1;
         }
         shed

@@ -55,6 +55,7 @@ use self::routes::Routes;
 use self::timers::Timers;
 use crate::acl::Policy;
 use crate::auth::{self, PasswordFile};
+use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::router::Retained;
 use crate::secret::Secret;
@@ -120,7 +121,7 @@ impl Broker {
             settings,
             mqtt: Arc::new(mqtt),
             max_connect_size,
-            authority: Authority::new(policy, Arc::clone(&passwords)),
+            authority: Authority::new(policy, Arc::clone(&passwords), Now::read()),
             passwords,
             decoy_key,
             routes: Routes::new(),
@@ -217,6 +218,7 @@ impl Broker {
             tokio::select! {
                 () = self.timers.next_due() => self.run_timers(Instant::now()),
                 now = every_second.tick() => {
+                    self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;
                     self.update_gauges();
                 }

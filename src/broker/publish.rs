@@ -7,7 +7,7 @@ use super::Broker;
 use super::bell::Bell;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Pushed};
-use super::publish_memo::PublishMemo;
+use super::publish_memo::{Answer, PublishMemo};
 use super::settings::ShareStrategy;
 use crate::codec::{ReasonCode, SubscriptionIds};
 use crate::message::{Message, QoS};
@@ -53,11 +53,13 @@ impl Broker {
         let policy = gate.refresh(&self.authority);
         let (known, remembered) = memo.known(&message.topic);
         let answer = known.answer(message, policy);
-        if *answer == Some(false) {
+        let answer = answer.get_or_insert_with(|| Answer::of(gate.largest_payload(message)));
+        if !answer.allows(message) {
             // Asking counts, and so does not asking again.
-            self.counts.denied(DeniedAction::Publish);
-        }
-        if !*answer.get_or_insert_with(|| gate.may_publish(message, &self.counts)) {
+            match answer.report() {
+                true => gate.report_denied(message, &self.counts),
+                false => self.counts.denied(DeniedAction::Publish),
+            }
             return ReasonCode::NotAuthorized;
         }
         // Retained before routed: a subscription made in between gets the message by one way or

@@ -29,9 +29,33 @@ pub(super) struct PublishMemo {
 pub(super) struct Known {
     policy_generation: Option<u64>,
     /// By QoS and retain flag; empty where it has not been asked.
-    is_allowed: [Option<bool>; 6],
+    answers: [Option<Answer>; 6],
     routes_generation: Option<u64>,
     matches: Matches<Arc<Mailbox>>,
+}
+
+/// What a client may publish.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// Bytes of payload; none where it may publish nothing.
+    largest: Option<u32>,
+    /// Whether the log knows that something was denied: once is enough.
+    is_reported: bool,
+}
+
+impl Answer {
+    pub(super) fn of(largest: Option<u32>) -> Self {
+        Self { largest, is_reported: false }
+    }
+
+    pub(super) fn allows(&self, message: &Message) -> bool {
+        self.largest.is_some_and(|largest| message.payload.len() <= largest as usize)
+    }
+
+    /// Whether the log is still to be told that something was denied.
+    pub(super) fn report(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_reported, true)
+    }
 }
 
 impl PublishMemo {
@@ -63,13 +87,13 @@ impl PublishMemo {
 
 impl Known {
     /// What was answered about such a message under `policy`, to be filled in where it is empty.
-    pub(super) fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<bool> {
+    pub(super) fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<Answer> {
         if self.policy_generation != Some(policy) {
             self.policy_generation = Some(policy);
-            self.is_allowed = [None; 6];
+            self.answers = [None; 6];
         }
         let question = message.qos as usize * 2 + usize::from(message.retain);
-        &mut self.is_allowed[question]
+        &mut self.answers[question]
     }
 
     /// Who receives `message` now; `remembered` follows their number.

@@ -1,5 +1,6 @@
 //! Every session by its client identifier: who holds it, who takes it over, what waits for whom.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,9 @@ use crate::session::Will;
 #[derive(Debug)]
 pub(super) struct Registry {
     sessions: DashMap<ClientId, Entry>,
+    /// How many of them each principal has. Its guards are taken within those of the sessions, never
+    /// the other way round.
+    by_principal: DashMap<Principal, u32>,
     max_sessions: usize,
 }
 
@@ -64,26 +68,32 @@ pub(super) enum ClaimError {
     NotYours,
     /// There are too many sessions.
     Full,
+    /// The principal has as many as its roles allow.
+    TooMany,
 }
 
 impl Registry {
     pub(super) fn new(max_sessions: usize) -> Self {
-        Self { sessions: DashMap::new(), max_sessions }
+        Self { sessions: DashMap::new(), by_principal: DashMap::new(), max_sessions }
     }
 
     /// Makes `seat` the holder of the session. From here on, a newer connection of the same client
-    /// turns to `seat`.
+    /// turns to `seat`. A principal that has `most` sessions gets no other.
     pub(super) fn claim(
         &self,
         client_id: &ClientId,
         principal: &Principal,
         seat: &Arc<Seat>,
+        most: Option<NonZeroU32>,
     ) -> Result<Claim, ClaimError> {
         // Counted before the guard is taken: len() locks every shard.
         let is_full = self.sessions.len() >= self.max_sessions;
         match self.sessions.entry(client_id.clone()) {
             Place::Vacant(_) if is_full => Err(ClaimError::Full),
             Place::Vacant(place) => {
+                if !self.count(principal, most) {
+                    return Err(ClaimError::TooMany);
+                }
                 let holder = Holder::Connected(Arc::clone(seat));
                 place.insert(Entry { principal: principal.clone(), holder });
                 Ok(Claim::Vacant)
@@ -102,6 +112,23 @@ impl Registry {
                         Claim::Awaited(receiver)
                     }
                 })
+            }
+        }
+    }
+
+    /// Counts one more session of `principal`, unless it has `most` of them.
+    fn count(&self, principal: &Principal, most: Option<NonZeroU32>) -> bool {
+        let mut count = self.by_principal.entry(principal.clone()).or_default();
+        let has_room = most.is_none_or(|most| *count < most.get());
+        *count += u32::from(has_room);
+        has_room
+    }
+
+    fn uncount(&self, principal: &Principal) {
+        if let Place::Occupied(mut count) = self.by_principal.entry(principal.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }
@@ -131,7 +158,8 @@ impl Registry {
                 place.get_mut().holder = Holder::Parked(parked);
             }
             None => {
-                place.remove();
+                let entry = place.remove();
+                self.uncount(&entry.principal);
             }
         }
         Ok(())
@@ -197,6 +225,7 @@ impl Registry {
             Holder::Connected(_) => false,
         };
         let (_, entry) = self.sessions.remove_if(client_id, |_, entry| is_ended(entry))?;
+        self.uncount(&entry.principal);
         match entry.holder {
             Holder::Parked(parked) => Some(parked),
             Holder::Connected(_) => None,

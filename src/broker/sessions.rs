@@ -1,5 +1,6 @@
 //! How sessions begin, change hands, wait and end.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,11 +14,13 @@ use super::registry::{Claim, ClaimError};
 use super::retained_backlog::RetainedBacklog;
 use super::review::{Review, Reviewed};
 use super::seat::Seat;
+use super::settings::Settings;
 use super::timers::{Timer, What};
+use crate::acl::Limits;
 use crate::codec::ReasonCode;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
-use crate::session::{Image, Refusal, Remains, SessionExpiry, Will};
+use crate::session::{self, Image, Refusal, Remains, SessionExpiry, Will};
 use crate::telemetry::DropReason;
 
 /// Deadlines that are served in one go, before others get their turn.
@@ -44,7 +47,9 @@ impl Broker {
         clean_start: bool,
     ) -> Result<Claimed, Refusal> {
         let Who { client_id, principal, .. } = &**gate.who();
-        let claim = self.registry.claim(client_id, principal, seat).map_err(ClaimError::refusal)?;
+        let most = gate.limits().max_sessions;
+        let claim =
+            self.registry.claim(client_id, principal, seat, most).map_err(ClaimError::refusal)?;
         let earlier = match claim {
             Claim::Vacant => None,
             Claim::Parked(parked) => Some(parked),
@@ -58,17 +63,41 @@ impl Broker {
         gate.refresh(&self.authority);
         match earlier {
             Some(parked) if !clean_start => Ok(self.resume(*parked, gate, seat)),
-            discarded => Ok(Claimed { session: self.begin(seat), resumed: None, discarded }),
+            discarded => Ok(Claimed { session: self.begin(gate, seat), resumed: None, discarded }),
         }
     }
 
-    fn begin(&self, seat: &Arc<Seat>) -> Stored {
+    fn begin(&self, gate: &Gate, seat: &Arc<Seat>) -> Stored {
         let key = SessionKey(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let bytes = usize::try_from(self.settings.max_queued_bytes.get()).unwrap_or(usize::MAX);
-        let messages = self.settings.max_queued_messages.get() as usize;
-        let mailbox = Arc::new(Mailbox::new(key, Bounds { messages, bytes }));
+        let mailbox = Arc::new(Mailbox::new(key, self.bounds(gate.limits())));
         mailbox.connect(Arc::clone(seat.bell()));
         Stored { key, mailbox, retained: RetainedBacklog::default() }
+    }
+
+    /// What may wait for a session whose client has these limits.
+    fn bounds(&self, limits: Limits) -> Bounds {
+        let Settings { max_queued_messages, max_queued_bytes, .. } = &self.settings;
+        let messages = max_queued_messages.get();
+        let messages = limits.max_queued_messages.map_or(messages, |most| most.get().min(messages));
+        let bytes = max_queued_bytes.get();
+        let bytes = limits.max_queued_bytes.map_or(bytes, |most| bytes.min(most.get().into()));
+        Bounds { messages: messages as usize, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+    }
+
+    /// What holds for the session of a client with these limits, where that is not what holds for
+    /// everybody.
+    pub(super) fn narrowed_settings(&self, limits: Limits) -> Option<Arc<session::Settings>> {
+        let Limits { max_subscriptions, max_inflight, .. } = limits;
+        let inflight = max_inflight.and_then(|most| NonZeroU16::try_from(most).ok());
+        if max_subscriptions.is_none() && inflight.is_none() {
+            return None;
+        }
+        let mut settings = session::Settings::clone(&self.mqtt);
+        settings.max_subscriptions = max_subscriptions
+            .map_or(settings.max_subscriptions, |it| it.min(settings.max_subscriptions));
+        settings.max_inflight =
+            inflight.map_or(settings.max_inflight, |most| most.min(settings.max_inflight));
+        Some(Arc::new(settings))
     }
 
     /// A session goes on: its will is not sent `[MQTT-3.1.3-9]`, and what its client may no longer
@@ -84,6 +113,7 @@ impl Broker {
         while self.review(&mut review, &mut reviewed, &mut round) {}
         self.review_in_flight(&mut image.in_flight, gate);
         self.finish_round(&mut round);
+        session.mailbox.bound(self.bounds(gate.limits()));
         session.mailbox.connect(Arc::clone(seat.bell()));
         Claimed { session, resumed: Some(image), discarded: None }
     }
@@ -252,6 +282,10 @@ impl ClaimError {
                 "this client identifier belongs to another principal",
             ),
             Self::Full => Refusal::new(ReasonCode::QuotaExceeded, "too many sessions"),
+            Self::TooMany => Refusal::new(
+                ReasonCode::QuotaExceeded,
+                "as many sessions as the roles of this principal allow",
+            ),
         }
     }
 }

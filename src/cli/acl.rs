@@ -177,6 +177,7 @@ impl ExplainArgs {
                 topic: TopicNameRef::parse(&self.topic)?,
                 qos: self.qos,
                 retain: self.retain,
+                bytes: 0,
             },
             Action::Subscribe => Request::Subscribe { filter: TopicFilterRef::parse(&self.topic)? },
             Action::Receive => Request::Receive { topic: TopicNameRef::parse(&self.topic)? },

@@ -72,6 +72,9 @@ pub struct Identified {
     pub resumed: Option<Image>,
     /// The last word of the method of authentication, where it has one.
     pub authentication_data: Option<Vec<u8>>,
+    /// What holds for this client instead of what holds for everybody, where that differs: fewer
+    /// subscriptions, fewer messages in flight.
+    pub settings: Option<Arc<super::Settings>>,
 }
 
 /// Why a client may not connect.

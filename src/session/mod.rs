@@ -225,7 +225,11 @@ impl Session {
             return;
         };
         match input {
-            Input::Identified(identified) => {
+            Input::Identified(mut identified) => {
+                if let Some(settings) = identified.settings.take() {
+                    handshake.sender.narrow(&settings);
+                    self.settings = settings;
+                }
                 let welcome = handshake.welcome(&identified, &self.settings);
                 let mut live = Box::new(Live::new(*handshake, *identified, &self.settings));
                 match welcome {

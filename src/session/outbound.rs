@@ -50,6 +50,11 @@ impl Sender {
         }
     }
 
+    /// Now that it is known who the client is, it may be sent fewer messages at once.
+    pub(super) fn narrow(&mut self, settings: &Settings) {
+        self.receive_maximum = self.receive_maximum.min(settings.max_inflight.get().into());
+    }
+
     pub(super) fn resume(&mut self, mut in_flight: InFlight) {
         in_flight.entries.iter_mut().for_each(|entry| entry.is_sent = false);
         in_flight.order_releases();

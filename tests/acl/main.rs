@@ -49,7 +49,9 @@ impl Case {
         let name = |text| TopicNameRef::parse(text).expect("a topic name");
         let (qos, retain) = (QoS::from_bits(self.qos).expect("a QoS"), self.retain);
         match (&self.publish, &self.subscribe, &self.receive) {
-            (Some(topic), None, None) => Request::Publish { topic: name(topic), qos, retain },
+            (Some(topic), None, None) => {
+                Request::Publish { topic: name(topic), qos, retain, bytes: 0 }
+            }
             (None, Some(filter), None) => {
                 Request::Subscribe { filter: TopicFilterRef::parse(filter).expect("a filter") }
             }

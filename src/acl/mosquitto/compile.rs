@@ -1,15 +1,13 @@
 //! From a Mosquitto ACL file to a policy: a role for each section, held by whom it is about.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::super::assign::{Assignment, Assignments, Holder};
+use super::super::assign::{Assignment, Holder};
 use super::super::error::{PolicyError, PolicyWarning};
 use super::super::origin::Origin;
 use super::super::policy::Policy;
 use super::super::rule::{Actions, Effect, Retain, Role, Rule, Rulebook};
 use super::super::template::Template;
-use super::super::warnings;
 use super::{Access, AclFile, AclRule, Section};
 use crate::message::QoS;
 
@@ -35,15 +33,7 @@ impl From<AclFile> for Policy {
             let (roles, origin) = (vec![role], Origin::default());
             assignments.push(Assignment { line, holders, roles, origin });
         }
-        let mut warnings = warnings::of(&rulebook, &assignments);
-        warnings.extend(own_warnings);
-        warnings.sort_by_key(|warning| warning.line);
-        Self {
-            warnings,
-            assignment_count: assignments.len(),
-            assignments: Assignments::of(assignments),
-            rulebook: Arc::new(rulebook),
-        }
+        Self::of(rulebook, &[], assignments).and_warn_of(own_warnings)
     }
 }
 
@@ -67,7 +57,7 @@ fn add_role(rulebook: &mut Rulebook, section: &Section, line: u32, rules: Vec<Ac
         rulebook.rules.push(rule(role, line, access, template));
     }
     let rules = start..rulebook.rules.len();
-    rulebook.roles.push(Role { name: section.to_string().into(), line, rules });
+    rulebook.roles.push(Role { name: section.to_string().into(), line, rules, ..Role::default() });
     role
 }
 
@@ -82,10 +72,13 @@ fn rule(role: usize, line: u32, access: Access, topic: Template) -> Rule {
         role,
         line,
         effect,
-        actions: Actions { publish, subscribe },
+        actions: Actions { publish, subscribe, receive: false },
         topics: Box::new([topic]),
+        priority: 0,
         max_qos: QoS::ExactlyOnce,
         retain: Retain::Any,
+        max_payload: None,
+        conditions: None,
     }
 }
 

@@ -25,7 +25,7 @@ fn access(policy: &Policy, principal: &Principal, client_id: &str, topic: &str) 
     let client_id = ClientId::new(client_id);
     let permit = policy.permit(&Subject::named(principal, &client_id));
     let topic = TopicNameRef::parse(topic).expect("a topic name");
-    (permit.publish(topic, QoS::ExactlyOnce, true).allowed, permit.receive(topic).allowed)
+    (permit.publish(topic, QoS::ExactlyOnce, true, 0).allowed, permit.receive(topic).allowed)
 }
 
 const NOTHING: (bool, bool) = (false, false);

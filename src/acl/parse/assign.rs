@@ -6,8 +6,9 @@ use crate::acl::document::{Item, Text};
 use crate::identity::AttributeSource;
 
 /// What names whom.
-const HOLDERS: [&str; 9] = [
+const HOLDERS: [&str; 10] = [
     "users",
+    "groups",
     "certificates",
     "client_ids",
     "anonymous",
@@ -32,14 +33,14 @@ impl Reader<'_> {
         item.only(&known, &mut self.faults);
         item.require("roles", "roles, like roles = [\"device\"]", &mut self.faults);
         if !HOLDERS.iter().any(|key| item.has(key)) {
-            let message = "nobody is named: add users, certificates, client_ids, certificate, unix, \
+            let message = "nobody is named: add users, groups, certificates, client_ids, certificate, unix, \
                            claims, http, anonymous = true or everyone = true";
             self.faults.add(&item.span, message);
         }
         let assignment = Assignment {
             line: self.faults.line(item.span.start),
             holders: self.holders(item),
-            roles: self.roles(item),
+            roles: self.roles_named(item, "roles"),
             origin: self.origin(item),
         };
         self.assignments.push(assignment);
@@ -49,6 +50,9 @@ impl Reader<'_> {
         let mut holders = Vec::new();
         for user in item.strings("users", &mut self.faults) {
             holders.extend(self.exact_name(&user).map(Holder::User));
+        }
+        for group in item.strings("groups", &mut self.faults) {
+            holders.extend(self.members(&group).into_iter().map(Holder::User));
         }
         for certificate in item.strings("certificates", &mut self.faults) {
             holders.extend(self.exact_name(&certificate).map(Holder::Certificate));
@@ -64,12 +68,24 @@ impl Reader<'_> {
         ] {
             holders.extend(self.demand(item, key, source, names).map(Holder::Attributes));
         }
-        holders.extend(self.group(item, "anonymous", Holder::Anonymous));
-        holders.extend(self.group(item, "everyone", Holder::Everyone));
+        holders.extend(self.flag(item, "anonymous", Holder::Anonymous));
+        holders.extend(self.flag(item, "everyone", Holder::Everyone));
         holders
     }
 
-    fn exact_name(&mut self, name: &Text<'_>) -> Option<Box<str>> {
+    fn members(&mut self, group: &Text<'_>) -> Vec<Box<str>> {
+        let members = self.groups.get(group.text).cloned();
+        if members.is_none() {
+            let message = format!(
+                "there is no group {:?}: correct its name, or add a [[group]] of that name",
+                group.text
+            );
+            self.faults.add(&group.span, message);
+        }
+        members.unwrap_or_default()
+    }
+
+    pub(super) fn exact_name(&mut self, name: &Text<'_>) -> Option<Box<str>> {
         if name.text.is_empty() {
             self.faults.add(&name.span, "a name is not empty");
             return None;
@@ -121,7 +137,7 @@ impl Reader<'_> {
         Some(Demand { source, names })
     }
 
-    fn group(&mut self, item: &Item<'_>, key: &str, holder: Holder) -> Option<Holder> {
+    fn flag(&mut self, item: &Item<'_>, key: &str, holder: Holder) -> Option<Holder> {
         let value = item.value(key)?;
         if item.boolean(key, &mut self.faults)? {
             return Some(holder);
@@ -130,9 +146,9 @@ impl Reader<'_> {
         None
     }
 
-    fn roles(&mut self, item: &Item<'_>) -> Vec<usize> {
+    pub(super) fn roles_named(&mut self, item: &Item<'_>, key: &str) -> Vec<usize> {
         let mut roles = Vec::new();
-        for role in item.strings("roles", &mut self.faults) {
+        for role in item.strings(key, &mut self.faults) {
             match self.places.get(role.text) {
                 Some(place) => roles.push(*place),
                 None => {

@@ -1,16 +1,18 @@
-//! `[[role]]` and its rules.
+//! `[[role]]`: its name, what it inherits, its rules and its limits.
 
 use super::Reader;
 use crate::acl::document::{Item, Text};
-use crate::acl::rule::{Actions, Effect, Retain, Role, Rule};
-use crate::acl::template::Template;
-use crate::message::QoS;
+use crate::acl::hierarchy;
+use crate::acl::rule::Role;
 
 impl Reader<'_> {
     pub(super) fn role(&mut self, item: &Item<'_>) {
-        item.only(&["name", "description", "rules"], &mut self.faults);
+        let known = ["name", "description", "inherits", "rules", "limits"];
+        item.only(&known, &mut self.faults);
         item.require("name", "a name, like name = \"device\"", &mut self.faults);
-        item.require("rules", "rules = [ … ]", &mut self.faults);
+        if !item.has("inherits") && !item.has("limits") {
+            item.require("rules", "rules = [ … ]", &mut self.faults);
+        }
         item.string("description", &mut self.faults);
         let place = self.rulebook.roles.len();
         let name = item.string("name", &mut self.faults);
@@ -21,11 +23,41 @@ impl Reader<'_> {
         for rule in item.tables("rules", "a rule in braces", &mut self.faults) {
             self.rule(&rule, place);
         }
+        let limits = self.limits(item);
         self.rulebook.roles.push(Role {
             name: name.map_or("", |name| name.text).into(),
             line: self.faults.line(item.span.start),
             rules: start..self.rulebook.rules.len(),
+            limits,
+            ..Role::default()
         });
+    }
+
+    /// What each of `roles` inherits, now that all of them are known.
+    pub(super) fn inheritance(&mut self, roles: &[Item<'_>]) {
+        let mut inherits = Vec::with_capacity(roles.len());
+        for role in roles {
+            inherits.push(self.roles_named(role, "inherits"));
+        }
+        match hierarchy::order(&inherits) {
+            Ok(order) => self.order = order,
+            Err(circle) => self.circle(roles, &circle),
+        }
+        for (role, inherits) in self.rulebook.roles.iter_mut().zip(inherits) {
+            role.inherits = inherits;
+        }
+    }
+
+    fn circle(&mut self, roles: &[Item<'_>], circle: &[usize]) {
+        let names: Vec<&str> = self.rulebook.roles_at(circle).map(|role| &*role.name).collect();
+        let message = format!(
+            "a role does not inherit itself, be it by others: {} lead back to the first",
+            names.join(", ")
+        );
+        let first = circle.first().and_then(|place| roles.get(*place));
+        if let Some(value) = first.and_then(|role| role.value("inherits")) {
+            self.faults.add(&value.span(), message);
+        }
     }
 
     fn name_role(&mut self, name: &Text<'_>, place: usize) {
@@ -39,97 +71,5 @@ impl Reader<'_> {
             name.text
         );
         self.faults.add(&name.span, message);
-    }
-
-    fn rule(&mut self, item: &Item<'_>, role: usize) {
-        item.only(&["allow", "deny", "topics", "max_qos", "retain"], &mut self.faults);
-        item.require("topics", "topics, like topics = [\"a/#\"]", &mut self.faults);
-        let Some(effect) = self.effect(item) else { return };
-        let actions = self.actions(item, effect);
-        let rule = Rule {
-            role,
-            line: self.faults.line(item.span.start),
-            effect,
-            actions,
-            topics: self.topics(item),
-            max_qos: self.max_qos(item, effect),
-            retain: self.retain(item, effect, actions),
-        };
-        self.rulebook.rules.push(rule);
-    }
-
-    fn effect(&mut self, item: &Item<'_>) -> Option<Effect> {
-        match (item.has("allow"), item.has("deny")) {
-            (true, false) => Some(Effect::Allow),
-            (false, true) => Some(Effect::Deny),
-            (true, true) => {
-                self.faults.add(&item.span, "a rule allows or denies: make two rules of this one");
-                None
-            }
-            (false, false) => {
-                let message = "a rule needs what it allows or denies, like allow = [\"publish\"]";
-                self.faults.add(&item.span, message);
-                None
-            }
-        }
-    }
-
-    fn actions(&mut self, item: &Item<'_>, effect: Effect) -> Actions {
-        let key = match effect {
-            Effect::Allow => "allow",
-            Effect::Deny => "deny",
-        };
-        let mut actions = Actions::default();
-        for action in item.strings(key, &mut self.faults) {
-            match action.text {
-                "publish" => actions.publish = true,
-                "subscribe" => actions.subscribe = true,
-                other => {
-                    let message = format!("{other:?} is no action: write publish or subscribe");
-                    self.faults.add(&action.span, message);
-                }
-            }
-        }
-        actions
-    }
-
-    fn topics(&mut self, item: &Item<'_>) -> Box<[Template]> {
-        let mut templates = Vec::new();
-        for topic in item.strings("topics", &mut self.faults) {
-            match Template::parse(topic.text) {
-                Ok(template) => templates.push(template),
-                Err(error) => {
-                    self.faults.add(&topic.span, format!("topic {:?}: {error}", topic.text));
-                }
-            }
-        }
-        templates.into()
-    }
-
-    fn max_qos(&mut self, item: &Item<'_>, effect: Effect) -> QoS {
-        if let (Effect::Deny, Some(value)) = (effect, item.value("max_qos")) {
-            let message = "max_qos limits what a rule allows: put it there, or leave it out here";
-            self.faults.add(&value.span(), message);
-        }
-        item.qos("max_qos", &mut self.faults).unwrap_or(QoS::ExactlyOnce)
-    }
-
-    fn retain(&mut self, item: &Item<'_>, effect: Effect, actions: Actions) -> Retain {
-        let Some(value) = item.value("retain") else { return Retain::Any };
-        let Some(retain) = item.boolean("retain", &mut self.faults) else { return Retain::Any };
-        if !actions.publish {
-            self.faults.add(&value.span(), "retain is about publishing: leave it out here");
-        }
-        match (effect, retain) {
-            (Effect::Allow, true) => Retain::Any,
-            (Effect::Allow, false) => Retain::Never,
-            (Effect::Deny, true) => Retain::Only,
-            (Effect::Deny, false) => {
-                let message = "a deny rule takes retain = true, to deny retained messages alone: \
-                               leave it out to deny all";
-                self.faults.add(&value.span(), message);
-                Retain::Any
-            }
-        }
     }
 }

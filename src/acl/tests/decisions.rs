@@ -8,7 +8,7 @@ fn what_no_rule_allows_is_denied() {
     let permit = permit(&policy, &Principal::Anonymous, "c");
     assert!(publishes(&permit, "a"));
     let denied = Decision { allowed: false, rule: None };
-    assert_eq!(permit.publish(name("b"), AtMostOnce, false), denied);
+    assert_eq!(permit.publish(name("b"), AtMostOnce, false, 0), denied);
     assert_eq!(permit.receive(name("a")), denied);
     assert_eq!(permit.subscribe(filter("a")), SubscribeDecision::Refused { rule: None });
     assert_eq!(permit.describe(denied.rule).to_string(), "no rule allows it");
@@ -44,7 +44,7 @@ fn a_decision_names_its_rule_with_role_and_line() {
                 { deny = [\"publish\", \"subscribe\"], topics = [\"a\"] },";
     let permit = permit(&rules(text), &user("u"), "c");
     let describe = |topic| {
-        let decision = permit.publish(name(topic), AtMostOnce, false);
+        let decision = permit.publish(name(topic), AtMostOnce, false, 0);
         permit.describe(decision.rule).to_string()
     };
     assert_eq!(
@@ -61,9 +61,9 @@ fn a_decision_names_its_rule_with_role_and_line() {
 fn qos_and_retain_limit_what_an_allow_rule_allows() {
     let policy = rules(r#"{ allow = ["publish"], topics = ["a"], max_qos = 1, retain = false },"#);
     let permit = permit(&policy, &user("u"), "c");
-    assert!(permit.publish(name("a"), AtLeastOnce, false).allowed);
-    assert!(!permit.publish(name("a"), ExactlyOnce, false).allowed);
-    assert!(!permit.publish(name("a"), AtMostOnce, true).allowed);
+    assert!(permit.publish(name("a"), AtLeastOnce, false, 0).allowed);
+    assert!(!permit.publish(name("a"), ExactlyOnce, false, 0).allowed);
+    assert!(!permit.publish(name("a"), AtMostOnce, true, 0).allowed);
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn a_deny_rule_may_be_about_retained_messages_alone() {
             { deny = ["publish"], topics = ["a/#"], retain = true },"##,
     );
     let permit = permit(&policy, &user("u"), "c");
-    assert!(permit.publish(name("a/b"), ExactlyOnce, false).allowed);
-    assert!(!permit.publish(name("a/b"), AtMostOnce, true).allowed);
-    assert!(permit.publish(name("b"), AtMostOnce, true).allowed);
+    assert!(permit.publish(name("a/b"), ExactlyOnce, false, 0).allowed);
+    assert!(!permit.publish(name("a/b"), AtMostOnce, true, 0).allowed);
+    assert!(permit.publish(name("b"), AtMostOnce, true, 0).allowed);
 }
 
 #[test]

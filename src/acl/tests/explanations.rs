@@ -13,7 +13,7 @@ fn the_others_say_why_they_did_not_decide() {
     );
     let (principal, client_id) = (user("u"), ClientId::new("x/y"));
     let subject = Subject::named(&principal, &client_id);
-    let request = Request::Publish { topic: name("a"), qos: AtLeastOnce, retain: true };
+    let request = Request::Publish { topic: name("a"), qos: AtLeastOnce, retain: true, bytes: 0 };
     let explanation = policy.explain(&subject, &request);
     assert!(!explanation.allowed);
     assert_eq!((explanation.by, explanation.roles), (Description::NoRule, vec!["r"]));
@@ -37,7 +37,7 @@ fn a_deny_rule_that_closes_everything_says_which_name_made_it() {
         let client_id = ClientId::new("c");
         let subject = Subject::named(principal, &client_id);
         let topic = name("z");
-        let request = Request::Publish { topic, qos: AtMostOnce, retain: false };
+        let request = Request::Publish { topic, qos: AtMostOnce, retain: false, bytes: 0 };
         policy.explain(&subject, &request).unsafe_name
     };
     let reason = "${username} holds '/', '+', '#' or a control character";

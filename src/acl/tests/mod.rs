@@ -1,11 +1,17 @@
 //! What a policy decides, and what it refuses to be.
 
 mod assignments;
+mod conditions;
 mod consistency;
 mod decisions;
 mod explanations;
 mod files;
+mod index;
+mod limits;
 mod names;
+mod priorities;
+mod receiving;
+mod roles;
 mod subscriptions;
 
 use proptest::prelude::*;
@@ -47,7 +53,7 @@ fn filter(text: &str) -> TopicFilterRef<'_> {
 }
 
 fn publishes(permit: &Permit, topic: &str) -> bool {
-    permit.publish(name(topic), AtMostOnce, false).allowed
+    permit.publish(name(topic), AtMostOnce, false, 0).allowed
 }
 
 fn receives(permit: &Permit, topic: &str) -> bool {
@@ -68,7 +74,7 @@ fn r23_no_policy_lets_a_client_publish_to_reserved_topics() {
     );
     let permit = permit(&policy, &user("u"), "c");
     for topic in ["$SYS/x", "$SYS", "$", "$x", "$share/g/a", "$sys/x", "$SYS//", "$shared/x"] {
-        let decision = permit.publish(name(topic), AtMostOnce, false);
+        let decision = permit.publish(name(topic), AtMostOnce, false, 0);
         let reserved = Decision { allowed: false, rule: Some(RuleId::RESERVED_TOPICS) };
         assert_eq!(decision, reserved, "{topic}");
     }

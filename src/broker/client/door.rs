@@ -141,6 +141,7 @@ impl Client {
             key: session.key,
             resumed,
             authentication_data: admitted.authentication_data,
+            settings: self.broker.narrowed_settings(gate.limits()),
         };
         let reviewed = gate.generation();
         self.stage = Stage::Inside(Box::new(Inside {

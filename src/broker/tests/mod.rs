@@ -7,6 +7,7 @@ mod judging;
 mod matrix;
 mod model;
 mod policies;
+mod roles;
 mod shares;
 mod shutdown;
 mod work;

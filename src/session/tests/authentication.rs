@@ -46,6 +46,7 @@ fn welcome(driver: &mut Driver) {
         key: KEY,
         resumed: None,
         authentication_data: Some(b"last".to_vec()),
+        settings: None,
     })));
 }
 

@@ -75,8 +75,14 @@ impl Driver {
 
     pub(super) fn identify(&mut self, resumed: Option<Image>) {
         let client_id = ClientId::new("c");
-        let identified =
-            Identified { client_id, assigned: false, key: KEY, resumed, authentication_data: None };
+        let identified = Identified {
+            client_id,
+            assigned: false,
+            key: KEY,
+            resumed,
+            authentication_data: None,
+            settings: None,
+        };
         self.take(Input::Identified(Box::new(identified)));
     }
 

@@ -96,6 +96,7 @@ fn a_client_without_identifier_is_told_the_one_it_was_given() {
         key: SessionKey(1),
         resumed: None,
         authentication_data: None,
+        settings: None,
     };
     driver.take(Input::Identified(Box::new(identified)));
     let [ack] = &refusals(&mut driver)[..] else { panic!("no answer") };

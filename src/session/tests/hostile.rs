@@ -192,6 +192,7 @@ fn happen(driver: &mut Driver, event: Event) {
                 key: KEY,
                 resumed: None,
                 authentication_data: None,
+                settings: None,
             };
             driver.take(Input::Identified(Box::new(identified)));
         }

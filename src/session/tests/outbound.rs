@@ -199,6 +199,7 @@ fn what_is_said_is_counted() {
         key: super::driver::KEY,
         resumed: None,
         authentication_data: None,
+        settings: None,
     };
     session.step(now, Input::Identified(Box::new(identified)), &mut output);
     for qos in [QoS::AtMostOnce, QoS::ExactlyOnce, QoS::ExactlyOnce] {
