@@ -6,7 +6,13 @@
 
 mod steps;
 
+use std::hint::black_box;
+
+use bastionmq::acl::{Policy, Subject};
 use bastionmq::codec::Version;
+use bastionmq::identity::{ClientId, Principal};
+use bastionmq::message::QoS;
+use bastionmq::topic::TopicName;
 use divan::Bencher;
 
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
@@ -33,6 +39,53 @@ fn route_a_topic(bencher: Bencher, subscriptions: u64) {
 #[divan::bench]
 fn decide_by_the_policy(bencher: Bencher) {
     bencher.bench_local(steps::decide());
+}
+
+/// A client that holds a thousand roles of twenty rules each publishes: another topic each time, so
+/// that nothing is remembered.
+#[divan::bench]
+fn decide_among_20_000_rules(bencher: Bencher) {
+    let policy = Policy::parse(&a_thousand_roles()).unwrap();
+    let principal = Principal::User("device1".into());
+    let client_id = ClientId::new("device1");
+    let permit = policy.permit(&Subject::named(&principal, &client_id));
+    let topics: Vec<TopicName> = (0..1_000)
+        .map(|site| match site % 4 {
+            0 => format!("site-{site}/line-{}/motor/speed", site % 16),
+            1 => "devices/device1/line/3/temperature".to_owned(),
+            2 => format!("site-{site}/line-3/secret/key"),
+            _ => format!("elsewhere/{site}/x"),
+        })
+        .map(|topic| TopicName::parse(&topic).unwrap())
+        .collect();
+    let mut topics = topics.iter().cycle();
+    bencher.bench_local(|| {
+        let topic = topics.next().unwrap().borrowed();
+        permit.publish(black_box(topic), QoS::AtLeastOnce, false, 64)
+    });
+}
+
+/// Each role has topics of its own, and some that every other role has too.
+fn a_thousand_roles() -> String {
+    let mut text = String::new();
+    for role in 0..1_000 {
+        text += &format!("[[role]]\nname = \"r{role}\"\nrules = [\n");
+        for line in 0..16 {
+            let topic = format!("site-{role}/line-{line}/+/#");
+            text += &format!("{{ allow = [\"publish\"], topics = [{topic:?}] }},\n");
+        }
+        text += r##"
+            { allow = ["subscribe"], topics = ["common/#"] },
+            { allow = ["publish"], topics = ["devices/${username}/#"], max_qos = 1 },
+            { deny = ["publish", "subscribe"], topics = ["+/+/secret/#"] },
+            { deny = ["publish"], topics = ["#"], retain = true },
+            ]
+            [[assign]]
+            everyone = true
+        "##;
+        text += &format!("roles = [\"r{role}\"]\n");
+    }
+    text
 }
 
 /// PUBLISH in, PUBACK out.

@@ -65,6 +65,17 @@ struct Grant {
 }
 
 impl Assignments {
+    /// Everybody that is named, in no order.
+    pub(super) fn holders(&self) -> Vec<Holder> {
+        let users = self.users.keys().cloned().map(Holder::User);
+        let certificates = self.certificates.keys().cloned().map(Holder::Certificate);
+        let client_ids = self.client_ids.keys().cloned().map(Holder::ClientId);
+        let prefixes = self.client_id_prefixes.iter().map(|(start, _)| start.clone());
+        let demands = self.demands.iter().map(|(demand, _)| Holder::Attributes(demand.clone()));
+        let by_name = users.chain(certificates).chain(client_ids);
+        by_name.chain(prefixes.map(Holder::ClientIdPrefix)).chain(demands).collect()
+    }
+
     pub(super) fn of(assignments: Vec<Assignment>) -> Self {
         let mut index = Self::default();
         for (place, assignment) in assignments.into_iter().enumerate() {

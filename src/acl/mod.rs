@@ -19,7 +19,12 @@
 //! - A client holds the roles of every `[[assign]]` that names it in *any* of `users` (password
 //!   users, exact), `certificates` (names of client certificates, exact), `client_ids` (exact, or a
 //!   start followed by `*`), `anonymous = true` or `everyone = true`.
-//! - Of all rules of all its roles, a deny rule wins over every allow rule, whatever their order.
+//! - Of all rules of all its roles, those it inherits among them, the highest `priority` decides;
+//!   within one, a deny rule wins over every allow rule, whatever their order.
+//! - Who may subscribe receives, unless some rule of the role allows `receive`: then the role gives no
+//!   more of it than those rules do. Who is denied to subscribe is denied to receive.
+//! - `max_payload_bytes`, `listeners`, `transport` and `time` narrow a rule. `[role.limits]` bound
+//!   what a client takes up; the narrowest of its assigned roles hold.
 //! - `max_qos` of an allow rule limits the QoS of a publish, and the QoS that a subscription is
 //!   granted; `retain = false` leaves out retained publishes; `retain = true` of a deny rule denies
 //!   those alone.
@@ -36,6 +41,7 @@
 mod assign;
 mod document;
 mod error;
+mod examples;
 mod explain;
 mod format;
 mod hierarchy;
@@ -55,6 +61,7 @@ mod warnings;
 mod tests;
 
 pub use error::{PolicyError, PolicyWarning};
+pub use examples::Example;
 pub use explain::{Aside, Considered, Explanation, Request};
 pub use format::PolicyFormat;
 pub use limits::Limits;
@@ -62,3 +69,4 @@ pub use parse::MAX_POLICY_BYTES;
 pub use permit::{Decision, Permit, SubscribeDecision};
 pub use policy::{Policy, PolicySize, Subject};
 pub use rule::{Description, RuleId};
+pub use schedule::time_of_week;

@@ -70,6 +70,17 @@ impl fmt::Display for Schedule {
     }
 }
 
+/// A moment of the first whole week of the epoch, in UTC, that `text` writes as `mon 08:00`: for
+/// questions about what a policy allows then.
+#[must_use]
+pub fn time_of_week(text: &str) -> Option<Duration> {
+    let (day, time) = text.split_once(' ')?;
+    let day = DAYS.iter().position(|name| *name == day)?;
+    let minutes = u64::try_from(day).ok()? * DAY + u64::from(minutes_of(time)?);
+    let monday = MINUTES_OF_A_WEEK / DAY - EPOCH_DAY;
+    Some(Duration::from_secs((monday * DAY + minutes) * 60))
+}
+
 /// The minutes since midnight that `text` writes as `HH:MM`; up to 24:00.
 pub(super) fn minutes_of(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
@@ -144,6 +155,14 @@ mod tests {
         let sunday = schedule(&[6], "00:00", "24:00");
         assert!(sunday.holds_at(at(6, "00:00")) && sunday.holds_at(at(6, "23:59")));
         assert_eq!(sunday.changes_after(at(6, "12:00")), Some(at(7, "00:00")));
+    }
+
+    #[test]
+    fn a_moment_of_the_week_is_told_as_a_time() {
+        let monday = schedule(&[0], "08:00", "09:00");
+        let holds = |text| time_of_week(text).is_some_and(|time| monday.holds_at(time));
+        assert!(holds("mon 08:30") && !holds("tue 08:30") && !holds("mon 09:00"));
+        assert!(time_of_week("monday 08:30").is_none() && time_of_week("08:30").is_none());
     }
 
     #[test]

@@ -1,16 +1,21 @@
-//! `bastionmq acl`: checks a policy file, and explains its decisions.
+//! `bastionmq acl`: checks a policy file, explains its decisions, tests and compares.
+
+mod client;
+mod diff;
+mod table;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::acl::{
-    Description, Explanation, MAX_POLICY_BYTES, Policy, PolicyError, Request, Subject,
-};
-use crate::identity::{ClientId, Principal};
+use self::client::{Client, parse_attribute, parse_time, parse_transport};
+use crate::acl::{Description, Explanation, MAX_POLICY_BYTES, Policy, PolicyError, Request};
+use crate::clock::Now;
+use crate::identity::{Attribute, ClientId, Principal, TransportSecurity};
 use crate::message::QoS;
 use crate::topic::{TopicError, TopicFilterRef, TopicNameRef};
 
@@ -35,7 +40,13 @@ enum Command {
     },
     /// Say whether a client may do something, and by which rule: exit code 0 allowed, 1 denied,
     /// 2 when it cannot be told
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
+    /// Ask every question of a table: exit code 0 when all answers are as expected, 1 when some are
+    /// not, 2 when it cannot be told
+    Test(table::TestArgs),
+    /// Show which principals gain or lose which topics by another policy: exit code 0 when nobody
+    /// does, 1 when somebody does, 2 when it cannot be told
+    Diff(diff::DiffArgs),
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +65,22 @@ struct ExplainArgs {
     /// The message that is published is to be retained
     #[arg(long)]
     retain: bool,
+    /// Bytes of payload of the message that is published
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    bytes: usize,
+    /// What the client's proof says, like certificate.ou=plant-1, unix.group=plc, claims.roles=x or
+    /// http.groups=x; as often as it says something
+    #[arg(long = "attribute", value_name = "SOURCE.NAME=VALUE", value_parser = parse_attribute)]
+    attributes: Vec<Attribute>,
+    /// The URL of the listener that the client comes by
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    listener: String,
+    /// What protects its transport: plain, tls, mtls or unix
+    #[arg(long, value_name = "KIND", default_value = "plain", value_parser = parse_transport)]
+    transport: TransportSecurity,
+    /// When it asks, like "mon 08:00" in UTC; now, where it is left out
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    time: Option<Duration>,
     /// What the client does
     action: Action,
     /// The topic, or the filter to subscribe to
@@ -90,6 +117,8 @@ pub(super) fn run(args: AclArgs) -> anyhow::Result<ExitCode> {
     let code = match args.command {
         Command::Check { file } => check(&file, &mut out, &mut err)?,
         Command::Explain(args) => explain(&args, &mut out, &mut err)?,
+        Command::Test(args) => table::test(&args, &mut out, &mut err)?,
+        Command::Diff(args) => diff::diff(&args, &mut out, &mut err)?,
     };
     out.flush()?;
     Ok(ExitCode::from(code))
@@ -126,11 +155,16 @@ fn explain(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> io
         }
     };
     let Some(policy) = load(&args.policy, err)? else { return Ok(USAGE) };
-    let principal = args.who.principal();
-    let client_id = ClientId::new(&args.client_id);
-    let subject = Subject::named(&principal, &client_id);
-    let explanation = policy.explain(&subject, &request);
-    show(args, &principal, &explanation, out)?;
+    let client = Client {
+        principal: args.who.principal(),
+        client_id: ClientId::new(&args.client_id),
+        attributes: args.attributes.iter().cloned().collect(),
+        listener: args.listener.clone(),
+        security: args.transport,
+        time: args.time.unwrap_or_else(|| Now::read().unix),
+    };
+    let explanation = policy.explain(&client.subject(), &request);
+    show(args, &client.principal, &explanation, out)?;
     Ok(if explanation.allowed { ALLOWED } else { DENIED })
 }
 
@@ -177,7 +211,7 @@ impl ExplainArgs {
                 topic: TopicNameRef::parse(&self.topic)?,
                 qos: self.qos,
                 retain: self.retain,
-                bytes: 0,
+                bytes: self.bytes,
             },
             Action::Subscribe => Request::Subscribe { filter: TopicFilterRef::parse(&self.topic)? },
             Action::Receive => Request::Receive { topic: TopicNameRef::parse(&self.topic)? },
@@ -238,7 +272,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(MAX_POLICY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_POLICY_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a policy has at most 16 MiB"));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a file has at most 16 MiB"));
     }
     Ok(bytes)
 }
@@ -256,18 +290,20 @@ mod tests {
     }
 
     /// Exit code, output and complaints of a command line.
-    fn acl(arguments: &[&str]) -> (u8, String, String) {
+    pub(super) fn acl(arguments: &[&str]) -> (u8, String, String) {
         let line = Line::try_parse_from([&["acl"], arguments].concat()).expect("valid arguments");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = match line.acl.command {
             Command::Check { file } => check(&file, &mut out, &mut err),
             Command::Explain(args) => explain(&args, &mut out, &mut err),
+            Command::Test(args) => table::test(&args, &mut out, &mut err),
+            Command::Diff(args) => diff::diff(&args, &mut out, &mut err),
         };
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (code.expect("memory takes all output"), text(out), text(err))
     }
 
-    fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
+    pub(super) fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(content.as_ref()).expect("written");
         file
