@@ -34,4 +34,5 @@ pub mod admin;
 pub mod config;
 pub mod reload;
 pub mod server;
+pub mod import;
 pub mod cli;

@@ -4,6 +4,7 @@ mod acl;
 mod certs;
 mod check_config;
 mod completions;
+mod import;
 mod man;
 mod passwd;
 mod quickstart;
@@ -41,6 +42,7 @@ enum Command {
     Passwd(passwd::PasswdArgs),
     Certs(certs::CertsArgs),
     Acl(acl::AclArgs),
+    Import(import::ImportArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -54,6 +56,7 @@ impl Command {
             Self::Passwd(args) => passwd::run(args),
             Self::Certs(args) => certs::run(args),
             Self::Acl(args) => acl::run(args),
+            Self::Import(args) => import::run(args),
             Self::Completions(args) => completions::run(args),
             Self::Man(args) => man::run(args),
         }

@@ -1,7 +1,5 @@
 //! From a Mosquitto ACL file to a policy: a role for each section, held by whom it is about.
 
-use std::collections::HashMap;
-
 use super::super::assign::{Assignment, Holder};
 use super::super::error::{PolicyError, PolicyWarning};
 use super::super::origin::Origin;
@@ -26,9 +24,9 @@ impl From<AclFile> for Policy {
         let own_warnings: Vec<_> = file.rules.iter().filter_map(warning).collect();
         let mut rulebook = Rulebook::default();
         let mut assignments = Vec::new();
-        for (section, rules) in sections(file.rules) {
+        for (section, rules) in file.sections() {
             let line = rules.first().map_or(1, |rule| rule.line);
-            let role = add_role(&mut rulebook, &section, line, rules);
+            let role = add_role(&mut rulebook, section, &rules);
             let holders = holders(section);
             let (roles, origin) = (vec![role], Origin::default());
             assignments.push(Assignment { line, holders, roles, origin });
@@ -37,27 +35,18 @@ impl From<AclFile> for Policy {
     }
 }
 
-/// The rules of each section, in the order in which the file comes to them.
-fn sections(rules: Vec<AclRule>) -> Vec<(Section, Vec<AclRule>)> {
-    let mut sections: Vec<(Section, Vec<AclRule>)> = Vec::new();
-    let mut places = HashMap::new();
-    for rule in rules {
-        let place = *places.entry(rule.section.clone()).or_insert(sections.len());
-        match sections.get_mut(place) {
-            Some((_, rules)) => rules.push(rule),
-            None => sections.push((rule.section.clone(), vec![rule])),
-        }
-    }
-    sections
-}
-
-fn add_role(rulebook: &mut Rulebook, section: &Section, line: u32, rules: Vec<AclRule>) -> usize {
+fn add_role(rulebook: &mut Rulebook, section: &Section, rules: &[&AclRule]) -> usize {
+    // A `topic` line decides before any pattern does.
+    let priority = i32::from(*section != Section::Patterns);
     let (role, start) = (rulebook.roles.len(), rulebook.rules.len());
-    for AclRule { line, access, template, .. } in rules {
-        rulebook.rules.push(rule(role, line, access, template));
+    for AclRule { line, access, template, .. } in rules.iter().copied() {
+        let rule = rule(role, *line, *access, template.clone());
+        rulebook.rules.push(Rule { priority, ..rule });
     }
     let rules = start..rulebook.rules.len();
-    rulebook.roles.push(Role { name: section.to_string().into(), line, rules, ..Role::default() });
+    let line = rulebook.rules.get(start).map_or(1, |rule| rule.line);
+    let name = section.to_string().into();
+    rulebook.roles.push(Role { name, line, rules, ..Role::default() });
     role
 }
 
@@ -82,11 +71,11 @@ fn rule(role: usize, line: u32, access: Access, topic: Template) -> Rule {
     }
 }
 
-fn holders(section: Section) -> Vec<Holder> {
+fn holders(section: &Section) -> Vec<Holder> {
     match section {
         Section::Anonymous => vec![Holder::Anonymous],
         Section::User(name) => {
-            let name: Box<str> = (*name).into();
+            let name: Box<str> = (&**name).into();
             vec![Holder::User(name.clone()), Holder::Certificate(name)]
         }
         Section::Patterns => vec![Holder::Everyone],

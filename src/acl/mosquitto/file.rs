@@ -66,10 +66,19 @@ impl AclFile {
         reader.finish()
     }
 
-    /// Its rules, in the order of the file.
+    /// The rules of each section, in the order in which the file comes to them.
     #[must_use]
-    pub fn rules(&self) -> &[AclRule] {
-        &self.rules
+    pub fn sections(&self) -> Vec<(&Section, Vec<&AclRule>)> {
+        let mut sections: Vec<(&Section, Vec<&AclRule>)> = Vec::new();
+        let mut places = HashMap::new();
+        for rule in &self.rules {
+            let place = *places.entry(&rule.section).or_insert(sections.len());
+            match sections.get_mut(place) {
+                Some((_, rules)) => rules.push(rule),
+                None => sections.push((&rule.section, vec![rule])),
+            }
+        }
+        sections
     }
 }
 

@@ -9,16 +9,16 @@
 //!   wherever they stand, with `%u` and `%c` for the names of the client.
 //! - `read` is to be delivered messages, `write` to publish, `readwrite` or nothing is both, `deny`
 //!   is neither.
-//! - A deny wins over the others; what none allows is denied.
+//! - Of the `topic` lines of a client a deny wins over the others; if none of them decides, the
+//!   `pattern` lines do in the same way; what none allows is denied.
 //! - A topic that begins with `$` is matched only by a line that begins so too.
 //!
-//! What differs is safer, and these are the differences:
+//! What differs, because it is safer so:
 //!
 //! - A name that is empty, begins with `$`, or holds `/`, `+`, `#` or a control character is never
 //!   put into a pattern. One that allows is then not used, and one that denies denies all that the
-//!   patterns decide. Mosquitto puts in names with `/` and `$`, and passes over a deny with `%u` for
-//!   clients without a name.
-//! - A `pattern deny` wins over every line; in Mosquitto a `topic` line that allows outranks it.
+//!   patterns decide. Mosquitto puts in names with `/` and `$`, has no pattern at all hold for clients
+//!   with `+` or `#` in a name, and passes over a deny with `%u` for clients without one.
 //! - `%u` and `%c` in one level, and either in a first level that begins with `$`, are errors.
 //! - A subscription to which nothing could ever be delivered is refused; Mosquitto grants it, and
 //!   delivers nothing.

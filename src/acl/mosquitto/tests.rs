@@ -66,6 +66,24 @@ fn patterns_are_for_everybody_wherever_they_stand() {
 }
 
 #[test]
+fn topic_lines_decide_before_patterns_and_a_deny_first_among_its_own() {
+    let policy = policy(
+        "user ann\ntopic read kept/x\ntopic readwrite own/#\ntopic deny own/x\n\
+         pattern deny kept/#\npattern readwrite own/#\npattern deny own/%u\n",
+    );
+    for (topic, ann, bob) in [
+        ("kept/x", READ, NOTHING),
+        ("kept/y", NOTHING, NOTHING),
+        ("own/x", NOTHING, BOTH),
+        ("own/ann", BOTH, BOTH),
+        ("own/bob", BOTH, NOTHING),
+    ] {
+        assert_eq!(access(&policy, &user("ann"), "c", topic), ann, "{topic}");
+        assert_eq!(access(&policy, &user("bob"), "c", topic), bob, "{topic}");
+    }
+}
+
+#[test]
 fn a_topic_line_takes_its_topic_as_it_is() {
     let policy = policy("user ann\ntopic a/%u\ntopic read b c  d \ntopic x/${username}\n");
     assert_eq!(access(&policy, &user("ann"), "c", "a/%u"), BOTH);
