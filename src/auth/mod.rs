@@ -5,14 +5,17 @@ mod authenticators;
 mod hash;
 mod kept;
 mod kept_hash;
+mod lockout;
 mod memory;
 mod mosquitto_hash;
+mod origin;
 mod password;
 mod password_error;
 mod scram;
 mod scram_message;
 mod scram_verifier;
 mod settings;
+mod strikes;
 mod user_name;
 mod verifier;
 
@@ -22,7 +25,9 @@ pub use hash::{
     ParametersError, hash, hash_in,
 };
 pub use kept::KeptProof;
+pub use lockout::{Judgement, Lift, LockedOut, Lockout, LockoutRules};
 pub use memory::HashMemory;
+pub use origin::Origin;
 pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, PasswordProof, Stored};
 pub use password_error::{EntryError, LineFault, PasswordFileError};
 pub use scram::{SCRAM_SHA_256, ScramExchange, ScramFailure, ScramProven, ScramSeeds};
