@@ -20,6 +20,7 @@ pub mod acl;
 
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 pub mod private_file;
+pub mod keys;
 pub mod telemetry;
 pub mod tls;
 

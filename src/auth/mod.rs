@@ -2,7 +2,9 @@
 //! long, so it is called from threads that nobody waits for.
 
 mod authenticators;
+mod credential_cache;
 mod hash;
+mod installation_key;
 mod kept;
 mod kept_hash;
 mod lockout;
@@ -20,10 +22,12 @@ mod user_name;
 mod verifier;
 
 pub use authenticators::{Authenticator, Authenticators, AuthenticatorsError};
+pub use credential_cache::{BrokenCache, CredentialCache, MAX_CREDENTIAL_CACHE_BYTES};
 pub use hash::{
     DEFAULT_HASH_PARAMETERS, HashError, HashFault, HashParameters, MAX_PASSWORD_BYTES,
     ParametersError, hash, hash_in,
 };
+pub use installation_key::{CredentialMac, INSTALLATION_KEY_BYTES, InstallationKey};
 pub use kept::KeptProof;
 pub use lockout::{Judgement, Lift, LockedOut, Lockout, LockoutRules};
 pub use memory::HashMemory;

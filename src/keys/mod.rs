@@ -1,0 +1,10 @@
+//! The master key, and files that are sealed under it: what the broker keeps of secrets while it
+//! does not run.
+
+mod master_key;
+mod sealed;
+mod settings;
+
+pub use master_key::{MasterKey, MasterKeyError};
+pub use sealed::{OpenError, Purpose, SealError};
+pub use settings::Settings;
