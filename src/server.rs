@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::admin::{self, AdminState};
-use crate::broker::{Broker, Parts};
+use crate::broker::{Broker, KeepingError, Parts, VerifiedCredentials};
 use crate::config::{Loaded, Resolved, ResolvedListener};
 use crate::net::{self, BindError, Endpoint, Listener, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
+
+/// How long a shutdown waits for the disk.
+const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// A broker whose ports are bound: whoever connects waits until it runs.
 #[derive(Debug)]
@@ -58,6 +61,9 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// What is known of credentials cannot be kept.
+    #[error("cannot keep verified credentials: {0}")]
+    Credentials(#[from] KeepingError),
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
@@ -97,6 +103,7 @@ impl Server {
             policy,
             passwords,
             auth,
+            keys,
             mqtt,
             broker,
             network,
@@ -117,9 +124,10 @@ impl Server {
         let parts = Parts {
             settings: broker,
             mqtt,
-            auth,
             max_connect_size: network.max_connect_size.get() as usize,
             policy,
+            credentials: VerifiedCredentials::open(&keys, &auth)?,
+            auth,
             passwords: passwords.unwrap_or_default(),
             metrics: Arc::new(Metrics::new()),
         };
@@ -170,6 +178,7 @@ impl Server {
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         let mut accepting = JoinSet::new();
+        let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
         for listener in listeners {
             accepting.spawn(listener.serve(Arc::clone(&shared)));
         }
@@ -191,6 +200,10 @@ impl Server {
         drop(reload);
         timekeeper.abort();
         judge.abort();
+        file_keeper.abort();
+        if timeout(LAST_SAVE, broker.save_files()).await.is_err() {
+            tracing::warn!("the disk is too slow: verified credentials are not kept");
+        }
         if let Some(admin) = admin {
             admin.abort();
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use bastionmq::acl::Policy;
 use bastionmq::auth::{self, Authenticator, Authenticators, PasswordFile};
-use bastionmq::broker::{self, Broker, Client, Delivered, Parts, Patience};
+use bastionmq::broker::{self, Broker, Client, Delivered, Parts, Patience, VerifiedCredentials};
 use bastionmq::clock::Now;
 use bastionmq::identity::{Peer, TransportSecurity};
 use bastionmq::session;
@@ -197,6 +197,7 @@ fn read(mut bytes: &[u8], into: &mut Vec<Heard>) {
 
 /// The policy allows everything, and is asked about every message.
 fn broker() -> Arc<Broker> {
+    let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
     let parts = Parts {
         settings: broker::Settings::default(),
         mqtt: session::Settings {
@@ -204,7 +205,8 @@ fn broker() -> Arc<Broker> {
             receive_maximum: 1_000.try_into().expect("not 0"),
             ..session::Settings::default()
         },
-        auth: auth::Settings { allow_anonymous: true, ..auth::Settings::default() },
+        credentials: VerifiedCredentials::in_memory(&auth).expect("randomness"),
+        auth,
         max_connect_size: 1 << 16,
         policy: Policy::parse(include_str!("../acl/open.toml")).expect("a policy"),
         passwords: PasswordFile::default(),

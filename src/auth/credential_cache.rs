@@ -135,24 +135,25 @@ impl CredentialCache {
             bytes.split_first_chunk::<INSTALLATION_KEY_BYTES>().ok_or(BrokenCache)?;
         let mut cache = Self::new(lifetime);
         while !rest.is_empty() {
-            let ((user, entry), others) = read_entry(rest).ok_or(BrokenCache)?;
+            let (user, entry) = read_entry(&mut rest).ok_or(BrokenCache)?;
             if cache.entries.len() == MAX_ENTRIES || cache.entries.insert(user, entry).is_some() {
                 return Err(BrokenCache);
             }
-            rest = others;
         }
         Ok((InstallationKey::new(*key), cache))
     }
 }
 
-fn read_entry(bytes: &[u8]) -> Option<((Arc<str>, Entry), &[u8])> {
+/// Takes an entry from the front of `bytes`.
+fn read_entry(bytes: &mut &[u8]) -> Option<(Arc<str>, Entry)> {
     let (length, rest) = bytes.split_first()?;
     let (user, rest) = rest.split_at_checked(usize::from(*length))?;
     let (until, rest) = rest.split_first_chunk::<8>()?;
     let (mac, rest) = rest.split_first_chunk::<32>()?;
     let user = std::str::from_utf8(user).ok().filter(|user| check_user_name(user).is_ok())?;
     let mac = CredentialMac(Zeroizing::new(*mac));
-    Some(((Arc::from(user), Entry { mac, until: u64::from_be_bytes(*until) }), rest))
+    *bytes = rest;
+    Some((Arc::from(user), Entry { mac, until: u64::from_be_bytes(*until) }))
 }
 
 #[cfg(test)]

@@ -23,6 +23,23 @@ pub struct Settings {
     /// client has to connect; one that waits longer waits in vain. Each holds its password,
     /// 64 KiB at most.
     pub max_waiting_logins: NonZeroU32,
+    /// Seconds that a verified password is remembered for, so that it need not be hashed again at
+    /// the next login; 0 remembers none. What is remembered is forgotten as soon as its user's line
+    /// in the password file changes.
+    pub credential_cache_seconds: u32,
+    /// File in which that is kept over a restart, sealed under the master key. Without one it is in
+    /// memory only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_cache_file: Option<PathBuf>,
+    /// Failed logins of one user from one address after which it is locked out there; 0 is never.
+    pub lockout_failures: u32,
+    /// Failed logins from one address, whoever the users, after which everybody there is locked out
+    /// who has not logged in from there before; 0 is never.
+    pub lockout_address_failures: u32,
+    /// Seconds of the first lock-out. Each further failure doubles them.
+    pub lockout_seconds: u32,
+    /// Seconds of the longest.
+    pub lockout_max_seconds: u32,
 }
 
 impl Default for Settings {
@@ -32,6 +49,12 @@ impl Default for Settings {
             allow_anonymous: false,
             hashing_threads: NonZeroU32::MIN.saturating_add(1),
             max_waiting_logins: NonZeroU32::MIN.saturating_add(1_023),
+            credential_cache_seconds: 30 * 86_400,
+            credential_cache_file: None,
+            lockout_failures: 5,
+            lockout_address_failures: 100,
+            lockout_seconds: 1,
+            lockout_max_seconds: 900,
         }
     }
 }

@@ -58,6 +58,7 @@ impl Counts {
         let result = match reason {
             ReasonCode::Success => LoginResult::Accepted,
             ReasonCode::ServerBusy => LoginResult::Busy,
+            ReasonCode::ConnectionRateExceeded => LoginResult::LockedOut,
             _ => LoginResult::Refused,
         };
         self.metrics.logins.increment((method, result));

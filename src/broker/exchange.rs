@@ -65,7 +65,7 @@ impl Broker {
         let mut nonce = [0; 18];
         getrandom::fill(&mut nonce)
             .map_err(|_| Refusal::new(ReasonCode::UnspecifiedError, "no randomness to be had"))?;
-        let seeds = ScramSeeds { nonce, decoy_key: &self.decoy_key };
+        let seeds = ScramSeeds { nonce, decoy_key: self.passwords.decoy_key() };
         let message = data.map_or(&[][..], Secret::expose);
         ScramExchange::begin(&self.passwords.file(), message, seeds).map_err(malformed)
     }

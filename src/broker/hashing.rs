@@ -19,9 +19,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::auth::{HashMemory, Verifier};
+use crate::auth::HashMemory;
 use crate::clock::Now;
-use crate::secret::Secret;
 
 /// There is no answer in time: too many logins wait, or they wait for too long. The client should
 /// be told that the server is busy (0x89), and come back later.
@@ -29,15 +28,20 @@ use crate::secret::Secret;
 #[error("too many logins wait for their password to be checked")]
 pub(super) struct Busy;
 
+/// How far the threads stand back (`nice`): who is inside is served first, and where there is
+/// processor time to spare it is theirs. At 10 they weigh a tenth of the others; further back they
+/// would hardly run on a busy machine, and logins would come to their deadlines.
+const NICENESS: i32 = 10;
+
 /// A fixed number of threads that check passwords, and a bounded queue in front of them. Dropping
 /// it ends the threads, after the hash that each is computing; who still waits is told [`Busy`].
 #[derive(Debug)]
-pub(super) struct HashingPool {
-    queue: Arc<Queue>,
+pub(super) struct HashingPool<T> {
+    queue: Arc<Queue<T>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl HashingPool {
+impl<T: Send + 'static> HashingPool<T> {
     /// Starts `threads` threads, for which up to `max_waiting` logins may wait.
     ///
     /// # Errors
@@ -47,43 +51,36 @@ impl HashingPool {
         let mut pool = Self { queue: Arc::new(Queue::new(max_waiting)), threads: Vec::new() };
         for number in 0..threads.get() {
             let queue = Arc::clone(&pool.queue);
-            let thread = thread::Builder::new()
-                .name(format!("hashing-{number}"))
-                .spawn(move || queue.work())?;
+            let thread =
+                thread::Builder::new().name(format!("hashing-{number}")).spawn(move || {
+                    stand_back();
+                    queue.work();
+                })?;
             pool.threads.push(thread);
         }
         Ok(pool)
     }
 
-    /// Whether `password` is the one that `verifier` knows; answers by `deadline` at the latest.
-    /// Dropping the future takes the login out of the queue.
+    /// What `check` finds, run by one of the threads; answers by `deadline` at the latest. Dropping
+    /// the future takes the login out of the queue.
     ///
     /// # Errors
     /// [`Busy`] at once when the queue is full, and at the deadline when there is no answer.
-    pub(super) async fn verify(
+    pub(super) async fn check(
         &self,
-        verifier: Verifier,
-        password: Secret,
+        check: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
         deadline: Instant,
-    ) -> Result<bool, Busy> {
-        self.check(move |memory| verifier.verify(&password, memory), deadline).await
-    }
-
-    async fn check(
-        &self,
-        check: impl FnOnce(&mut HashMemory) -> bool + Send + 'static,
-        deadline: Instant,
-    ) -> Result<bool, Busy> {
+    ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
         self.queue.push(Login { check: Box::new(check), answer, deadline })?;
         match tokio::time::timeout_at(deadline.into(), answered).await {
-            Ok(Ok(right)) => Ok(right),
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) | Err(_) => Err(Busy),
         }
     }
 }
 
-impl Drop for HashingPool {
+impl<T> Drop for HashingPool<T> {
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
@@ -93,16 +90,23 @@ impl Drop for HashingPool {
     }
 }
 
-type Check = dyn FnOnce(&mut HashMemory) -> bool + Send;
+/// Lowers the priority of this thread alone, as Linux does it.
+fn stand_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "a hashing thread keeps its priority");
+    }
+}
+
+type Check<T> = dyn FnOnce(&mut HashMemory) -> T + Send;
 
 /// One password to check, and who wants to know.
-struct Login {
-    check: Box<Check>,
-    answer: oneshot::Sender<bool>,
+struct Login<T> {
+    check: Box<Check<T>>,
+    answer: oneshot::Sender<T>,
     deadline: Instant,
 }
 
-impl Login {
+impl<T> Login<T> {
     fn is_awaited(&self, now: Instant) -> bool {
         now < self.deadline && !self.answer.is_closed()
     }
@@ -110,31 +114,31 @@ impl Login {
     fn answer(self, memory: &mut HashMemory) {
         // A bug in there must cost one login, not one of the threads. Without an answer the client
         // is told to come back.
-        if let Ok(right) = catch_unwind(AssertUnwindSafe(|| (self.check)(memory))) {
-            let _ = self.answer.send(right);
+        if let Ok(found) = catch_unwind(AssertUnwindSafe(|| (self.check)(memory))) {
+            let _ = self.answer.send(found);
         }
     }
 }
 
 #[derive(Debug)]
-struct Queue {
+struct Queue<T> {
     max_waiting: usize,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Login>,
+struct State<T> {
+    waiting: VecDeque<Login<T>>,
     closed: bool,
 }
 
-impl Queue {
+impl<T> Queue<T> {
     fn new(max_waiting: usize) -> Self {
-        Self { max_waiting, state: Mutex::default(), changed: Condvar::new() }
+        let state = Mutex::new(State { waiting: VecDeque::new(), closed: false });
+        Self { max_waiting, state, changed: Condvar::new() }
     }
 
-    fn push(&self, login: Login) -> Result<(), Busy> {
+    fn push(&self, login: Login<T>) -> Result<(), Busy> {
         let mut state = self.state.lock();
         if state.waiting.len() >= self.max_waiting {
             // Whoever connects and leaves must not keep the places of those who stay.
@@ -161,7 +165,7 @@ impl Queue {
 
     /// The next login, or none once the pool is dropped. A thread that has to wait for it leaves
     /// nothing of the last password in its memory.
-    fn pop(&self, memory: &mut HashMemory) -> Option<Login> {
+    fn pop(&self, memory: &mut HashMemory) -> Option<Login<T>> {
         let mut state = self.state.lock();
         if state.waiting.is_empty() {
             MutexGuard::unlocked(&mut state, || memory.wipe());
@@ -186,7 +190,7 @@ impl Queue {
     }
 }
 
-impl fmt::Debug for State {
+impl<T> fmt::Debug for State<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "State({} waiting)", self.waiting.len())
     }
@@ -202,10 +206,11 @@ mod tests {
 
     use super::*;
     use crate::auth::{HashParameters, PasswordFile, hash};
+    use crate::secret::Secret;
 
     const FAR: Duration = Duration::from_secs(3_600);
 
-    fn pool(threads: u32, max_waiting: u32) -> HashingPool {
+    fn pool(threads: u32, max_waiting: u32) -> HashingPool<bool> {
         let positive = |value| NonZeroU32::new(value).unwrap();
         HashingPool::start(positive(threads), positive(max_waiting)).unwrap()
     }
@@ -215,7 +220,9 @@ mod tests {
     }
 
     /// Keeps the one thread of `pool` occupied until the sender is dropped.
-    fn occupy(pool: &HashingPool) -> (impl Future<Output = Result<bool, Busy>>, mpsc::Sender<()>) {
+    fn occupy(
+        pool: &HashingPool<bool>,
+    ) -> (impl Future<Output = Result<bool, Busy>>, mpsc::Sender<()>) {
         let (release, released) = mpsc::channel::<()>();
         let (started, has_started) = mpsc::channel();
         let mut occupied = Box::pin(pool.check(
@@ -237,7 +244,8 @@ mod tests {
         file.set("ann", &hash(&Secret::from("apple"), parameters, [7; 16]).unwrap()).unwrap();
         let pool = pool(2, 16);
         let verify = |user, password| {
-            pool.verify(file.verifier(user, &Secret::default()), Secret::from(password), far())
+            let verifier = file.verifier(user, &Secret::default());
+            pool.check(move |memory| verifier.verify(&Secret::from(password), memory), far())
         };
         assert_eq!(verify("ann", "apple").await, Ok(true));
         assert_eq!(verify("ann", "pear").await, Ok(false));
@@ -318,6 +326,18 @@ mod tests {
         assert!(!login.is_awaited(deadline));
         drop(answered);
         assert!(!login.is_awaited(deadline - FAR));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_threads_stand_back_and_nobody_else_does() {
+        use rustix::process::getpriority_process;
+
+        let pool = pool(1, 10);
+        let is_back = |_: &mut HashMemory| getpriority_process(None) == Ok(NICENESS);
+        let before = getpriority_process(None);
+        assert_eq!(pool.check(is_back, far()).await, Ok(true));
+        assert_eq!(getpriority_process(None), before);
     }
 
     #[tokio::test]

@@ -70,7 +70,7 @@ impl Broker {
         let (user, offered) = (offer.user(), offer.method());
         let verdict = match self.refusal_of_all() {
             Some(refusal) => Verdict { by: None, outcome: Err(refusal.into()) },
-            None => self.find_out(offer, authenticators, patience).await,
+            None => self.find_out_unless_locked_out(offer, authenticators, patience).await,
         };
         let by = verdict.by;
         let outcome = match verdict.outcome {
@@ -90,6 +90,15 @@ impl Broker {
                     version = ?request.version,
                     resumed = admitted.claimed.resumed.is_some(),
                     "connected"
+                );
+            }
+            // Who is locked out has shown in the log once.
+            Err(refused) if refused.reason() == ReasonCode::ConnectionRateExceeded => {
+                tracing::debug!(
+                    user = user.as_deref().map(excerpt),
+                    address = %peer.address,
+                    "login refused: {}",
+                    refused.why
                 );
             }
             Err(refused) => tracing::warn!(

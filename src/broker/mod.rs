@@ -9,11 +9,13 @@ mod authority;
 mod bell;
 mod client;
 mod counts;
+mod credentials;
 mod exchange;
 mod gate;
 mod hashing;
 mod judging;
 mod lane;
+mod lockouts;
 mod login;
 mod mailbox;
 mod parked;
@@ -21,6 +23,7 @@ mod passwords;
 mod publish;
 mod publish_memo;
 mod registry;
+mod replacements;
 mod retained;
 mod retained_backlog;
 mod review;
@@ -43,12 +46,14 @@ use std::time::{Duration, Instant};
 
 pub use bell::Bell;
 pub use client::{Client, Delivered};
+pub use credentials::{KeepingError, VerifiedCredentials};
 pub use login::Patience;
 pub use settings::{Settings, ShareStrategy};
 
 use self::authority::Authority;
 use self::counts::Counts;
-use self::passwords::Passwords;
+use self::lockouts::Lockouts;
+use self::passwords::{Means, Passwords};
 use self::registry::Registry;
 use self::retained::RetainedMessages;
 use self::routes::Routes;
@@ -58,10 +63,12 @@ use crate::auth::{self, PasswordFile};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::router::Retained;
-use crate::secret::Secret;
 use crate::session::{self, Redirect, Refusal};
 use crate::telemetry::Metrics;
 use crate::tls::ListenerTls;
+
+/// Between two writings of the verified credentials: what a crash forgets is hashed again.
+const BETWEEN_SAVES: Duration = Duration::from_secs(30);
 
 /// What a broker is made of.
 #[derive(Debug)]
@@ -78,6 +85,8 @@ pub struct Parts {
     pub policy: Policy,
     /// Who has which password.
     pub passwords: PasswordFile,
+    /// Who has proven its password lately.
+    pub credentials: VerifiedCredentials,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -89,8 +98,7 @@ pub struct Broker {
     mqtt: Arc<session::Settings>,
     max_connect_size: usize,
     passwords: Arc<Passwords>,
-    /// Gives unknown users their salts. Of this process alone.
-    decoy_key: Secret,
+    lockouts: Arc<Lockouts>,
     authority: Authority,
     registry: Registry,
     routes: Routes,
@@ -109,13 +117,24 @@ impl Broker {
     /// # Errors
     /// When the system gives no threads, or no randomness.
     pub fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { settings, mqtt, auth, max_connect_size, policy, passwords, metrics } = parts;
+        let Parts {
+            settings,
+            mqtt,
+            auth,
+            max_connect_size,
+            policy,
+            passwords,
+            credentials,
+            metrics,
+        } = parts;
         let max_retained_bytes =
             usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
         let retained =
             Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
-        let decoy_key = decoy_key()?;
-        let passwords = Arc::new(Passwords::start(passwords, &auth, decoy_key.clone())?);
+        let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
+        let cache_hits = metrics.credential_cache_hits.clone();
+        let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
+        let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);
         Ok(Self {
             registry: Registry::new(settings.max_sessions.get() as usize),
             settings,
@@ -123,7 +142,7 @@ impl Broker {
             max_connect_size,
             authority: Authority::new(policy, Arc::clone(&passwords), Now::read()),
             passwords,
-            decoy_key,
+            lockouts,
             routes: Routes::new(),
             retained: RetainedMessages::new(retained),
             timers: Timers::default(),
@@ -173,6 +192,7 @@ impl Broker {
         metrics.retained_bytes.set(bytes as f64);
         metrics.sessions.set(self.registry.len() as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
+        self.lockouts.update_gauge();
     }
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
@@ -209,6 +229,37 @@ impl Broker {
         self.is_shutting_down.load(Ordering::Acquire)
     }
 
+    /// Keeps files up to date: hashes that others replace in the password file, and what is kept of
+    /// credentials over a restart. Never returns.
+    pub async fn keep_files(self: Arc<Self>) {
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        let mut last_saved = Instant::now();
+        loop {
+            let now = every_second.tick().await.into_std();
+            let is_due = now.saturating_duration_since(last_saved) >= BETWEEN_SAVES;
+            if self.passwords.has_replacements() {
+                self.in_background(Passwords::write_replacements).await;
+            }
+            if is_due {
+                last_saved = now;
+                self.in_background(Passwords::save_credentials).await;
+            }
+        }
+    }
+
+    /// Writes what [`keep_files`](Self::keep_files) would have written next.
+    pub async fn save_files(self: &Arc<Self>) {
+        self.in_background(Passwords::write_replacements).await;
+        self.in_background(Passwords::save_credentials).await;
+    }
+
+    /// Runs what waits for the disk where nobody waits for it.
+    async fn in_background(self: &Arc<Self>, work: fn(&Passwords)) {
+        let broker = Arc::clone(self);
+        // A bug in there is logged as a panic, and must not end the keeping of files.
+        let _ = tokio::task::spawn_blocking(move || work(&broker.passwords)).await;
+    }
+
     /// Does what is due while clients are away (wills, ends of sessions), forgets what has expired,
     /// and keeps gauges and `$SYS` topics up to date. Never returns.
     pub async fn keep_time(self: Arc<Self>) {
@@ -228,8 +279,8 @@ impl Broker {
     }
 }
 
-fn decoy_key() -> io::Result<Secret> {
-    let mut key = vec![0; 32];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    Ok(Secret::new(key))
+fn random_seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(u64::from_be_bytes(seed))
 }

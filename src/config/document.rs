@@ -16,8 +16,16 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 6] =
-    ["tls_cert", "tls_key", "client_ca", "client_crl", "password_file", "policy_file"];
+const PATHS: [&str; 8] = [
+    "tls_cert",
+    "tls_key",
+    "client_ca",
+    "client_crl",
+    "password_file",
+    "credential_cache_file",
+    "master_key_file",
+    "policy_file",
+];
 
 /// Takes `text`, the content of `file`, apart.
 pub(super) fn parse(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Layers {

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 7] = [
+const LIMITS: [(&str, i64, i64); 10] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -15,6 +15,11 @@ const LIMITS: [(&str, i64, i64); 7] = [
     ("broker.max_retained_bytes", 1, 1 << 50),
     // Threads beyond this cost memory and gain nothing.
     ("auth.hashing_threads", 1, 1_024),
+    // A year: whoever wants more wants passwords that are never checked.
+    ("auth.credential_cache_seconds", 0, 31_536_000),
+    // A day and a week: longer ones are an administrator's business.
+    ("auth.lockout_seconds", 1, 86_400),
+    ("auth.lockout_max_seconds", 1, 604_800),
 ];
 
 /// The fixed header of 5 bytes and the largest Remaining Length (MQTT 5.0 section 1.5.5).

@@ -14,7 +14,7 @@ use crate::{
     auth::{self, MAX_PASSWORD_FILE_BYTES, PasswordFile},
     broker,
     clock::Now,
-    net, session, telemetry,
+    keys, net, session, telemetry,
     tls::ClientAuth,
 };
 
@@ -29,6 +29,8 @@ pub struct Resolved {
     pub passwords: Option<PasswordFile>,
     /// `[auth]`.
     pub auth: auth::Settings,
+    /// `[keys]`.
+    pub keys: keys::Settings,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -58,6 +60,7 @@ impl Loaded {
         let passwords = self.read_passwords(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
+        self.check_that_credentials_can_be_sealed(&mut findings);
         let admin = self.admin_address(&mut findings);
         match policy {
             Some(policy) if findings.problems.is_empty() => {
@@ -161,6 +164,19 @@ impl Loaded {
         }
     }
 
+    /// Nothing that is made of passwords is written without a key.
+    fn check_that_credentials_can_be_sealed(&self, findings: &mut Findings) {
+        let Config { auth, keys, .. } = &self.config;
+        if auth.credential_cache_file.is_some() && keys.master_key_file.is_none() {
+            let setting = "auth.credential_cache_file";
+            let message = format!(
+                "`{setting}` is sealed under the master key, and there is none: set \
+                 `master_key_file` in [keys], a file that is made on first use"
+            );
+            findings.problems.push(self.problem(setting, message));
+        }
+    }
+
     /// Who is sent away must be told where to.
     fn check_that_clients_can_be_sent_away(&self, findings: &mut Findings) {
         let mqtt = &self.config.mqtt;
@@ -229,12 +245,13 @@ fn assemble(
     admin: Option<SocketAddr>,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { auth, mqtt, broker, network, log, .. } = loaded.config.clone();
+    let Config { auth, keys, mqtt, broker, network, log, .. } = loaded.config.clone();
     Resolved {
         listeners,
         policy,
         passwords,
         auth,
+        keys,
         mqtt,
         broker,
         network,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::fields_of;
 use crate::acl::PolicyFormat;
-use crate::{admin, auth, broker, net, session, telemetry};
+use crate::{admin, auth, broker, keys, net, session, telemetry};
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
 /// who may do what.
@@ -16,6 +16,8 @@ pub struct Config {
     pub listener: Vec<net::ListenerSettings>,
     /// `[auth]`: who is who.
     pub auth: auth::Settings,
+    /// `[keys]`: what secrets are sealed by.
+    pub keys: keys::Settings,
     /// `[acl]`: who may do what.
     pub acl: AclSettings,
     /// `[mqtt]`: the limits of one session.
@@ -50,8 +52,9 @@ pub(super) struct Section {
 pub(super) const LISTENER: &str = "listener";
 
 /// Every section but the listeners, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 7] = [
+pub(super) const SECTIONS: [Section; 8] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
+    Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },
     Section { name: "mqtt", keys: fields_of::<session::Settings> },
     Section { name: "broker", keys: fields_of::<broker::Settings> },

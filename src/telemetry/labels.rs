@@ -87,6 +87,18 @@ label! {
         Refused = "refused",
         /// Too many logins were waiting.
         Busy = "busy",
+        /// Not looked at, after too many failures.
+        LockedOut = "locked_out",
+    }
+}
+
+label! {
+    /// Who was locked out after failed logins.
+    LockoutScope as "scope" {
+        /// A user, from one address.
+        User = "user",
+        /// An address, with all users that have not logged in there before.
+        Address = "address",
     }
 }
 

@@ -6,8 +6,8 @@ use metrics::{Counter, Gauge, Key, KeyName, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::{
-    Counters, DeniedAction, DropReason, Gauges, Label, LoginMethod, LoginResult, PacketKind,
-    ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
+    Counters, DeniedAction, DropReason, Gauges, Label, LockoutScope, LoginMethod, LoginResult,
+    PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
 };
 use crate::message::QoS;
 
@@ -22,6 +22,12 @@ pub struct Metrics {
     pub connections_refused: Counters<Refusal>,
     /// Logins, by how the client proved itself and what became of it.
     pub logins: Counters<(LoginMethod, LoginResult)>,
+    /// Lock-outs after failed logins.
+    pub lockouts: Counters<LockoutScope>,
+    /// Who is locked out now.
+    pub locked_out: Gauge,
+    /// Passwords that were not hashed, since they had been verified lately.
+    pub credential_cache_hits: Counter,
     /// What the policy refused.
     pub acl_denied: Counters<DeniedAction>,
     /// Packets from clients.
@@ -83,6 +89,16 @@ impl Metrics {
                 "Connections that ended before their CONNECT was judged",
             ),
             logins: register.counters("bastionmq_logins_total", "Logins by method and result"),
+            lockouts: register
+                .counters("bastionmq_lockouts_total", "Lock-outs after failed logins, by scope"),
+            locked_out: register.gauge(
+                "bastionmq_locked_out",
+                "Users and addresses that are locked out now after failed logins",
+            ),
+            credential_cache_hits: register.counter(
+                "bastionmq_credential_cache_hits_total",
+                "Passwords not hashed since they had been verified lately",
+            ),
             acl_denied: register
                 .counters("bastionmq_acl_denied_total", "What the policy refused, by action"),
             packets_received: register

@@ -18,6 +18,7 @@ mod browser;
 mod certificates;
 mod command_line;
 mod endurance;
+mod logins;
 mod mosquitto_matrix;
 mod operations;
 mod permissions;

@@ -99,6 +99,7 @@ fn broker_with_slow_logins() -> Broker {
     let config = format!(
         "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
          [auth]\npassword_file = {passwords:?}\nhashing_threads = 1\n\
+         credential_cache_seconds = 0\n\
          [acl]\npolicy_file = \"{policy}\"\n"
     );
     let file = directory.path().join("bastionmq.toml");

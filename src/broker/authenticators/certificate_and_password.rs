@@ -17,7 +17,7 @@ pub(super) async fn ask(
     }
     match (offer.user_name, offer.password) {
         (Some(user), Some(password)) if *user == shown.name => {
-            check_password(broker, user, password, patience).await
+            check_password(broker, offer, user, password, patience).await
         }
         (Some(_), Some(_)) => Answer::Refused(Refused::bad_credentials(
             "the user name is not the one in the certificate",

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::authority::Standing;
 use super::exchange::{Outcome, Proof};
+use super::lockouts::{Attempt, TooManyFailures};
 use super::login::Patience;
 use crate::auth::{Authenticator, Authenticators, PasswordProof};
 use crate::codec::ReasonCode;
@@ -133,6 +134,11 @@ impl<'a> Offer<'a> {
         }
     }
 
+    /// Whose password somebody may be guessing, where one was sent or proven.
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.has_credentials().then(|| Attempt::new(self.user(), self.peer))
+    }
+
     /// What the login counts as, whoever answers for it or nobody.
     pub(super) fn method(&self) -> LoginMethod {
         if self.exchange.is_some() {
@@ -186,6 +192,12 @@ impl<'a> Offer<'a> {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self { why: refusal.text.clone(), refusal }
+    }
+}
+
+impl From<TooManyFailures> for Refused {
+    fn from(locked_out: TooManyFailures) -> Self {
+        Self::from(Refusal::from(locked_out))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Challenged, Client, Inside, Stage};
 use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
+use crate::broker::lockouts::Attempt;
 use crate::broker::login::{Admitted, Caller, Door, Patience};
 use crate::broker::sessions::Claimed;
 use crate::clock::Now;
@@ -68,7 +69,8 @@ impl Client {
     fn on_proven_anew(&mut self, now: Now, exchange: ScramExchange, data: Option<&Secret>) {
         let Stage::Inside(inside) = &self.stage else { return };
         let who = inside.gate.who();
-        match Outcome::of(exchange, data).result {
+        let Outcome { user: claimed, result } = Outcome::of(exchange, data);
+        match result {
             Ok(ScramProven { user, server_final, .. })
                 if who.principal == Principal::User(user.clone()) =>
             {
@@ -85,7 +87,12 @@ impl Client {
                 let text = "a connection stays with its user";
                 self.on_not_proven(now, &Refusal::new(ReasonCode::NotAuthorized, text));
             }
-            Err(refusal) => self.on_not_proven(now, &refusal),
+            Err(refusal) => {
+                if refusal.reason == ReasonCode::BadUserNameOrPassword {
+                    self.broker.lockouts.failed(&Attempt::new(claimed, &self.peer));
+                }
+                self.on_not_proven(now, &refusal);
+            }
         }
     }
 

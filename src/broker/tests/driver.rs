@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use crate::acl::Policy;
 use crate::auth::{self, Authenticator, Authenticators, PasswordFile};
-use crate::broker::{Broker, Client, Delivered, Parts, Patience, Settings};
+use crate::broker::{Broker, Client, Delivered, Parts, Patience, Settings, VerifiedCredentials};
 use crate::clock::Now;
 use crate::codec::{
     Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
@@ -70,13 +70,15 @@ pub(super) fn broker_that_speaks(
     settings: Settings,
     passwords: PasswordFile,
 ) -> Arc<Broker> {
+    let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
     let parts = Parts {
         settings,
         mqtt,
-        auth: auth::Settings { allow_anonymous: true, ..auth::Settings::default() },
         max_connect_size: 1 << 16,
         policy: policy(OPEN),
         passwords,
+        credentials: VerifiedCredentials::in_memory(&auth).expect("randomness"),
+        auth,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("threads"))

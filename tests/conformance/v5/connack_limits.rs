@@ -118,10 +118,12 @@ fn v5_3_2_2_18_a_server_that_says_nothing_of_topic_aliases_takes_none() {
     }
 }
 
-/// A login that fails, from a client that takes packets of at most `limit` bytes.
+/// A login that fails, from a client that takes packets of at most `limit` bytes. Each is of another
+/// user: one that fails again and again is locked out.
 fn bad_login(limit: u32) -> Vec<u8> {
     let properties = long_property(MAXIMUM_PACKET_SIZE, limit);
-    Connect { properties, ..Connect::new(5, "x").login((ADMIN.0, "wrong")) }.encode()
+    let user = format!("nobody-{limit}").leak();
+    Connect { properties, ..Connect::new(5, "x").login((user, "wrong")) }.encode()
 }
 
 #[test]
