@@ -53,6 +53,8 @@ pub enum Principal {
     /// The user that the process at the other end of a Unix socket runs as; its number where it has
     /// no name.
     Unix(Arc<str>),
+    /// The subject of a token.
+    Token(Arc<str>),
 }
 
 impl Principal {
@@ -61,7 +63,9 @@ impl Principal {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,
-            Self::User(name) | Self::Certificate(name) | Self::Unix(name) => Some(name),
+            Self::User(name) | Self::Certificate(name) | Self::Unix(name) | Self::Token(name) => {
+                Some(name)
+            }
         }
     }
 }
@@ -73,6 +77,7 @@ impl fmt::Display for Principal {
             Self::User(name) => write!(f, "user:{name}"),
             Self::Certificate(name) => write!(f, "certificate:{name}"),
             Self::Unix(name) => write!(f, "unix:{name}"),
+            Self::Token(name) => write!(f, "token:{name}"),
         }
     }
 }

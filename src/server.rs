@@ -102,6 +102,7 @@ impl Server {
             listeners,
             policy,
             passwords,
+            tokens,
             auth,
             keys,
             mqtt,
@@ -129,6 +130,7 @@ impl Server {
             credentials: VerifiedCredentials::open(&keys, &auth)?,
             auth,
             passwords: passwords.unwrap_or_default(),
+            tokens,
             metrics: Arc::new(Metrics::new()),
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);

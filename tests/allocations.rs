@@ -210,6 +210,7 @@ fn broker() -> Arc<Broker> {
         max_connect_size: 1 << 16,
         policy: Policy::parse(include_str!("../acl/open.toml")).expect("a policy"),
         passwords: PasswordFile::default(),
+        tokens: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

@@ -122,6 +122,8 @@ impl Assignments {
             Principal::Certificate(name) => self.certificates.get(&**name),
             // By what is known of its process.
             Principal::Unix(_) => None,
+            // Its claims say which roles it has: the issuer's names are not those of our users.
+            Principal::Token(_) => None,
         };
         let client_id = subject.client_id.as_str();
         let by_name = by_principal

@@ -21,6 +21,8 @@ pub enum Authenticator {
     Unix,
     /// SCRAM-SHA-256, by enhanced authentication.
     Scram,
+    /// A JSON Web Token in the place of the password.
+    Jwt,
     /// A user and its password in the password file.
     Password,
     /// Nobody in particular; for clients that offer nothing.
@@ -66,11 +68,12 @@ pub enum AuthenticatorsError {
 impl Authenticator {
     /// All of them, in the order in which they are asked where the configuration names none: what
     /// costs least to refuse comes first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Certificate,
         Self::CertificateAndPassword,
         Self::Unix,
         Self::Scram,
+        Self::Jwt,
         Self::Password,
         Self::Anonymous,
     ];
@@ -83,6 +86,7 @@ impl Authenticator {
             Self::CertificateAndPassword => "certificate+password",
             Self::Unix => "unix",
             Self::Scram => "scram",
+            Self::Jwt => "jwt",
             Self::Password => "password",
             Self::Anonymous => "anonymous",
         }

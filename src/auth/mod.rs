@@ -40,8 +40,8 @@ pub use scram_message::ScramFault;
 pub use scram_verifier::{DEFAULT_SCRAM_ITERATIONS, ScramError, ScramVerifier, VerifierFault};
 pub use settings::Settings;
 pub use token::{
-    KeysError, MAX_KEY_FILE_BYTES, MAX_TOKEN_BYTES, Settings as TokenSettings, Token, TokenFault,
-    TokenKeys, TokenVerifier, looks_like_token,
+    KeyFingerprint, KeysError, MAX_KEY_FILE_BYTES, MAX_TOKEN_BYTES, Settings as TokenSettings,
+    Token, TokenFault, TokenKeys, TokenVerifier, looks_like_token,
 };
 pub use user_name::{MAX_USER_NAME_BYTES, UserNameError, check_user_name};
 pub use verifier::Verifier;

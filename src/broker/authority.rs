@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use super::gate::Who;
 use super::passwords::Passwords;
 use crate::acl::{Permit, Policy, Subject};
-use crate::auth::{PasswordFile, PasswordProof};
+use crate::auth::{KeyFingerprint, PasswordFile, PasswordProof, TokenVerifier};
 use crate::clock::Now;
 use crate::identity::ClientCertificate;
 use crate::telemetry::Revocation;
@@ -26,6 +26,7 @@ pub(super) struct Authority {
     passwords: Arc<Passwords>,
     /// Who judges the certificates of each listener, by its URL.
     listeners: OnceLock<HashMap<Arc<str>, Arc<ListenerTls>>>,
+    tokens: ArcSwapOption<TokenVerifier>,
     generation: AtomicU64,
     /// The hour that permits are made for: seconds since the Unix epoch.
     hour: AtomicU64,
@@ -40,6 +41,8 @@ pub(super) struct Standing {
     pub(super) password: Option<PasswordProof>,
     /// It has shown this certificate.
     pub(super) certificate: Option<Arc<ClientCertificate>>,
+    /// This key has signed its token.
+    pub(super) token_key: Option<Box<KeyFingerprint>>,
 }
 
 /// A client is not any more who it has proven to be.
@@ -48,11 +51,17 @@ pub(super) struct Standing {
 pub(super) struct Revoked(pub(super) Revocation);
 
 impl Authority {
-    pub(super) fn new(policy: Policy, passwords: Arc<Passwords>, now: Now) -> Self {
+    pub(super) fn new(
+        policy: Policy,
+        passwords: Arc<Passwords>,
+        tokens: Option<TokenVerifier>,
+        now: Now,
+    ) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
             passwords,
             listeners: OnceLock::new(),
+            tokens: ArcSwapOption::from_pointee(tokens),
             generation: AtomicU64::new(0),
             hour: AtomicU64::new(now.unix.as_secs()),
             changed: Notify::new(),
@@ -94,6 +103,17 @@ impl Authority {
         let _ = self.listeners.set(listeners);
     }
 
+    /// Believes other tokens: whoever has shown one of a key that is gone is nobody.
+    pub(super) fn replace_tokens(&self, tokens: Option<TokenVerifier>) {
+        self.tokens.store(tokens.map(Arc::new));
+        self.has_changed();
+    }
+
+    /// Whose tokens are believed now, where any are.
+    pub(super) fn tokens(&self) -> Option<Arc<TokenVerifier>> {
+        self.tokens.load_full()
+    }
+
     /// After a part has been replaced: whoever sees the new generation sees the new part.
     pub(super) fn has_changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
@@ -124,6 +144,11 @@ impl Authority {
 
     fn check(&self, who: &Who) -> Result<(), Revoked> {
         self.check_certificate(who)?;
+        if let Some(key) = &who.standing.token_key
+            && !self.tokens.load().as_ref().is_some_and(|tokens| tokens.has_key(key))
+        {
+            return Err(Revoked(Revocation::TokenKeyRemoved));
+        }
         let Some(proof) = who.standing.password else { return Ok(()) };
         let (file, user) = (self.passwords.file(), who.principal.name().unwrap_or_default());
         if file.upholds(user, proof) {

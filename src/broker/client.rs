@@ -10,6 +10,7 @@ use super::Broker;
 use super::bell::Bell;
 use super::counts::Received;
 use super::gate::Gate;
+use super::lease::Lease;
 use super::login::Caller;
 use super::parked::Stored;
 use super::publish::Round;
@@ -75,6 +76,8 @@ struct Challenged {
 #[derive(Debug)]
 struct Inside {
     gate: Gate,
+    /// Where its proof does not last for ever.
+    lease: Option<Box<Lease>>,
     /// While it proves anew who it is.
     exchange: Option<Box<ScramExchange>>,
     /// There is none before the first PUBLISH.
@@ -122,6 +125,7 @@ impl Client {
     /// Works off the whole packets at the start of `bytes`, and says how many bytes those were. Stops
     /// where a client waits to be let in: see [`Self::log_in`]; and after much work: see [`Self::is_behind`].
     pub fn receive(&mut self, now: Now, bytes: &[u8]) -> usize {
+        self.ends_with_lease(now);
         self.judge(now);
         self.is_behind = false;
         let mut taken = 0;
@@ -168,6 +172,7 @@ impl Client {
     /// Sends what waits for the client, as far as its window, the output and the time of others
     /// allow.
     pub fn deliver(&mut self, now: Now) -> Delivered {
+        self.ends_with_lease(now);
         let has_more_to_judge = self.judge(now);
         let mut looked_at = 0;
         let stopped = loop {
@@ -265,13 +270,38 @@ impl Client {
     /// When [`Self::on_deadline`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.session.deadline()
+        let silence = self.session.deadline()?;
+        Some(self.lease().map_or(silence, |lease| silence.min(lease.ends())))
     }
 
-    /// The deadline has come: ends the connection of a client that is silent for too long.
+    fn lease(&self) -> Option<&Lease> {
+        match &self.stage {
+            Stage::Inside(inside) => inside.lease.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection has ended because the proof of its client has.
+    fn ends_with_lease(&mut self, now: Now) -> bool {
+        if self.closed.is_some() || self.lease().is_none_or(|lease| lease.ends() > now.instant) {
+            return false;
+        }
+        if let Stage::Inside(inside) = &self.stage {
+            let who = inside.gate.who();
+            let client_id = who.client_id.as_str();
+            tracing::info!(principal = %who.principal, client_id, "its proof has expired");
+        }
+        self.end(now, ReasonCode::NotAuthorized);
+        true
+    }
+
+    /// The deadline has come: ends the connection of a client that is silent for too long, or whose
+    /// proof of who it is has expired.
     pub fn on_deadline(&mut self, now: Now) {
-        self.step(now, Input::Tick);
-        self.finish_round();
+        if !self.ends_with_lease(now) {
+            self.step(now, Input::Tick);
+            self.finish_round();
+        }
     }
 
     /// Ends the connection and tells the client why, where its version can be told.

@@ -9,6 +9,7 @@ use super::authenticators::{Offer, Proven, Refused, Verdict};
 use super::authority::Standing;
 use super::exchange::Proof;
 use super::gate::{Gate, Who};
+use super::lease::Lease;
 use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::auth::{Authenticator, Authenticators};
@@ -43,6 +44,7 @@ pub(super) struct Admitted {
     pub(super) gate: Gate,
     pub(super) claimed: Claimed,
     pub(super) is_client_id_assigned: bool,
+    pub(super) lease: Option<Lease>,
     /// The last word of the method of authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
 }
@@ -122,7 +124,7 @@ impl Broker {
         peer: &Peer,
         seat: &Arc<Seat>,
     ) -> Result<Admitted, Refusal> {
-        let Proven { principal, attributes, standing, authentication_data } = proven;
+        let Proven { principal, attributes, standing, lease, authentication_data } = proven;
         let standing = Standing { certificate: peer.certificate.clone(), ..standing };
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
@@ -150,7 +152,7 @@ impl Broker {
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());
         }
-        Ok(Admitted { gate, claimed, is_client_id_assigned, authentication_data })
+        Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
     }
 }
 

@@ -15,6 +15,7 @@ mod gate;
 mod hashing;
 mod judging;
 mod lane;
+mod lease;
 mod lockouts;
 mod login;
 mod mailbox;
@@ -59,7 +60,7 @@ use self::retained::RetainedMessages;
 use self::routes::Routes;
 use self::timers::Timers;
 use crate::acl::Policy;
-use crate::auth::{self, PasswordFile};
+use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::router::Retained;
@@ -87,6 +88,8 @@ pub struct Parts {
     pub passwords: PasswordFile,
     /// Who has proven its password lately.
     pub credentials: VerifiedCredentials,
+    /// Whose tokens are believed; without it none are.
+    pub tokens: Option<TokenVerifier>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -125,6 +128,7 @@ impl Broker {
             policy,
             passwords,
             credentials,
+            tokens,
             metrics,
         } = parts;
         let max_retained_bytes =
@@ -140,7 +144,7 @@ impl Broker {
             settings,
             mqtt: Arc::new(mqtt),
             max_connect_size,
-            authority: Authority::new(policy, Arc::clone(&passwords), Now::read()),
+            authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             passwords,
             lockouts,
             routes: Routes::new(),
@@ -176,6 +180,12 @@ impl Broker {
     /// whose certificates are not believed any more end, see [`Self::judge_sessions`].
     pub fn certificates_replaced(&self) {
         self.authority.has_changed();
+    }
+
+    /// Believes other tokens, for every login that is judged from now on. Sessions whose token was
+    /// signed by a key that is gone end: see [`Self::judge_sessions`].
+    pub fn replace_tokens(&self, tokens: Option<TokenVerifier>) {
+        self.authority.replace_tokens(tokens);
     }
 
     /// What is counted.

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     acl::{MAX_POLICY_BYTES, Policy},
-    auth::{self, MAX_PASSWORD_FILE_BYTES, PasswordFile},
+    auth::{
+        self, MAX_KEY_FILE_BYTES, MAX_PASSWORD_FILE_BYTES, PasswordFile, TokenKeys, TokenVerifier,
+    },
     broker,
     clock::Now,
     keys, net, session, telemetry,
@@ -27,6 +29,8 @@ pub struct Resolved {
     pub policy: Policy,
     /// Who has which password; without it no password is accepted.
     pub passwords: Option<PasswordFile>,
+    /// Whose tokens are believed; without it none are.
+    pub tokens: Option<TokenVerifier>,
     /// `[auth]`.
     pub auth: auth::Settings,
     /// `[keys]`.
@@ -58,14 +62,19 @@ impl Loaded {
         let listeners = resolve_listeners(&self, now, &mut findings);
         let policy = self.read_policy(&mut findings);
         let passwords = self.read_passwords(&mut findings);
+        let tokens = self.read_token_keys(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
         let admin = self.admin_address(&mut findings);
         match policy {
-            Some(policy) if findings.problems.is_empty() => {
-                Ok(assemble(self, listeners, policy, passwords, admin, findings.warnings))
-            }
+            Some(policy) if findings.problems.is_empty() => Ok(assemble(
+                self,
+                listeners,
+                Known { policy, passwords, tokens },
+                admin,
+                findings.warnings,
+            )),
             _ => Err(ConfigError::of(findings.problems)),
         }
     }
@@ -140,6 +149,34 @@ impl Loaded {
         }
     }
 
+    fn read_token_keys(&self, findings: &mut Findings) -> Option<TokenVerifier> {
+        let settings = &self.config.jwt;
+        let Some(path) = settings.key_file.as_deref() else {
+            let leeway_seconds = settings.leeway_seconds;
+            let silent = auth::TokenSettings { leeway_seconds, ..Default::default() };
+            if *settings != silent {
+                let message = "[jwt] has no effect without the keys of the issuer: set `key_file`";
+                findings.problems.push(Problem::missing(message));
+            }
+            return None;
+        };
+        if settings.issuer.is_none() && settings.audience.is_none() {
+            findings.warnings.push(
+                "[jwt] has neither `issuer` nor `audience`: a token that its keys sign for anything \
+                 else lets its bearer in here as well"
+                    .to_owned(),
+            );
+        }
+        let text = self.text_of(path, MAX_KEY_FILE_BYTES, "jwt.key_file", findings)?;
+        match TokenKeys::parse(&text) {
+            Ok(keys) => Some(TokenVerifier::new(keys, settings.clone())),
+            Err(error) => {
+                findings.blame(path, &[error]);
+                None
+            }
+        }
+    }
+
     fn text_of(
         &self,
         path: &Path,
@@ -157,9 +194,9 @@ impl Loaded {
         if !self.config.lets_somebody_in() {
             findings.problems.push(Problem::missing(
                 "nobody could log in: set `password_file` in [auth] (or \
-                 BASTIONMQ_AUTH_PASSWORD_FILE), made with `bastionmq passwd add FILE USER`, or ask \
-                 for client certificates with `client_auth` and `client_ca` of a listener, or set \
-                 `allow_anonymous = true` in [auth]",
+                 BASTIONMQ_AUTH_PASSWORD_FILE), made with `bastionmq passwd add FILE USER`, or \
+                 `key_file` in [jwt], or ask for client certificates with `client_auth` and \
+                 `client_ca` of a listener, or set `allow_anonymous = true` in [auth]",
             ));
         }
     }
@@ -220,7 +257,8 @@ impl Config {
             .listener
             .iter()
             .any(|listener| listener.is_unix() || listener.client_auth != ClientAuth::Off);
-        self.auth.password_file.is_some() || self.auth.allow_anonymous || by_transport
+        let by_password = self.auth.password_file.is_some() || self.jwt.key_file.is_some();
+        by_password || self.auth.allow_anonymous || by_transport
     }
 }
 
@@ -237,11 +275,17 @@ fn is_exposed(_: &Path) -> bool {
     false
 }
 
+/// Who is who, and who may do what.
+struct Known {
+    policy: Policy,
+    passwords: Option<PasswordFile>,
+    tokens: Option<TokenVerifier>,
+}
+
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    policy: Policy,
-    passwords: Option<PasswordFile>,
+    Known { policy, passwords, tokens }: Known,
     admin: Option<SocketAddr>,
     warnings: Vec<String>,
 ) -> Resolved {
@@ -250,6 +294,7 @@ fn assemble(
         listeners,
         policy,
         passwords,
+        tokens,
         auth,
         keys,
         mqtt,

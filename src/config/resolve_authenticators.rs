@@ -46,7 +46,9 @@ fn lack(
     listener: &ListenerSettings,
     config: &Config,
 ) -> Option<&'static str> {
-    use Authenticator::{Anonymous, Certificate, CertificateAndPassword, Password, Scram, Unix};
+    use Authenticator::{
+        Anonymous, Certificate, CertificateAndPassword, Jwt, Password, Scram, Unix,
+    };
     let is_certified = matches!(authenticator, Certificate | CertificateAndPassword);
     if is_certified && listener.client_auth == ClientAuth::Off {
         return Some("clients are not asked for a certificate; set `client_auth` and `client_ca`");
@@ -57,6 +59,9 @@ fn lack(
     let has_password = matches!(authenticator, CertificateAndPassword | Password | Scram);
     if has_password && config.auth.password_file.is_none() {
         return Some("no password is known; set `password_file` in [auth]");
+    }
+    if authenticator == Jwt && config.jwt.key_file.is_none() {
+        return Some("no key of an issuer is known; set `key_file` in [jwt]");
     }
     if authenticator == Anonymous && !config.auth.allow_anonymous {
         return Some("[auth] does not have it so; set `allow_anonymous = true` there");

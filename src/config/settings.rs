@@ -18,6 +18,8 @@ pub struct Config {
     pub auth: auth::Settings,
     /// `[keys]`: what secrets are sealed by.
     pub keys: keys::Settings,
+    /// `[jwt]`: whose tokens are believed.
+    pub jwt: auth::TokenSettings,
     /// `[acl]`: who may do what.
     pub acl: AclSettings,
     /// `[mqtt]`: the limits of one session.
@@ -52,9 +54,10 @@ pub(super) struct Section {
 pub(super) const LISTENER: &str = "listener";
 
 /// Every section but the listeners, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 8] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
+    Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },
     Section { name: "mqtt", keys: fields_of::<session::Settings> },
     Section { name: "broker", keys: fields_of::<broker::Settings> },

@@ -73,6 +73,8 @@ label! {
         CertificateAndPassword = "certificate_and_password",
         /// The user of a Unix socket's other end.
         Unix = "unix",
+        /// A token.
+        Token = "token",
         /// Not at all.
         Anonymous = "anonymous",
     }
@@ -111,6 +113,8 @@ label! {
         PasswordChanged = "password_changed",
         /// The listener does not believe the client certificate any more.
         Certificate = "certificate",
+        /// The key that has signed its token is not believed any more.
+        TokenKeyRemoved = "token_key_removed",
     }
 }
 

@@ -39,7 +39,7 @@ pub enum PeerNameError {
         "the name in the client certificate is empty, over 128 bytes, or has control characters"
     )]
     Unfit,
-    /// More than [`MAX_SHOWN_BYTES`], or nothing.
+    /// More than 16 KiB, or nothing.
     #[error("the client shows certificates of over 16 KiB: those up to its authority are enough")]
     TooLong,
     /// A rule might be meant for one that is left out.

@@ -55,6 +55,7 @@ fn an_authenticator_that_could_let_nobody_in_is_an_error_that_says_what_it_lacks
         ("certificate", "set `client_auth` and `client_ca`"),
         ("certificate+password", "set `client_auth` and `client_ca`"),
         ("scram", "set `password_file` in [auth]"),
+        ("jwt", "set `key_file` in [jwt]"),
         ("password", "set `password_file` in [auth]"),
     ] {
         let list = format!("authenticators = [\"{name}\"]\n");

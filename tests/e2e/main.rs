@@ -24,6 +24,7 @@ mod operations;
 mod permissions;
 mod reload;
 mod scram;
+mod tokens;
 mod transports;
 mod unix_sockets;
 mod websocket;

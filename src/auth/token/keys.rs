@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{
 };
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::{Error as PemError, PemObject};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use x509_parser::der_parser::oid;
 use x509_parser::oid_registry::Oid;
@@ -36,6 +37,19 @@ pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     public: ParsedPublicKey,
+    fingerprint: KeyFingerprint,
+}
+
+/// What tells a key from all others: the SHA-256 of what it is, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFingerprint([u8; 32]);
+
+impl KeyFingerprint {
+    fn of(parts: [&[u8]; 2]) -> Self {
+        let digest =
+            parts.into_iter().fold(Sha256::new(), |digest, part| digest.chain_update(part));
+        Self(digest.finalize().into())
+    }
 }
 
 /// The algorithms that are accepted (RFC 7518 section 3.1, RFC 8037).
@@ -119,14 +133,14 @@ impl TokenKeys {
         Ok(Self(keys))
     }
 
-    /// Whether a key that `header` means has made `signature` of `signed`. Keys without a name may be
+    /// The key that `header` means and that has made `signature` of `signed`. Keys without a name may be
     /// meant by every token of their algorithm.
     pub(super) fn verify(
         &self,
         header: &Header,
         signed: &[u8],
         signature: &[u8],
-    ) -> Result<(), TokenFault> {
+    ) -> Result<KeyFingerprint, TokenFault> {
         let algorithm = header.algorithm.ok_or(TokenFault::Algorithm)?;
         let of_algorithm: Vec<_> = self.0.iter().filter(|key| key.algorithm == algorithm).collect();
         if of_algorithm.is_empty() {
@@ -142,8 +156,12 @@ impl TokenKeys {
         if header.key_id.is_none() && is_ambiguous {
             return Err(TokenFault::KeyMissing);
         }
-        let is_right = meant.iter().any(|key| key.public.verify_sig(signed, signature).is_ok());
-        if is_right { Ok(()) } else { Err(TokenFault::Signature) }
+        let right = meant.iter().find(|key| key.public.verify_sig(signed, signature).is_ok());
+        right.map(|key| key.fingerprint).ok_or(TokenFault::Signature)
+    }
+
+    pub(super) fn contains(&self, fingerprint: &KeyFingerprint) -> bool {
+        self.0.iter().any(|key| key.fingerprint == *fingerprint)
     }
 }
 
@@ -185,21 +203,24 @@ impl Key {
         let public =
             RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
         let public = public.map_err(|_| "it is no RSA key")?;
-        Ok(Self { id: None, algorithm: Algorithm::Rs256, public })
+        let fingerprint = KeyFingerprint::of([e, n]);
+        Ok(Self { id: None, algorithm: Algorithm::Rs256, public, fingerprint })
     }
 
     /// Of an uncompressed point (SEC 1 section 2.3.3).
     pub(super) fn p256(point: &[u8]) -> Result<Self, &'static str> {
         let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
         let public = public.map_err(|_| "it is no point of P-256")?;
-        Ok(Self { id: None, algorithm: Algorithm::Es256, public })
+        let fingerprint = KeyFingerprint::of([b"", point]);
+        Ok(Self { id: None, algorithm: Algorithm::Es256, public, fingerprint })
     }
 
     /// Of the 32 bytes of RFC 8032 section 5.1.5.
     pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, &'static str> {
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| "Ed25519 keys have 32 bytes")?;
         let public = ParsedPublicKey::new(&ED25519, bytes).map_err(|_| "it is no Ed25519 key")?;
-        Ok(Self { id: None, algorithm: Algorithm::EdDsa, public })
+        let fingerprint = KeyFingerprint::of([b"", bytes]);
+        Ok(Self { id: None, algorithm: Algorithm::EdDsa, public, fingerprint })
     }
 }
 

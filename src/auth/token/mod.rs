@@ -19,7 +19,7 @@ use std::time::Duration;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 pub use fault::TokenFault;
-pub use keys::{KeysError, MAX_KEY_FILE_BYTES, TokenKeys};
+pub use keys::{KeyFingerprint, KeysError, MAX_KEY_FILE_BYTES, TokenKeys};
 pub use settings::Settings;
 
 use self::claims::Claims;
@@ -44,6 +44,8 @@ pub struct Token {
     pub subject: Arc<str>,
     /// Its claims.
     pub attributes: Attributes,
+    /// The key that has signed it.
+    pub key: KeyFingerprint,
     /// When it ends, leeway included; since the Unix epoch.
     pub ends: Duration,
 }
@@ -73,13 +75,27 @@ impl TokenVerifier {
         let token = std::str::from_utf8(token).map_err(|_| TokenFault::Encoding)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Encoding)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenFault::Encoding)?;
+        if claims.contains('.') {
+            return Err(TokenFault::Encoding);
+        }
         let header = Header::read(&Object::parse(&decode(header)?)?)?;
-        self.keys.verify(&header, signed.as_bytes(), &decode(signature)?)?;
+        let key = self.keys.verify(&header, signed.as_bytes(), &decode(signature)?)?;
         let claims = Claims::read(Object::parse(&decode(claims)?)?)?;
-        self.judge(&claims, now)
+        self.judge(&claims, key, now)
     }
 
-    fn judge(&self, claims: &Claims, now: Duration) -> Result<Token, TokenFault> {
+    /// Whether the key is still one of those whose tokens are believed.
+    #[must_use]
+    pub fn has_key(&self, key: &KeyFingerprint) -> bool {
+        self.keys.contains(key)
+    }
+
+    fn judge(
+        &self,
+        claims: &Claims,
+        key: KeyFingerprint,
+        now: Duration,
+    ) -> Result<Token, TokenFault> {
         let Settings { issuer, audience, leeway_seconds, principal_claim, .. } = &self.settings;
         let leeway = Duration::from_secs((*leeway_seconds).into());
         let ends = claims.expires.saturating_add(leeway);
@@ -94,7 +110,7 @@ impl TokenVerifier {
         }
         claims.check_audience(audience.as_deref())?;
         let subject = claims.subject(principal_claim)?;
-        Ok(Token { subject, attributes: claims.attributes(), ends })
+        Ok(Token { subject, attributes: claims.attributes(), key, ends })
     }
 }
 

@@ -7,6 +7,7 @@
 mod anonymous;
 mod certificate;
 mod certificate_and_password;
+mod jwt;
 mod password;
 mod scram;
 mod unix;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::authority::Standing;
 use super::exchange::{Outcome, Proof};
+use super::lease::Lease;
 use super::lockouts::{Attempt, TooManyFailures};
 use super::login::Patience;
 use crate::auth::{Authenticator, Authenticators, PasswordProof};
@@ -57,6 +59,8 @@ pub(super) struct Proven {
     pub(super) attributes: Attributes,
     /// What that rests on.
     pub(super) standing: Standing,
+    /// When it has to prove anew who it is.
+    pub(super) lease: Option<Lease>,
     /// The last word of the method of enhanced authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
 }
@@ -96,6 +100,7 @@ impl Broker {
                 }
                 Authenticator::Unix => unix::ask(&offer),
                 Authenticator::Scram => scram::ask(&mut offer),
+                Authenticator::Jwt => jwt::ask(self, &offer),
                 Authenticator::Password => password::ask(self, &offer, patience).await,
                 Authenticator::Anonymous => anonymous::ask(&offer),
             };
@@ -232,6 +237,7 @@ impl Answer {
             principal,
             attributes: Attributes::default(),
             standing: Standing::default(),
+            lease: None,
             authentication_data: None,
         })
     }
@@ -242,6 +248,7 @@ impl Answer {
             principal: Principal::User(user),
             attributes: Attributes::default(),
             standing: Standing { password: Some(proof), ..Standing::default() },
+            lease: None,
             authentication_data: None,
         })
     }
@@ -254,6 +261,7 @@ impl From<Authenticator> for LoginMethod {
             Authenticator::CertificateAndPassword => Self::CertificateAndPassword,
             Authenticator::Unix => Self::Unix,
             Authenticator::Scram => Self::Scram,
+            Authenticator::Jwt => Self::Token,
             Authenticator::Password => Self::Password,
             Authenticator::Anonymous => Self::Anonymous,
         }

@@ -13,6 +13,7 @@ pub(super) fn ask(offer: &mut Offer<'_>) -> Answer {
             principal: Principal::User(proven.user),
             attributes: Attributes::default(),
             standing: Standing { password: Some(proven.proof), ..Standing::default() },
+            lease: None,
             authentication_data: Some(proven.server_final),
         }),
     }

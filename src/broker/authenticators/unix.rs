@@ -13,6 +13,7 @@ pub(super) fn ask(offer: &Offer<'_>) -> Answer {
             principal: Principal::Unix(Arc::clone(&peer.user)),
             attributes: peer.attributes.clone(),
             standing: Standing::default(),
+            lease: None,
             authentication_data: None,
         }),
         _ => Answer::NotMine,

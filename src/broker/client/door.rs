@@ -137,7 +137,7 @@ impl Client {
     }
 
     fn let_in(&mut self, now: Now, admitted: Admitted) {
-        let Admitted { gate, claimed, .. } = admitted;
+        let Admitted { gate, claimed, lease, .. } = admitted;
         let Claimed { session, resumed, discarded } = claimed;
         if let Some(discarded) = discarded {
             self.broker.end(*discarded, &gate, now.instant);
@@ -153,6 +153,7 @@ impl Client {
         let reviewed = gate.generation();
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
+            lease: lease.map(Box::new),
             exchange: None,
             memo: None,
             stored: session,

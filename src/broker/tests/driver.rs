@@ -79,6 +79,7 @@ pub(super) fn broker_that_speaks(
         passwords,
         credentials: VerifiedCredentials::in_memory(&auth).expect("randomness"),
         auth,
+        tokens: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("threads"))

@@ -10,8 +10,12 @@ mod policies;
 mod roles;
 mod shares;
 mod shutdown;
+mod tokens;
 mod work;
 
 /// The client of the end-to-end tests.
 #[path = "../../../tests/e2e/harness/scram.rs"]
 mod scram_client;
+/// The identity service of the end-to-end tests.
+#[path = "../../../tests/e2e/harness/issuer.rs"]
+mod issuer;
