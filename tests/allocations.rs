@@ -32,6 +32,9 @@ const PAYLOAD: [u8; 64] = [0x42; 64];
 /// A message, which all of its recipients share, and its payload.
 const PER_MESSAGE: u64 = 2;
 
+/// A list of what a round has for its one recipient.
+const PER_ROUND: u64 = 1;
+
 /// What each recipient keeps of a message of QoS 1 or 2 until it is acknowledged.
 const PER_ACKNOWLEDGED_DELIVERY: u64 = 1;
 
@@ -272,10 +275,10 @@ fn a_message_of_qos_1_or_2_allocates_one_entry_in_the_window_of_each_recipient()
 }
 
 #[test]
-fn a_message_alone_allocates_itself_and_each_output_once() {
+fn a_message_alone_allocates_itself_and_each_list_and_output_once() {
     // The subscriber's output; then that of the publisher too; then each for both halves of QoS 2.
     for (qos, outputs) in [(0, 1), (1, 2), (2, 4)] {
         let kept = if qos > 0 { PER_ACKNOWLEDGED_DELIVERY } else { 0 };
-        allocates_at_most(PER_MESSAGE + kept + outputs, qos, 1, 1);
+        allocates_at_most(PER_MESSAGE + PER_ROUND + kept + outputs, qos, 1, 1);
     }
 }
