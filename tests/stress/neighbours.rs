@@ -66,13 +66,16 @@ fn stop_reading_among_neighbours(qos: u8) {
     let dropped = metric(admin, "bastionmq_messages_dropped_total");
     assert!(dropped > Some(0.0), "all that was published has found room");
 
-    // What has waited comes in order, and then whatever is published next.
-    for _ in 0..QUEUED_BYTES / PAYLOAD / 2 {
-        stopped.read();
-    }
-    publisher.publish(1);
+    // What has waited comes in order, and then, once there is room again, what is published next. While
+    // there is none, at least so many messages wait that half of them can be read.
     while stopped.next != publisher.next {
-        stopped.read();
+        publisher.publish(1);
+        readers.iter_mut().for_each(|reader| reader.read_next(1));
+        for _ in 0..QUEUED_BYTES / PAYLOAD / 2 {
+            if stopped.next != publisher.next {
+                stopped.read();
+            }
+        }
     }
 }
 
