@@ -17,6 +17,11 @@ impl Lease {
         Some(Self { ends })
     }
 
+    /// The one that ends first, of those there are.
+    pub(super) fn sooner(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min_by_key(Self::ends)
+    }
+
     pub(super) fn ends(&self) -> Instant {
         self.ends
     }

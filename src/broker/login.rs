@@ -13,6 +13,7 @@ use super::lease::Lease;
 use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::auth::{Authenticator, Authenticators};
+use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::{Attributes, ClientId, Peer};
 use crate::session::{ConnectRequest, Refusal};
@@ -152,8 +153,14 @@ impl Broker {
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());
         }
+        let lease = Lease::sooner(lease, of_certificate(peer));
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
     }
+}
+
+/// Nobody is let in for longer than the certificate holds that it has shown.
+fn of_certificate(peer: &Peer) -> Option<Lease> {
+    Lease::until(Now::read(), peer.certificate.as_ref()?.ends)
 }
 
 /// A certificate says what it says of whoever has its key, a user with a password included.

@@ -175,12 +175,17 @@ pub(super) struct Driver {
     unread: Vec<Packet<'static>>,
 }
 
-/// The certificate of `name`, of which only the name counts here.
+/// The certificate of `name`, of which only that counts here.
 fn shown(name: &str) -> Arc<ClientCertificate> {
+    shown_until(name, Duration::MAX)
+}
+
+/// As [`shown`]; it holds until then.
+pub(super) fn shown_until(name: &str, ends: Duration) -> Arc<ClientCertificate> {
     Arc::new(ClientCertificate {
         name: Arc::from(name),
         attributes: Attributes::default(),
-        ends: Duration::MAX,
+        ends,
         generation: 0,
         own: Box::default(),
         between: Arc::default(),
@@ -207,8 +212,12 @@ impl Driver {
         version: Version,
         certificate: Option<&str>,
     ) -> Self {
-        let authenticators = Arc::new(all_authenticators());
-        let client = Client::new(Arc::clone(broker), peer(certificate), authenticators);
+        Self::stranger_from(broker, version, peer(certificate))
+    }
+
+    /// A connection from `peer` on which nothing has been said.
+    pub(super) fn stranger_from(broker: &Arc<Broker>, version: Version, peer: Peer) -> Self {
+        let client = Client::new(Arc::clone(broker), peer, Arc::new(all_authenticators()));
         Self { client, now: Now::read(), version, unread: Vec::new() }
     }
 

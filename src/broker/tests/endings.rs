@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::driver::{Driver, Visit, broker, publish};
+use super::driver::{Driver, Visit, broker, peer, publish, shown_until};
 use crate::broker::Broker;
-use crate::codec::{Delivery, Packet, ReasonCode};
+use crate::clock::Now;
+use crate::codec::{Delivery, Packet, ReasonCode, Version};
+use crate::identity::Peer;
 use crate::message::QoS;
 
 fn sent(broker: &Arc<Broker>) -> Driver {
@@ -61,6 +64,30 @@ fn a_will_is_published_once_on_every_ending_but_a_normal_disconnect() {
         broker.run_timers(reader.now.after(Duration::from_secs(100_000)).instant);
         assert_eq!(reader.topics(), [""; 0], "{ending:?}");
     }
+}
+
+#[test]
+fn a_connection_ends_with_the_certificate_that_it_has_shown() {
+    let broker = broker();
+    let mut reader = sent(&broker);
+    let ends = Now::read().unix + Duration::from_secs(10);
+    let peer = Peer { certificate: Some(shown_until("device", ends)), ..peer(None) };
+    let mut device = Driver::stranger_from(&broker, Version::V5, peer);
+    let visit = Visit { will: Some(("will", 0)), ..Visit::of("d") };
+    device.say(&Packet::Connect(Box::new(visit.connect(Version::V5))));
+    device.log_in().now_or_never().expect("nobody to wait for");
+    device.welcome();
+    let deadline = device.client.deadline().expect("a deadline");
+    assert!(deadline <= device.now.after(Duration::from_secs(11)).instant);
+    device.client.on_deadline(device.now.after(Duration::from_secs(5)));
+    assert!(!device.client.is_closed());
+    device.client.on_deadline(device.now.after(Duration::from_secs(11)));
+    assert!(device.client.is_closed());
+    match device.heard().as_slice() {
+        [Packet::Disconnect(farewell)] => assert_eq!(farewell.reason, ReasonCode::NotAuthorized),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(reader.topics(), ["will"]);
 }
 
 #[test]
