@@ -102,6 +102,19 @@ impl Loaded {
         }
     }
 
+    /// Reads the keys of tokens anew, where there are any, and what ought to be known of them.
+    ///
+    /// # Errors
+    /// That their file is missing, unreadable or broken, and where.
+    pub fn tokens(&self) -> Result<(Option<TokenVerifier>, Vec<String>), ConfigError> {
+        let mut findings = Findings::default();
+        let tokens = self.read_token_keys(&mut findings);
+        match findings.problems.is_empty() {
+            true => Ok((tokens, findings.warnings)),
+            false => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
     /// Reads the configuration file anew, and all that it names, to know that it holds.
     ///
     /// # Errors

@@ -143,6 +143,12 @@ impl Reloader {
                 self.broker.replace_passwords(passwords.unwrap_or_default());
                 Ok(())
             }
+            Reloaded::TokenKeys => {
+                let (tokens, warnings) = self.loaded.tokens().map_err(|error| error.to_string())?;
+                warn(&warnings);
+                self.broker.replace_tokens(tokens);
+                Ok(())
+            }
             Reloaded::Certificates => self.read_certificates(),
         }
     }
@@ -237,6 +243,7 @@ fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
         Reloaded::Config => vec![loaded.file()],
         Reloaded::Policy => vec![config.acl.policy_file.clone()],
         Reloaded::Passwords => vec![config.auth.password_file.clone()],
+        Reloaded::TokenKeys => vec![config.jwt.key_file.clone()],
         Reloaded::Certificates => {
             let of_listener = |listener: &ListenerSettings| {
                 let ListenerSettings { tls_cert, tls_key, client_ca, client_crl, .. } = listener;

@@ -127,6 +127,8 @@ label! {
         Policy = "policy",
         /// The password file.
         Passwords = "passwords",
+        /// The keys that tokens are verified by.
+        TokenKeys = "token_keys",
         /// Certificates, keys, authorities and revocation lists of the listeners.
         Certificates = "certificates",
     }

@@ -1,6 +1,7 @@
 //! JSON Web Tokens in the place of passwords, as mosquitto's clients and rumqttc send them.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -21,13 +22,18 @@ roles = ["sensor"]
 
 /// Believes the tokens of `issuer`, with a second of leeway.
 fn broker(issuer: &Issuer) -> Broker {
+    broker_and_keys(issuer).0
+}
+
+/// Also where the keys of the issuer are.
+fn broker_and_keys(issuer: &Issuer) -> (Broker, PathBuf) {
     let directory = scratch();
     let write = |name: &str, text: &str| {
         let path = directory.path().join(name);
         fs::write(&path, text).expect("a file");
         path
     };
-    write("issuer.jwks", &issuer.key_set());
+    let keys = write("issuer.jwks", &issuer.key_set());
     write("policy.toml", POLICY);
     let config = write(
         "bastionmq.toml",
@@ -37,7 +43,7 @@ fn broker(issuer: &Issuer) -> Broker {
     );
     let mut command = bastionmq();
     command.arg("serve").arg("--config").arg(config);
-    Broker::start(command, directory)
+    (Broker::start(command, directory), keys)
 }
 
 fn sensor(issuer: &Issuer, name: &str, seconds: i64) -> String {
@@ -147,4 +153,17 @@ fn a_session_ends_when_its_token_does_and_goes_on_with_the_next_one() {
     neighbour.expect(raw::PUBACK);
     let mut client = enter(600, false);
     assert_eq!(client.read().publish(5).payload, b"21");
+}
+
+#[test]
+fn u04_a_session_ends_when_the_key_of_its_token_is_taken_back() {
+    let (issuer, next) = (Issuer::new(), Issuer::new());
+    let (broker, keys) = broker_and_keys(&issuer);
+    let connect = Connect::new(5, "client").login(login("s1", sensor(&issuer, "s1", 600)));
+    let mut client = RawClient::connected(broker.plain_port(), &connect);
+    fs::write(keys.with_extension("new"), next.key_set()).expect("a file");
+    fs::rename(keys.with_extension("new"), &keys).expect("a file in its place");
+    client.expect_disconnect(0x87);
+    let connect = Connect::new(5, "client").login(login("s1", sensor(&next, "s1", 600)));
+    RawClient::connected(broker.plain_port(), &connect);
 }
