@@ -23,6 +23,7 @@ pub mod private_file;
 pub mod keys;
 pub mod telemetry;
 pub mod tls;
+pub mod unix;
 
 // ── the broker: the only place where the engines meet ──────────────────────────────────────────
 pub mod broker;

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     auth::Authenticators,
     clock::Now,
-    net::{BindAddress, ListenUrl, ListenerSettings, Scheme, UnixSettings, WebSocketSettings},
+    net::{BindAddress, ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
     tls::{Alpn, ClientAuth, ListenerTls, Revocation, ServerFiles, ServerTls, server_config},
+    unix::UnixSettings,
 };
 
 /// One listener, ready to be bound.

@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::net::{
-    ListenerSettings, SocketMode, UnixAccess, UnixSettings, accounts, check_socket_path,
+use crate::{
+    net::ListenerSettings,
+    unix::{SocketMode, UnixAccess, UnixSettings, accounts, check_socket_path},
 };
 
 /// The settings as far as they could be understood, and what is wrong with them.

@@ -13,13 +13,12 @@ use tokio::time::timeout_at;
 
 use super::connection::{Connection, Ended};
 use super::stop::Stop;
-use super::unix_peer::Doorman;
-use super::unix_socket::{self, SocketFile};
-use super::{BindAddress, ListenUrl, Settings, UnixSettings, UnixSocketError, WebSocketSettings};
+use super::{BindAddress, ListenUrl, Settings, WebSocketSettings};
 use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
 use crate::telemetry::{Metrics, Refusal};
 use crate::tls::ListenerTls;
+use crate::unix::{self, Doorman, SocketFile, UnixSettings, UnixSocketError};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
@@ -162,7 +161,7 @@ impl Listener {
                 (ListenerSocket::Tcp(socket), url)
             }
             BindAddress::Unix(path) => {
-                let (socket, file) = unix_socket::bind(&path, &unix, backlog)?;
+                let (socket, file) = unix::bind(&path, &unix, backlog)?;
                 (ListenerSocket::Unix(file, UnixListener::from_std(socket)?), url)
             }
         };

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{List, ListenUrl, Scheme, SocketMode, WebSocketOrigins, WebSocketPath};
+use super::{List, ListenUrl, Scheme, WebSocketOrigins, WebSocketPath};
 use crate::auth::Authenticators;
 use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
+use crate::unix::SocketMode;
 
 /// One listener, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

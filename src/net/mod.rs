@@ -1,6 +1,5 @@
 //! Sockets that speak MQTT.
 
-pub mod accounts;
 mod connection;
 mod list;
 mod listen_url;
@@ -10,10 +9,6 @@ mod scratch;
 mod settings;
 mod stop;
 mod transport;
-mod unix_peer;
-mod unix_process;
-mod unix_settings;
-mod unix_socket;
 pub mod websocket;
 mod websocket_settings;
 mod welcome;
@@ -23,8 +18,6 @@ pub use listen_url::{BindAddress, ListenUrl, ListenUrlError, Scheme};
 pub use listener::{BindError, Endpoint, Listener, Shared};
 pub use listener_settings::{ListenerSettings, PlaintextConsent};
 pub use settings::Settings;
-pub use unix_settings::{SocketMode, SocketModeError, UnixAccess, UnixSettings};
-pub use unix_socket::{UnixSocketError, check_socket_path};
 pub use websocket_settings::{
     WebSocketOrigins, WebSocketPath, WebSocketSettings, WebSocketSettingsError,
 };

@@ -3,8 +3,9 @@
 use bastionmq::{
     clock::Now,
     config::{Flags, Loaded},
-    net::{SocketMode, WebSocketSettings, accounts},
+    net::WebSocketSettings,
     tls::ClientAuth,
+    unix::{SocketMode, accounts},
 };
 
 use crate::site::{PLAIN, Site, complaint, complaints};

@@ -83,7 +83,7 @@ type Result<T, E = UnixSocketError> = std::result::Result<T, E>;
 /// The file of a socket that this process has bound. Dropped, it is removed, unless it is another's
 /// by then.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// The file system and the number of the file in it.
     identity: (u64, u64),
@@ -105,8 +105,11 @@ pub fn check_socket_path(path: &Path) -> Result<()> {
 }
 
 /// Binds `path` and listens. Whatever the umask is, nobody can connect before the file has its mode
-/// and group: until it listens, connecting is refused.
-pub(super) fn bind(
+/// and group: until it listens, connecting is refused. The socket does not block.
+///
+/// # Errors
+/// When the directory is not fit for it, somebody serves the socket, or the system refuses.
+pub fn bind(
     path: &Path,
     settings: &UnixSettings,
     backlog: i32,

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::accounts::{account, group_name};
-use super::unix_process::{executable, handle_of_peer};
+use super::process::{executable, handle_of_peer};
 use super::{UnixAccess, UnixSettings};
 use crate::identity::{Attribute, AttributeSource, Attributes, UnixPeer};
 
@@ -21,39 +21,57 @@ const MOST_LOOKUPS: usize = 4;
 
 /// Judges those who connect to one listener.
 #[derive(Debug)]
-pub(super) struct Doorman {
+pub struct Doorman {
     access: Arc<UnixAccess>,
     lookups: Arc<Semaphore>,
 }
 
 /// Why a process may not connect.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UnixPeerError {
+pub enum UnixPeerError {
     /// The system does not tell who it is.
     #[error("the system does not say who connects: {0}")]
     Unknown(#[from] io::Error),
     /// Neither its user nor one of its groups is let in.
     #[error("user {user} is not let in here, nor is a group that it is in")]
-    NotLetIn { user: Arc<str> },
+    NotLetIn {
+        /// Whose process it is.
+        user: Arc<str>,
+    },
     /// It runs another program.
     #[error("user {user} runs {}, which is not let in here", executable.display())]
-    Executable { user: Arc<str>, executable: PathBuf },
+    Executable {
+        /// Whose process it is.
+        user: Arc<str>,
+        /// What it runs.
+        executable: PathBuf,
+    },
     /// It cannot be seen which program it runs.
     #[error(
         "cannot see what user {user} runs: {source}; for processes of other users the broker needs \
          CAP_SYS_PTRACE"
     )]
-    Hidden { user: Arc<str>, source: io::Error },
+    Hidden {
+        /// Whose process it is.
+        user: Arc<str>,
+        /// What is in the way.
+        source: io::Error,
+    },
 }
 
 impl Doorman {
-    pub(super) fn new(settings: UnixSettings) -> Self {
+    /// Lets in whom `settings` let in.
+    #[must_use]
+    pub fn new(settings: UnixSettings) -> Self {
         Self { access: Arc::new(settings.access), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
     }
 
     /// Who connects, as the kernel knew it when it did. Which groups a user is in is asked anew each
     /// time.
-    pub(super) async fn admit(&self, stream: &UnixStream) -> Result<UnixPeer, UnixPeerError> {
+    ///
+    /// # Errors
+    /// Why it may not connect.
+    pub async fn admit(&self, stream: &UnixStream) -> Result<UnixPeer, UnixPeerError> {
         let credentials = stream.peer_cred()?;
         let handle = handle_of_peer(stream);
         let access = Arc::clone(&self.access);

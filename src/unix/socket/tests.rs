@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use tempfile::TempDir;
 
 use super::*;
-use crate::net::{SocketMode, UnixAccess};
+use crate::unix::{SocketMode, UnixAccess};
 
 fn settings(mode: SocketMode) -> UnixSettings {
     UnixSettings { mode, gid: None, access: UnixAccess::default() }

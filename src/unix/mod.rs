@@ -1,0 +1,11 @@
+//! Unix sockets: where their files are, and who is at the other end.
+
+pub mod accounts;
+mod doorman;
+mod process;
+mod settings;
+mod socket;
+
+pub use doorman::{Doorman, UnixPeerError};
+pub use settings::{SocketMode, SocketModeError, UnixAccess, UnixSettings};
+pub use socket::{SocketFile, UnixSocketError, bind, check_socket_path};
