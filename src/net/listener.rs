@@ -205,6 +205,9 @@ impl Listener {
                         permit,
                     };
                     tokio::spawn(newcomer.serve(Arc::clone(&shared)));
+                    // Thousands that come at once come by one turn each, so that none of those who are
+                    // inside has to wait for all of their logins.
+                    tokio::task::yield_now().await;
                 }
                 // The peer has gone again: nobody's fault.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
