@@ -2,6 +2,7 @@
 //! about its topic, however many others there are. Shared by all clients: what differs between them
 //! is whose roles they hold and which names they have.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -48,6 +49,8 @@ pub(super) struct Index {
 /// Where some topics have got to after as many levels.
 #[derive(Debug, Default)]
 struct Node {
+    /// Whether any of [`Index::edges`] begins here.
+    has_texts: bool,
     /// By a level of any text.
     any: Option<u32>,
     /// By a level with the name of the client.
@@ -141,6 +144,9 @@ impl Index {
         let count = number(self.texts.len());
         let text = *self.texts.entry(text.into()).or_insert(count);
         let known = *self.edges.entry((node, text)).or_insert(next);
+        if let Some(node) = self.nodes.get_mut(node as usize) {
+            node.has_texts = true;
+        }
         self.grown(Some(known), next)
     }
 
@@ -212,16 +218,28 @@ impl Index {
         let mut has_wildcards = !topic.starts_with('$');
         let mut frontier = Frontier::from_elem(ROOT, 1);
         let mut next = Frontier::new();
-        for level in topic.split('/') {
-            let text = self.texts.get(level);
+        let mut rest = Some(topic);
+        while let Some(levels) = rest {
+            let (level, after) = first_level(levels);
+            rest = after;
+            let text = LazyCell::new(|| self.texts.get(level).copied());
             for (place, node) in self.at(&frontier) {
                 if has_wildcards {
                     self.add(&node.below, client, found);
-                    next.extend(node.any.filter(|_| level != "#"));
+                    if let Some(any) = node.any.filter(|_| level != "#") {
+                        next.push(any);
+                    }
                 }
-                next.extend(text.and_then(|text| self.edges.get(&(place, *text)).copied()));
-                let is_named = |(named, _): &&(Named, u32)| named.is(level, client.names);
-                next.extend(node.named.iter().filter(is_named).map(|(_, child)| *child));
+                if node.has_texts
+                    && let Some(child) = text.and_then(|text| self.edges.get(&(place, text)))
+                {
+                    next.push(*child);
+                }
+                for (named, child) in &node.named {
+                    if named.is(level, client.names) {
+                        next.push(*child);
+                    }
+                }
             }
             std::mem::swap(&mut frontier, &mut next);
             next.clear();
@@ -254,6 +272,15 @@ impl Index {
             let end = own.partition_point(|clause| clause.role == *role);
             found.extend(own.get(..end).filter(|own| !own.is_empty()));
         }
+    }
+}
+
+/// The first of the levels, and those behind it. Levels are short: bytes one by one are quicker than a
+/// search.
+fn first_level(levels: &str) -> (&str, Option<&str>) {
+    match levels.bytes().position(|byte| byte == b'/') {
+        Some(end) => (levels.get(..end).unwrap_or_default(), levels.get(end + 1..)),
+        None => (levels, None),
     }
 }
 
