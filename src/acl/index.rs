@@ -38,9 +38,9 @@ pub(super) struct Index {
     texts: HashMap<Box<str>, u32, foldhash::fast::RandomState>,
     /// From a node by the number of a text.
     edges: HashMap<(u32, u32), u32, foldhash::fast::RandomState>,
-    /// Those of one node together, and in order of rank.
+    /// Those of one node together: first those that deny, then those that allow, each in order of rank.
     clauses: Vec<Clause>,
-    /// Those of nodes that have many once more, in order of role and then of rank.
+    /// Those of nodes that have many once more, in order of role and then as in `clauses`.
     by_role: Vec<Clause>,
     /// By rule: its clause, whatever the topic.
     by_rule: Vec<Clause>,
@@ -81,7 +81,7 @@ struct Named {
     after: Box<str>,
 }
 
-/// Clauses that are about one topic, some at a time, each time in order of rank.
+/// Clauses that are about one topic, some at a time: of one effect, and in order of rank.
 pub(super) type Found<'i> = SmallVec<[&'i [Clause]; 16]>;
 
 /// Who asks: the roles that it holds, in order, and its names.
@@ -169,14 +169,17 @@ impl Index {
     }
 
     fn fill(&mut self, mut placed: Vec<(u32, bool, Clause)>) {
-        placed.sort_by_key(|(node, is_below, clause)| (*node, *is_below, clause.rank));
+        let allows = |clause: &Clause| clause.effect == Effect::Allow;
+        placed.sort_by_key(|(node, is_below, clause)| {
+            (*node, *is_below, allows(clause), clause.rank)
+        });
         for group in placed.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
             let clauses = group.iter().map(|(_, _, clause)| *clause);
             let mut span =
                 Span { by_rank: append(&mut self.clauses, clauses.clone()), by_role: 0..0 };
             if group.len() >= MANY {
                 let mut sorted: Vec<Clause> = clauses.collect();
-                sorted.sort_by_key(|clause| (clause.role, clause.rank));
+                sorted.sort_by_key(|clause| (clause.role, allows(clause), clause.rank));
                 span.by_role = append(&mut self.by_role, sorted.into_iter());
             }
             let Some((node, is_below, _)) = group.first() else { continue };
@@ -188,8 +191,7 @@ impl Index {
         }
     }
 
-    /// Adds the clauses whose topics hold `topic` to `found`: those of each node, or of each node and
-    /// role, in order of rank. Some of them may be of other roles.
+    /// Adds the clauses whose topics hold `topic` to `found`. Some of them may be of other roles.
     pub(super) fn matching<'i>(
         &'i self,
         topic: TopicNameRef<'_>,
@@ -264,13 +266,23 @@ impl Index {
         }
         let many = slice(&self.by_role, &span.by_role);
         if many.len() <= client.roles.len().saturating_mul(MANY) {
-            return found.push(slice(&self.clauses, &span.by_rank));
+            return push_by_effect(slice(&self.clauses, &span.by_rank), found);
         }
         for role in client.roles {
             let start = many.partition_point(|clause| clause.role < *role);
             let own = many.get(start..).unwrap_or_default();
             let end = own.partition_point(|clause| clause.role == *role);
-            found.extend(own.get(..end).filter(|own| !own.is_empty()));
+            push_by_effect(own.get(..end).unwrap_or_default(), found);
+        }
+    }
+}
+
+fn push_by_effect<'i>(clauses: &'i [Clause], found: &mut Found<'i>) {
+    let (deny, allow) =
+        clauses.split_at(clauses.partition_point(|clause| clause.effect == Effect::Deny));
+    for clauses in [deny, allow] {
+        if !clauses.is_empty() {
+            found.push(clauses);
         }
     }
 }

@@ -204,10 +204,8 @@ impl Permit {
     ) -> Decision {
         let denied = self.denied(found, action, retain);
         let rank = rank_of(denied);
-        let first = found.iter().filter_map(|clauses| {
-            self.held(clauses, action, rank)
-                .find(|clause| clause.effect == Effect::Allow && admits(clause))
-        });
+        let first = of_effect(found, Effect::Allow)
+            .filter_map(|clauses| self.held(clauses, action, rank, &admits).next());
         match first.min_by_key(|clause| clause.rank) {
             Some(clause) => Decision { allowed: true, rule: Some(clause.rule) },
             None => Decision::denied(denied.map(|clause| clause.rule)),
@@ -217,10 +215,9 @@ impl Permit {
     /// The first of the clauses that deny.
     fn denied<'f>(&self, found: &Found<'f>, action: Action, retain: bool) -> Option<&'f Clause> {
         let mut first: Option<&Clause> = None;
-        for clauses in found {
-            let denies =
-                |clause: &&Clause| clause.effect == Effect::Deny && clause.retain.admits(retain);
-            first = self.held(clauses, action, rank_of(first)).find(denies).or(first);
+        let denies = |clause: &Clause| clause.retain.admits(retain);
+        for clauses in of_effect(found, Effect::Deny) {
+            first = self.held(clauses, action, rank_of(first), denies).next().or(first);
         }
         first
     }
@@ -232,21 +229,22 @@ impl Permit {
         action: Action,
         rank: u32,
     ) -> impl Iterator<Item = &'b Clause> + use<'b, 'f> {
-        found
-            .iter()
-            .flat_map(move |clauses| self.held(clauses, action, rank))
-            .filter(|clause| clause.effect == Effect::Allow)
+        of_effect(found, Effect::Allow)
+            .flat_map(move |clauses| self.held(clauses, action, rank, |_| true))
     }
 
-    /// Those of `clauses` that are of the client, about `action`, and come before `rank`.
-    fn held<'b, 's>(
+    /// Those of `clauses` that are of the client, about `action`, come before `rank`, and are
+    /// `wanted`. What is quickly seen is looked at first: a client may have a thousand roles.
+    fn held<'b, 's, W: Fn(&Clause) -> bool>(
         &'s self,
         clauses: &'b [Clause],
         action: Action,
         rank: u32,
-    ) -> impl Iterator<Item = &'b Clause> + use<'b, 's> {
+        wanted: W,
+    ) -> impl Iterator<Item = &'b Clause> + use<'b, 's, W> {
         clauses.iter().take_while(move |clause| clause.rank < rank).filter(move |clause| {
             clause.actions.has(action)
+                && wanted(clause)
                 && self.roles.binary_search(&clause.role).is_ok()
                 && (!clause.is_conditional || self.met.binary_search(&clause.rule).is_ok())
         })
@@ -267,12 +265,24 @@ impl Permit {
             .filter_map(|(id, rule)| Some((rule, index.clause(id)?)))
             .filter(|(_, clause)| clause.effect == Effect::Allow)
             .filter(|(_, clause)| {
-                self.held(std::slice::from_ref(clause), Action::Subscribe, rank).next().is_some()
+                let clauses = std::slice::from_ref(*clause);
+                self.held(clauses, Action::Subscribe, rank, |_| true).next().is_some()
             })
             .filter(|(rule, _)| overlaps(rule))
             .map(|(_, clause)| clause)
             .min_by_key(|clause| (clause.max_qos, clause.rank))
     }
+}
+
+/// Those slices of what was found that have this effect.
+fn of_effect<'b, 'f>(
+    found: &'f Found<'b>,
+    effect: Effect,
+) -> impl Iterator<Item = &'b [Clause]> + use<'b, 'f> {
+    found
+        .iter()
+        .copied()
+        .filter(move |clauses| clauses.first().is_some_and(|first| first.effect == effect))
 }
 
 /// The rank before which a clause must come where `denied` denies.
