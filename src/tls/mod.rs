@@ -15,6 +15,7 @@ mod pem;
 mod server;
 mod settings;
 mod shared_chains;
+mod signature_memo;
 mod warning;
 
 pub use authority::{Authority, AuthorityError, Issued, MAX_NAME_BYTES, ServerNames};

@@ -19,6 +19,7 @@ use rustls_pki_types::CertificateDer;
 use super::certificate::Certificate;
 use super::crl::{List, read_lists};
 use super::pem::{read_certificates, read_key};
+use super::signature_memo::remembering_provider;
 use super::{
     ClientAuth, ClientIdentity, ClientTrust, MinimumVersion, RevocationDepth, TlsError, Warning,
     WithoutAnswer,
@@ -98,7 +99,7 @@ pub struct ServerTls {
 pub fn server_config(files: &ServerFiles, now: Now) -> Result<ServerTls, TlsError> {
     let provider = Arc::new(default_provider());
     let mut warnings = Vec::new();
-    let trust = client_trust(files, &provider, now, &mut warnings)?.map(Arc::new);
+    let trust = client_trust(files, now, &mut warnings)?.map(Arc::new);
     let identity = own_identity(files, &provider, now, &mut warnings)?;
 
     let builder = ServerConfig::builder_with_provider(provider)
@@ -170,7 +171,6 @@ fn own_identity(
 
 fn client_trust(
     files: &ServerFiles,
-    provider: &Arc<CryptoProvider>,
     now: Now,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<ClientTrust>, TlsError> {
@@ -194,9 +194,11 @@ fn client_trust(
     };
     let Authorities { roots, between, names } =
         client_authorities(path, authorities, now, warnings)?;
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .add_root_hint_subjects(names);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::new(remembering_provider()),
+    )
+    .add_root_hint_subjects(names);
     if files.client_auth == ClientAuth::Optional {
         builder = builder.allow_unauthenticated();
     }
