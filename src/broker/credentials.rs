@@ -148,7 +148,7 @@ impl VerifiedCredentials {
 impl CredentialFile {
     fn write(&self, content: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
         let sealed = self.master.seal(Purpose::Credentials, content)?;
-        Ok(private_file::write_atomically(&self.path, &sealed)?)
+        Ok(private_file::replace(&self.path, &sealed)?)
     }
 }
 

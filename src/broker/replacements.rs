@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::auth::{CredentialMac, EntryError, MAX_PASSWORD_FILE_BYTES, PasswordFile};
-use crate::private_file::{PrivateFileError, lock_for_change, read_bounded, write_atomically};
+use crate::private_file::{Change, PrivateFileError};
 
 /// Replacements that wait at once. Who finds no room is replaced after its next login.
 const MAX_WAITING: usize = 10_000;
@@ -89,9 +89,9 @@ impl Replacements {
 
 /// As `bastionmq passwd` does it, and never at the same time.
 fn write(path: &Path, replacements: &BTreeMap<Arc<str>, Replacement>) -> Result<usize, Failure> {
-    let _lock = lock_for_change(path)?;
     let broken = || Failure::Broken(path.to_owned());
-    let bytes = read_bounded(path, MAX_PASSWORD_FILE_BYTES)?;
+    let mut change = Change::begin(path)?;
+    let bytes = change.read(MAX_PASSWORD_FILE_BYTES)?;
     let text = String::from_utf8(bytes).map_err(|_| broken())?;
     let mut file = PasswordFile::parse(&text).map_err(|_| broken())?;
     let mut replaced = 0;
@@ -99,7 +99,7 @@ fn write(path: &Path, replacements: &BTreeMap<Arc<str>, Replacement>) -> Result<
         replaced += usize::from(file.replace(user, line, phc)?);
     }
     if replaced > 0 {
-        write_atomically(path, file.to_string().as_bytes())?;
+        change.write(file.to_string().as_bytes())?;
     }
     Ok(replaced)
 }

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use crate::clock::Now;
 use crate::config::{Loaded, Sources};
 use crate::import::{self, Files, Finding, Imported, Mapping, Weight};
-use crate::private_file::{create_dir, create_new, write_atomically};
+use crate::private_file::{LockedDirectory, create_dir};
 
 const COMPLETE: u8 = 0;
 const INCOMPLETE: u8 = 1;
@@ -30,7 +30,8 @@ Examples:
 
 Reads the configuration with all that it names: included files, the ACL file, the password file and
 the file of the dynamic security plugin. Writes bastionmq.toml, policy.toml and passwords, readable
-by their owner only, and overwrites nothing unless --force is given. Users keep their passwords.
+by their owner only, and overwrites nothing unless --force is given; what was there then stays beside
+it, as bastionmq.toml~ and so on. Users keep their passwords.
 
 What has no counterpart is listed with its file and line, and with what to do instead. Whatever cannot
 be said in the same way permits less than before.
@@ -109,10 +110,13 @@ fn write(args: &MosquittoArgs, files: &Files) -> anyhow::Result<()> {
         }
     }
     create_dir(&args.output)?;
-    for (name, text) in named(files) {
-        let path = args.output.join(name);
-        let write = if args.force { write_atomically } else { create_new };
-        write(&path, text.as_bytes())?;
+    let directory = LockedDirectory::lock(&args.output)?;
+    // All of them are on disk before the first has its name: a disk that is full changes nothing.
+    let stage = |(name, text): (&str, &str)| directory.stage(name.as_ref(), text.as_bytes());
+    let staged = named(files).map(stage).collect::<Result<Vec<_>, _>>()?;
+    // The configuration comes last: what it names is there.
+    for file in staged.into_iter().rev() {
+        if args.force { file.replace_and_keep()? } else { file.create()? }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::auth::{
     MAX_PASSWORD_BYTES, MAX_PASSWORD_FILE_BYTES, PasswordFile, ScramVerifier, Stored,
     check_user_name, hash,
 };
-use crate::private_file::{lock_for_change, read_bounded, write_atomically};
+use crate::private_file::{Change, PrivateFileError, read_bounded};
 use crate::secret::Secret;
 
 const EXAMPLES: &str = "\
@@ -147,15 +147,15 @@ fn add(args: &AddArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     // All that can be wrong is found before somebody has typed a password twice.
     check_user_name(user)?;
     let parameters = HashParameters::new(args.memory_kib, args.iterations, args.parallelism)?;
-    load_or_begin(file)?;
+    users_or_none(file, read_bounded(file, MAX_PASSWORD_FILE_BYTES))?;
     let password = args.source.read(user, Typed::Twice)?;
     let hashes = args.hash(&password, parameters)?;
 
-    let _lock = lock_for_change(file)?;
-    let mut users = load_or_begin(file)?;
+    let mut change = Change::begin(file)?;
+    let mut users = users_or_none(file, change.read(MAX_PASSWORD_FILE_BYTES))?;
     let stored = if users.has(user) { Stored::Replaced } else { Stored::Added };
     hashes.put(&mut users, user)?;
-    write_atomically(file, users.to_string().as_bytes())?;
+    change.write(users.to_string().as_bytes())?;
     let file = file.display();
     match stored {
         Stored::Added => writeln!(out, "added user {user} to {file}")?,
@@ -193,10 +193,10 @@ impl Hashes {
 
 fn remove(args: &EntryArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let EntryArgs { file, user } = args;
-    let _lock = lock_for_change(file)?;
-    let mut users = load(file)?;
+    let mut change = Change::begin(file)?;
+    let mut users = parse(file, change.read(MAX_PASSWORD_FILE_BYTES)?)?;
     ensure!(users.remove(user), unknown_user(file, user));
-    write_atomically(file, users.to_string().as_bytes())?;
+    change.write(users.to_string().as_bytes())?;
     writeln!(out, "removed user {user} from {}", file.display())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -239,9 +239,12 @@ fn load(file: &Path) -> anyhow::Result<PasswordFile> {
     parse(file, read_bounded(file, MAX_PASSWORD_FILE_BYTES)?)
 }
 
-/// As [`load`], but a file that does not exist is one without users.
-fn load_or_begin(file: &Path) -> anyhow::Result<PasswordFile> {
-    match read_bounded(file, MAX_PASSWORD_FILE_BYTES) {
+/// A file that does not exist is one without users.
+fn users_or_none(
+    file: &Path,
+    read: Result<Vec<u8>, PrivateFileError>,
+) -> anyhow::Result<PasswordFile> {
+    match read {
         Ok(bytes) => parse(file, bytes),
         Err(error) if error.is_not_found() => Ok(PasswordFile::default()),
         Err(error) => Err(error.into()),

@@ -96,6 +96,42 @@ fn nothing_is_overwritten_unless_it_is_forced() {
 }
 
 #[test]
+fn u13_what_is_overwritten_stays_beside_it() {
+    let site = small();
+    assert_eq!(site.import("mosquitto.conf", &[]).code, Some(0));
+    assert!(!site.path("out/policy.toml~").exists());
+    let config = site.read("out/bastionmq.toml");
+    site.write("out/policy.toml", "mine");
+    assert_eq!(site.import("mosquitto.conf", &["--force"]).code, Some(0));
+    assert_eq!(site.read("out/policy.toml~"), "mine");
+    assert_eq!(site.read("out/bastionmq.toml~"), config);
+}
+
+#[test]
+fn u13_on_a_full_disk_nothing_is_written() {
+    let site = Site::recorded();
+    assert_eq!(site.import("mosquitto.conf", &MAP).code, Some(1));
+    let files = || {
+        let entries = fs::read_dir(site.path("out")).unwrap();
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    // The smaller ones of the three files fit, and are staged first.
+    for kib in [0, 1] {
+        let said =
+            site.import_on_a_full_disk(kib, "mosquitto.conf", &[&MAP[..], &["--force"]].concat());
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.err.contains("cannot write out/"), "{said:?}");
+        assert_eq!(files(), before);
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_that_names_it_and_nothing_is_written() {
     for (configuration, told) in [
         ("listener 1883\nacl_file missing\n", "mosquitto.conf:2: cannot read missing"),

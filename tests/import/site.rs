@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -56,9 +57,22 @@ impl Site {
         self.run(&[&["import", "mosquitto", file, "--output", "out"], flags].concat())
     }
 
+    /// As [`Self::import`], where no file can be longer than `kib`; a signal would end it otherwise.
+    pub(crate) fn import_on_a_full_disk(&self, kib: u32, file: &str, flags: &[&str]) -> Said {
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).arg(bastionmq().get_program());
+        shell.args(["import", "mosquitto", file, "--output", "out"]).args(flags);
+        self.said(&mut shell)
+    }
+
     /// Runs `bastionmq` here.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        let output = bastionmq().args(arguments).current_dir(self.home()).output().unwrap();
+        self.said(bastionmq().args(arguments))
+    }
+
+    fn said(&self, command: &mut Command) -> Said {
+        let output = command.current_dir(self.home()).output().unwrap();
         Said {
             code: output.status.code(),
             out: String::from_utf8(output.stdout).unwrap(),

@@ -64,15 +64,15 @@ pub(super) fn create(path: &Path) -> Result<Passwords> {
 
 /// Gives both users of the password file `path` new passwords; the other users keep theirs.
 pub(super) fn replace(path: &Path) -> Result<Passwords> {
-    let _lock = private_file::lock_for_change(path)?;
-    let text = String::from_utf8(private_file::read_bounded(path, MAX_PASSWORD_FILE_BYTES)?)
+    let mut change = private_file::Change::begin(path)?;
+    let text = String::from_utf8(change.read(MAX_PASSWORD_FILE_BYTES)?)
         .with_context(|| format!("{} is not a password file", path.display()))?;
     let mut file = PasswordFile::parse(&text).map_err(|errors| {
         let faults: Vec<_> = errors.iter().map(ToString::to_string).collect();
         anyhow!("{}: {}", path.display(), faults.join("; "))
     })?;
     let passwords = generate_into(&mut file)?;
-    private_file::write_atomically(path, file.to_string().as_bytes())?;
+    change.write(file.to_string().as_bytes())?;
     Ok(passwords)
 }
 
