@@ -68,6 +68,22 @@ impl Principal {
             }
         }
     }
+
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "anonymous" {
+            return Some(Self::Anonymous);
+        }
+        let (kind, name) = text.split_once(':')?;
+        Some(match kind {
+            "user" => Self::User(name.into()),
+            "certificate" => Self::Certificate(name.into()),
+            "unix" => Self::Unix(name.into()),
+            "token" => Self::Token(name.into()),
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for Principal {
@@ -111,6 +127,27 @@ pub enum AttributeSource {
     Token,
     /// The HTTP service that was asked: `roles` and `groups`.
     Http,
+}
+
+impl AttributeSource {
+    const ALL: [Self; 4] = [Self::Certificate, Self::Unix, Self::Token, Self::Http];
+
+    /// As policies and operators write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Unix => "unix",
+            Self::Token => "claims",
+            Self::Http => "http",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.name() == name)
+    }
 }
 
 static NO_ATTRIBUTES: Attributes = Attributes(None);
@@ -224,6 +261,27 @@ pub enum TransportSecurity {
     Unix,
 }
 
+impl TransportSecurity {
+    const ALL: [Self; 4] = [Self::Plain, Self::Tls, Self::MutualTls, Self::Unix];
+
+    /// As policies and operators write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+            Self::MutualTls => "mtls",
+            Self::Unix => "unix",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.name() == name)
+    }
+}
+
 /// What a CONNECT packet offers as proof.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
@@ -231,4 +289,20 @@ pub struct Credentials {
     pub user_name: Option<Arc<str>>,
     /// The password, where one was sent.
     pub password: Option<Secret>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_is_read_as_it_is_shown() {
+        for text in ["anonymous", "user:a:b", "certificate:", "unix:root", "token:x"] {
+            let principal = Principal::parse(text).expect(text);
+            assert_eq!(principal.to_string(), text);
+        }
+        for text in ["", "robot:x", "user", "Anonymous"] {
+            assert_eq!(Principal::parse(text), None, "{text}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ pub mod broker;
 // ── edges: everything with a socket (siblings) ─────────────────────────────────────────────────
 pub mod net;
 pub mod admin;
+pub mod control;
 
 // ── top ────────────────────────────────────────────────────────────────────────────────────────
 pub mod config;

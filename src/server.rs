@@ -15,9 +15,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::admin::{self, AdminState};
 use crate::broker::{Broker, KeepingError, Parts, VerifiedCredentials};
 use crate::config::{Loaded, Resolved, ResolvedListener};
+use crate::control::{ControlSocket, Desk};
 use crate::net::{self, BindError, Endpoint, Listener, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
+use crate::unix::UnixSocketError;
 
 /// How long a shutdown waits for the disk.
 const LAST_SAVE: Duration = Duration::from_secs(5);
@@ -31,6 +33,7 @@ pub struct Server {
     bound: Vec<BoundListener>,
     admin: Option<TcpListener>,
     admin_address: Option<SocketAddr>,
+    control: Option<ControlSocket>,
     shutdown_timeout: Duration,
     reload: ReloadHandle,
 }
@@ -61,6 +64,9 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// The control socket cannot be bound.
+    #[error("cannot open the control socket: {0}")]
+    Control(UnixSocketError),
     /// What is known of credentials cannot be kept.
     #[error("cannot keep verified credentials: {0}")]
     Credentials(#[from] KeepingError),
@@ -109,6 +115,7 @@ impl Server {
             broker,
             network,
             admin,
+            control,
             loaded,
             ..
         } = resolved;
@@ -120,6 +127,7 @@ impl Server {
             Some(address) => Some(bind_admin(address).await?),
             None => None,
         };
+        let control = control.map(ControlSocket::bind).transpose().map_err(ServerError::Control)?;
         let max_connections = broker.max_connections.get();
         let shutdown_timeout = Duration::from_secs(broker.shutdown_timeout_seconds.into());
         let parts = Parts {
@@ -144,6 +152,7 @@ impl Server {
             listeners,
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
             admin,
+            control,
             shutdown_timeout,
             reload,
         })
@@ -171,6 +180,13 @@ impl Server {
     /// shutdown timeout has passed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { broker, shared, listeners, admin, shutdown_timeout, reload, .. } = self;
+        let desk = Desk::new(
+            Arc::clone(&broker),
+            reload.clone(),
+            self.bound.into_iter().map(|listener| listener.url).collect(),
+            self.admin_address.map(|address| format!("http://{address}/metrics")),
+        );
+        let control = self.control.map(|socket| tokio::spawn(socket.serve(desk)));
         let ready = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|socket| {
             let metrics = Arc::clone(broker.metrics());
@@ -198,6 +214,11 @@ impl Server {
         while accepting.join_next().await.is_some() {}
         if timeout_at(deadline, shared.all_ended()).await.is_err() {
             tracing::warn!("some clients did not leave within the shutdown timeout");
+        }
+        if let Some(control) = control {
+            control.abort();
+            // Its socket is removed as it ends.
+            let _ = control.await;
         }
         drop(reload);
         timekeeper.abort();

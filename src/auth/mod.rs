@@ -32,7 +32,7 @@ pub use installation_key::{CredentialMac, INSTALLATION_KEY_BYTES, InstallationKe
 pub use kept::KeptProof;
 pub use lockout::{Judgement, Lift, LockedOut, Lockout, LockoutRules};
 pub use memory::HashMemory;
-pub use origin::Origin;
+pub use origin::{Origin, OriginError};
 pub use password::{MAX_PASSWORD_FILE_BYTES, PasswordFile, PasswordProof, Stored};
 pub use password_error::{EntryError, LineFault, PasswordFileError};
 pub use scram::{SCRAM_SHA_256, ScramExchange, ScramFailure, ScramProven, ScramSeeds};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// An IPv4 address, or the 64 bits of an IPv6 address that its owner does not choose; the rest is
 /// anybody's who has one.
@@ -23,6 +24,34 @@ impl From<IpAddr> for Origin {
                 let [a, b, c, d, e, f, g, h, ..] = address.octets();
                 Self::V6(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
             }
+        }
+    }
+}
+
+/// The text names no origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write an address such as 192.0.2.1 or 2001:db8::1, the /64 of an IPv6 address, or \"local user\" \
+     and its number"
+)]
+pub struct OriginError;
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    /// Reads what [`fmt::Display`] writes, and any address: that of its origin.
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        if let Some(user) = text.strip_prefix("local user ") {
+            return user.parse().map(Self::Local).map_err(|_| OriginError);
+        }
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| OriginError)?;
+        match (Self::from(address), bits) {
+            (origin, None)
+            | (origin @ Self::V4(_), Some("32"))
+            | (origin @ Self::V6(_), Some("64")) => Ok(origin),
+            _ => Err(OriginError),
         }
     }
 }
@@ -60,5 +89,17 @@ mod tests {
         assert_eq!(of("192.0.2.1").to_string(), "192.0.2.1");
         assert_eq!(of("2001:db8:1:2::3").to_string(), "2001:db8:1:2::/64");
         assert_eq!(Origin::Local(1_000).to_string(), "local user 1000");
+    }
+
+    #[test]
+    fn an_origin_is_read_as_it_is_shown() {
+        for text in ["192.0.2.1", "2001:db8:1:2::/64", "local user 1000"] {
+            assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
+        }
+        assert_eq!("2001:db8:1:2::3".parse(), Ok(of("2001:db8:1:2::")));
+        assert_eq!("192.0.2.1/32".parse(), Ok(of("192.0.2.1")));
+        for text in ["", "192.0.2.0/24", "2001:db8::/48", "192.0.2.1/64", "anna", "local user x"] {
+            assert_eq!(text.parse::<Origin>(), Err(OriginError), "{text}");
+        }
     }
 }

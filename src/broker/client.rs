@@ -2,6 +2,7 @@
 
 mod door;
 mod judgement;
+mod report;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use super::publish::Round;
 use super::publish_memo::PublishMemo;
 use super::retained_backlog::Next;
 use super::review::Review;
-use super::seat::Seat;
+use super::seat::{Order, Seat};
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
 use crate::codec::{self, DecodeError, Frame, Packet, PacketId, ReasonCode, Version};
@@ -238,10 +239,10 @@ impl Client {
         }
     }
 
-    /// Whether [`Self::obey`] would end the connection.
+    /// Whether [`Self::obey`] would do anything but judge.
     #[must_use]
-    pub fn is_told_to_end(&self) -> bool {
-        self.closed.is_none() && self.seat.must_end().is_some()
+    pub fn has_orders(&self) -> bool {
+        self.closed.is_none() && self.seat.has_orders()
     }
 
     /// Obeys what the connection has been told from outside. Call it when the bell has rung and all
@@ -252,12 +253,16 @@ impl Client {
         if self.closed.is_some() {
             return;
         }
-        if let Some(reason) = self.seat.must_end() {
-            if reason == self.broker.shutdown_reason() {
-                // Nothing survives the process, so what waits leaves now, as far as it may.
-                self.deliver(now);
+        match self.seat.order() {
+            Some(Order::End(reason)) => {
+                if reason == self.broker.shutdown_reason() {
+                    // Nothing survives the process, so what waits leaves now, as far as it may.
+                    self.deliver(now);
+                }
+                self.end(now, reason);
             }
-            self.end(now, reason);
+            Some(Order::Tell(question)) => self.tell(question),
+            None => {}
         }
     }
 

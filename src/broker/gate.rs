@@ -44,6 +44,8 @@ pub(super) struct Who {
     pub(super) security: TransportSecurity,
     /// What its identity rests on.
     pub(super) standing: Standing,
+    /// In seconds since the Unix epoch.
+    pub(super) connected_at: u64,
 }
 
 impl Gate {

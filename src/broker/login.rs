@@ -137,6 +137,7 @@ impl Broker {
             listener: Arc::clone(&peer.listener),
             security: peer.security,
             standing,
+            connected_at: Now::read().unix.as_secs(),
         };
         let mut gate = Gate::new(&self.authority, Arc::new(who));
         if gate.revoked().is_some() {

@@ -174,6 +174,11 @@ impl Mailbox {
         MailboxSlice { removed, next: queue.first_arrival(arrivals.end) }
     }
 
+    /// How many messages wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.lock().len()
+    }
+
     /// How many messages wait, where a connection serves the session.
     pub(super) fn load(&self) -> Option<usize> {
         let queue = self.queue.lock();

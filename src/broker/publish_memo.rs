@@ -76,6 +76,11 @@ impl PublishMemo {
         (known, &mut self.recipients)
     }
 
+    /// Every topic that something is remembered of.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &TopicName> {
+        self.topics.topics()
+    }
+
     /// Counted anew, and compared with the count that is kept.
     #[cfg(test)]
     pub(super) fn recipients(&self) -> usize {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::gate::Who;
 use super::parked::{Handover, Parked};
 use super::seat::Seat;
+use crate::codec::ReasonCode;
 use crate::identity::{ClientId, Principal};
 use crate::message::SessionKey;
 use crate::session::Will;
@@ -108,12 +109,28 @@ impl Registry {
                     Holder::Parked(parked) => Claim::Parked(parked),
                     Holder::Connected(earlier) => {
                         let (sender, receiver) = oneshot::channel();
-                        earlier.hand_over(sender);
+                        earlier.hand_over(sender, ReasonCode::SessionTakenOver);
                         Claim::Awaited(receiver)
                     }
                 })
             }
         }
+    }
+
+    /// Takes the session from its connection, which is told `reason`, if it has one: `seat` holds it
+    /// meanwhile, and whoever claims it turns to `seat`.
+    pub(super) fn take_back(
+        &self,
+        client_id: &ClientId,
+        seat: &Arc<Seat>,
+        reason: ReasonCode,
+    ) -> Option<oneshot::Receiver<Handover>> {
+        let mut entry = self.sessions.get_mut(client_id)?;
+        let Holder::Connected(holder) = &mut entry.holder else { return None };
+        let earlier = std::mem::replace(holder, Arc::clone(seat));
+        let (sender, receiver) = oneshot::channel();
+        earlier.hand_over(sender, reason);
+        Some(receiver)
     }
 
     /// Counts one more session of `principal`, unless it has `most` of them.
@@ -180,6 +197,11 @@ impl Registry {
     /// Every session there is now, connected or not.
     pub(super) fn client_ids(&self) -> Vec<ClientId> {
         self.sessions.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// As [`Self::client_ids`], and whose each of them is.
+    pub(super) fn owners(&self) -> Vec<(ClientId, Principal)> {
+        self.sessions.iter().map(|it| (it.key().clone(), it.value().principal.clone())).collect()
     }
 
     /// Where the session of `client_id` is.

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::bell::Bell;
 use super::parked::Handover;
+use super::reports::Question;
 use crate::codec::ReasonCode;
 
 /// The seat of one connection. Whoever has something for it leaves that here and wakes it.
@@ -25,10 +26,21 @@ enum Command {
     Stay,
     /// End, and say why.
     End(ReasonCode),
-    /// End, and give the session to a newer connection of the same client.
-    HandOver(oneshot::Sender<Handover>),
+    /// Tell of the session.
+    Report(Question),
+    /// End, say why, and give the session away: to a newer connection of the same client, mostly.
+    HandOver(oneshot::Sender<Handover>, ReasonCode),
     /// The connection is gone: it obeys no more.
     Left,
+}
+
+/// A command, for the connection that obeys it.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// To end, and say why.
+    End(ReasonCode),
+    /// To tell of its session.
+    Tell(Question),
 }
 
 impl Seat {
@@ -40,37 +52,60 @@ impl Seat {
     /// Tells the connection to end. A hand-over under way ends it anyway.
     pub(super) fn end(&self, reason: ReasonCode) {
         let mut command = self.command.lock();
-        if matches!(*command, Command::Stay) {
+        if matches!(*command, Command::Stay | Command::Report(_)) {
             *command = Command::End(reason);
             drop(command);
             self.bell.ring();
         }
     }
 
-    /// Asks for the session. If the connection is gone without having released it, the sender is
-    /// dropped and the receiver learns that there is nothing to take over.
-    pub(super) fn hand_over(&self, to: oneshot::Sender<Handover>) {
+    /// Asks the connection about its session. Where it is about to end, the question is dropped.
+    pub(super) fn ask(&self, question: Question) {
         let mut command = self.command.lock();
-        if !matches!(*command, Command::Left) {
-            *command = Command::HandOver(to);
+        if matches!(*command, Command::Stay | Command::Report(_)) {
+            *command = Command::Report(question);
             drop(command);
             self.bell.ring();
         }
     }
 
-    /// Why the connection must end, if it must. A successor goes on waiting until it has left.
-    pub(super) fn must_end(&self) -> Option<ReasonCode> {
-        match &*self.command.lock() {
-            Command::Stay | Command::Left => None,
-            Command::End(reason) => Some(*reason),
-            Command::HandOver(_) => Some(ReasonCode::SessionTakenOver),
+    /// Asks for the session, and says why. If the connection is gone without having released it, the sender is
+    /// dropped and the receiver learns that there is nothing to take over.
+    pub(super) fn hand_over(&self, to: oneshot::Sender<Handover>, reason: ReasonCode) {
+        let mut command = self.command.lock();
+        if !matches!(*command, Command::Left) {
+            *command = Command::HandOver(to, reason);
+            drop(command);
+            self.bell.ring();
         }
+    }
+
+    /// What the connection is to do. A question is given once; a successor goes on waiting until the
+    /// connection has left.
+    pub(super) fn order(&self) -> Option<Order> {
+        let mut command = self.command.lock();
+        match &*command {
+            Command::Stay | Command::Left => return None,
+            Command::End(reason) | Command::HandOver(_, reason) => {
+                return Some(Order::End(*reason));
+            }
+            Command::Report(_) => {}
+        }
+        match std::mem::take(&mut *command) {
+            Command::Report(question) => Some(Order::Tell(question)),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is told or asked anything.
+    pub(super) fn has_orders(&self) -> bool {
+        !matches!(*self.command.lock(), Command::Stay | Command::Left)
     }
 
     /// The connection leaves; gives the successor that still waits, if there is one.
     pub(super) fn leave(&self) -> Option<oneshot::Sender<Handover>> {
         match std::mem::replace(&mut *self.command.lock(), Command::Left) {
-            Command::HandOver(successor) => Some(successor),
+            Command::HandOver(successor, _) => Some(successor),
             _ => None,
         }
     }

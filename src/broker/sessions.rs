@@ -178,7 +178,13 @@ impl Broker {
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
     /// session ends.
-    fn hand_over(&self, gate: &Gate, seat: &Seat, parked: Option<Box<Parked>>, now: Instant) {
+    pub(super) fn hand_over(
+        &self,
+        gate: &Gate,
+        seat: &Seat,
+        parked: Option<Box<Parked>>,
+        now: Instant,
+    ) {
         let unclaimed = match seat.leave() {
             Some(successor) => successor.send(parked).err().flatten(),
             None => parked,
@@ -233,7 +239,7 @@ impl Broker {
         }
     }
 
-    fn set_timers(&self, parked: &Parked, client_id: &ClientId) {
+    pub(super) fn set_timers(&self, parked: &Parked, client_id: &ClientId) {
         for timer in timers_of(parked) {
             self.timers.set(timer, client_id.clone());
         }

@@ -131,6 +131,11 @@ impl<V: Default, const MOST_SLOTS: usize> TopicMemo<V, MOST_SLOTS> {
         }
     }
 
+    /// Every topic that something is remembered of.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &TopicName> {
+        self.slots.iter().chain([&self.passing]).flatten().map(|(topic, _)| topic)
+    }
+
     #[cfg(test)]
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.slots.iter().chain([&self.passing]).flatten().map(|(_, value)| value)

@@ -2,6 +2,7 @@
 
 mod client;
 mod diff;
+mod running;
 mod table;
 
 use std::fs::File;

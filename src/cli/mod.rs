@@ -4,6 +4,7 @@ mod acl;
 mod certs;
 mod check_config;
 mod completions;
+mod ctl;
 mod import;
 mod man;
 mod passwd;
@@ -23,6 +24,7 @@ Examples:
   bastionmq check-config bastionmq.toml      what would be in force, or everything that is wrong
   bastionmq serve --config bastionmq.toml    run it
   bastionmq acl explain --user device1 publish devices/device1/up
+  bastionmq ctl status                       how the running one is
 
 Exit codes: 0 done, 1 an error (said on standard error), 2 a mistake in the command line.";
 
@@ -42,6 +44,7 @@ enum Command {
     Passwd(passwd::PasswdArgs),
     Certs(certs::CertsArgs),
     Acl(acl::AclArgs),
+    Ctl(ctl::CtlArgs),
     Import(import::ImportArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -56,6 +59,7 @@ impl Command {
             Self::Passwd(args) => passwd::run(args),
             Self::Certs(args) => certs::run(args),
             Self::Acl(args) => acl::run(args),
+            Self::Ctl(args) => ctl::run(args),
             Self::Import(args) => import::run(args),
             Self::Completions(args) => completions::run(args),
             Self::Man(args) => man::run(args),

@@ -20,6 +20,8 @@ const CONFIG: &str = "bastionmq.toml";
 const POLICY: &str = "policy.toml";
 const PASSWORDS: &str = "passwords";
 const CERTIFICATES: &str = "certs";
+/// The control socket: the shorter, the deeper may the directory be that all of this is in.
+const CONTROL: &str = "control/ctl.sock";
 /// The user that may do everything, and the one that is kept to its own topics.
 const ADMIN: &str = "admin";
 const DEVICE: &str = "device1";
@@ -37,6 +39,7 @@ What the first run makes in DIR, for you to keep and edit:
   policy.toml      who may publish and subscribe to what
   passwords        hashed passwords; bastionmq passwd changes them
   certs/           a small certificate authority, the broker's certificate, one for a client
+  control/         where `bastionmq ctl` speaks to the broker, while it runs
 
 The passwords are shown when they are made and never again: only their hashes are kept.";
 

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     clock::Now,
     config::{Flags, Loaded, Resolved, Sources},
+    control::Files,
     reload::ReloadHandle,
     server::Server,
     telemetry::logging,

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -25,6 +25,7 @@ const PATHS: [&str; 8] = [
     "credential_cache_file",
     "master_key_file",
     "policy_file",
+    "socket",
 ];
 
 /// Takes `text`, the content of `file`, apart.

@@ -20,6 +20,7 @@ mod problem;
 mod read_file;
 mod resolve;
 mod resolve_authenticators;
+mod resolve_control;
 mod resolve_listener;
 mod resolve_unix;
 mod section;

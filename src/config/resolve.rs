@@ -16,7 +16,7 @@ use crate::{
     },
     broker,
     clock::Now,
-    keys, net, session, telemetry,
+    control, keys, net, session, telemetry,
     tls::ClientAuth,
 };
 
@@ -43,6 +43,8 @@ pub struct Resolved {
     pub network: net::Settings,
     /// Where metrics and health are served; a loopback address.
     pub admin: Option<SocketAddr>,
+    /// Where operators speak to the broker.
+    pub control: Option<control::Endpoint>,
     /// `[log]`.
     pub log: telemetry::LogSettings,
     /// What is allowed but ought to be known; to be logged at start.
@@ -67,12 +69,13 @@ impl Loaded {
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
         let admin = self.admin_address(&mut findings);
+        let control = self.control(&mut findings);
         match policy {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
                 Known { policy, passwords, tokens },
-                admin,
+                Desks { admin, control },
                 findings.warnings,
             )),
             _ => Err(ConfigError::of(findings.problems)),
@@ -295,11 +298,17 @@ struct Known {
     tokens: Option<TokenVerifier>,
 }
 
+/// Where those who look after the broker turn to.
+struct Desks {
+    admin: Option<SocketAddr>,
+    control: Option<control::Endpoint>,
+}
+
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
     Known { policy, passwords, tokens }: Known,
-    admin: Option<SocketAddr>,
+    Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
     let Config { auth, keys, mqtt, broker, network, log, .. } = loaded.config.clone();
@@ -314,6 +323,7 @@ fn assemble(
         broker,
         network,
         admin,
+        control,
         log,
         warnings,
         loaded,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::fields_of;
 use crate::acl::PolicyFormat;
-use crate::{admin, auth, broker, keys, net, session, telemetry};
+use crate::{admin, auth, broker, control, keys, net, session, telemetry};
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
 /// who may do what.
@@ -30,6 +30,8 @@ pub struct Config {
     pub network: net::Settings,
     /// `[admin]`: metrics and health.
     pub admin: admin::Settings,
+    /// `[control]`: where operators speak to a broker that runs.
+    pub control: control::Settings,
     /// `[log]`: what is logged, and in which form.
     pub log: telemetry::LogSettings,
 }
@@ -54,7 +56,7 @@ pub(super) struct Section {
 pub(super) const LISTENER: &str = "listener";
 
 /// Every section but the listeners, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 9] = [
+pub(super) const SECTIONS: [Section; 10] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
@@ -63,6 +65,7 @@ pub(super) const SECTIONS: [Section; 9] = [
     Section { name: "broker", keys: fields_of::<broker::Settings> },
     Section { name: "network", keys: fields_of::<net::Settings> },
     Section { name: "admin", keys: fields_of::<admin::Settings> },
+    Section { name: "control", keys: fields_of::<control::Settings> },
     Section { name: "log", keys: fields_of::<telemetry::LogSettings> },
 ];
 

@@ -173,7 +173,7 @@ impl Connection {
 
     /// Obeys once all that has arrived is worked off, or the client does not come to an end.
     fn obey(&mut self, now: Now) {
-        self.rounds_told += u32::from(self.client.is_told_to_end());
+        self.rounds_told = if self.client.has_orders() { self.rounds_told + 1 } else { 0 };
         let is_idle = self.is_called && !self.client.is_behind();
         if is_idle || self.rounds_told > ROUNDS_TO_FINISH {
             self.is_called = false;

@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::unix::MAX_SOCKET_PATH;
+
 /// A parsed listener URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -46,9 +48,6 @@ enum Place {
     Port(Host, u16),
     Path(PathBuf),
 }
-
-/// Bytes of the longest path that a socket address holds, with a null character behind it (unix(7)).
-const MAX_SOCKET_PATH: usize = 107;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {

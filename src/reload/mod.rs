@@ -15,12 +15,14 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::signature::Signature;
 use crate::broker::Broker;
 use crate::clock::Now;
 use crate::config::Loaded;
+use crate::control::{FileStatus, Files};
 use crate::net::ListenerSettings;
 use crate::telemetry::{ReloadResult, Reloaded};
 use crate::tls::ListenerTls;
@@ -30,10 +32,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How soon, and how late, a file is tried again that could not be read and has not changed since.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// Notes about one kind of file that are kept.
+const MOST_NOTES: usize = 100;
+
 /// Asks for everything to be read anew. Once nobody can ask any more, nobody looks at the files.
 #[derive(Clone, Debug)]
 pub struct ReloadHandle {
-    requests: Sender<oneshot::Sender<bool>>,
+    requests: Sender<oneshot::Sender<()>>,
+    standing: Arc<Mutex<Vec<FileStatus>>>,
 }
 
 /// Everything that is read anew.
@@ -44,6 +50,8 @@ pub struct Reloader {
     /// Names the files.
     loaded: Loaded,
     states: Vec<State>,
+    /// The same, for whoever asks.
+    standing: Arc<Mutex<Vec<FileStatus>>>,
 }
 
 /// What is known of the files of one kind.
@@ -54,6 +62,10 @@ struct State {
     tried: Signature,
     /// Those that were last looked at.
     looked_at: Signature,
+    /// When what is in force was read, in seconds since the Unix epoch.
+    read_at: u64,
+    /// What ought to be known of what was read last.
+    notes: Vec<String>,
     /// Why they are not in force, if they are not.
     failure: Option<Failure>,
 }
@@ -65,11 +77,16 @@ struct Failure {
     patience: Duration,
 }
 
-impl ReloadHandle {
-    /// Reads everything anew, changed or not; says whether all of it is in force.
-    pub async fn reload(&self) -> bool {
+impl Files for ReloadHandle {
+    async fn reload(&self) -> Option<Vec<FileStatus>> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(answer).is_ok() && answered.await.unwrap_or(false)
+        self.requests.send(answer).ok()?;
+        answered.await.ok()?;
+        Some(self.standing())
+    }
+
+    fn standing(&self) -> Vec<FileStatus> {
+        self.standing.lock().clone()
     }
 }
 
@@ -81,9 +98,20 @@ impl Reloader {
             let now = Signature::of(&files(what, &loaded));
             broker.metrics().reload_in_force.set(what, 1.0);
             broker.metrics().reload_last_success.set(what, Now::read().unix.as_secs_f64());
-            State { what, tried: now.clone(), looked_at: now, failure: None }
+            let read_at = Now::read().unix.as_secs();
+            State {
+                what,
+                tried: now.clone(),
+                looked_at: now,
+                read_at,
+                notes: Vec::new(),
+                failure: None,
+            }
         });
-        Self { states: states.collect(), broker, listeners, loaded }
+        let states = states.collect();
+        let this = Self { states, broker, listeners, loaded, standing: Arc::default() };
+        this.publish();
+        this
     }
 
     /// Starts the thread that looks at the files.
@@ -92,100 +120,113 @@ impl Reloader {
     /// When the system gives no more threads.
     pub fn start(self) -> io::Result<ReloadHandle> {
         let (requests, asked) = mpsc::channel();
+        let standing = Arc::clone(&self.standing);
         thread::Builder::new().name("reload".to_owned()).spawn(move || self.run(&asked))?;
-        Ok(ReloadHandle { requests })
+        Ok(ReloadHandle { requests, standing })
     }
 
-    fn run(mut self, asked: &Receiver<oneshot::Sender<bool>>) {
+    fn run(mut self, asked: &Receiver<oneshot::Sender<()>>) {
         loop {
             match asked.recv_timeout(LOOK_EVERY) {
                 Ok(answer) => {
+                    self.reload(true);
                     // Who has asked may have gone.
-                    let _ = answer.send(self.reload(true));
+                    let _ = answer.send(());
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.reload(false);
-                }
+                Err(RecvTimeoutError::Timeout) => self.reload(false),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Reads what has changed, or everything; says whether all that was read is in force.
-    fn reload(&mut self, everything: bool) -> bool {
-        let mut is_whole = true;
+    /// Reads what has changed, or everything.
+    fn reload(&mut self, everything: bool) {
+        let mut has_read = false;
         for at in 0..self.states.len() {
             let Some(state) = self.states.get_mut(at) else { continue };
             let now = Signature::of(&files(state.what, &self.loaded));
             if everything || state.is_due(&now) {
                 let what = state.what;
                 let result = self.read(what);
-                is_whole &= result.is_ok();
                 self.settle(at, now, result);
+                has_read = true;
             }
         }
-        is_whole
+        if has_read {
+            self.publish();
+        }
     }
 
-    fn read(&mut self, what: Reloaded) -> Result<(), String> {
+    /// Lets those know how it stands who ask.
+    fn publish(&self) {
+        *self.standing.lock() =
+            self.states.iter().map(|state| state.status(&self.loaded)).collect();
+    }
+
+    /// Gives what ought to be known of what was read.
+    fn read(&mut self, what: Reloaded) -> Result<Vec<String>, String> {
         match what {
             Reloaded::Config => self.read_config(),
             Reloaded::Policy => {
                 let (policy, warnings) = self.loaded.policy().map_err(|error| error.to_string())?;
-                warn(&warnings);
                 self.broker.replace_policy(policy);
-                Ok(())
+                Ok(warnings)
             }
             Reloaded::Passwords => {
                 let passwords = self.loaded.passwords().map_err(|error| error.to_string())?;
                 let (passwords, warnings) = passwords;
-                warn(&warnings);
                 self.broker.replace_passwords(passwords.unwrap_or_default());
-                Ok(())
+                Ok(warnings)
             }
             Reloaded::TokenKeys => {
                 let (tokens, warnings) = self.loaded.tokens().map_err(|error| error.to_string())?;
-                warn(&warnings);
                 self.broker.replace_tokens(tokens);
-                Ok(())
+                Ok(warnings)
             }
             Reloaded::Certificates => self.read_certificates(),
         }
     }
 
     /// All listeners or none: authorities that are the same are the same everywhere.
-    fn read_certificates(&self) -> Result<(), String> {
+    fn read_certificates(&self) -> Result<Vec<String>, String> {
         let now = Now::read();
         let read = self.listeners.iter().map(|listener| listener.read(now));
         let read = read.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let mut notes = Vec::new();
         for (listener, tls) in self.listeners.iter().zip(read) {
-            warn(&tls.warnings);
+            notes.extend(tls.warnings.iter().map(ToString::to_string));
             listener.replace(tls);
         }
         self.broker.certificates_replaced();
-        Ok(())
+        Ok(notes)
     }
 
     /// What names a file is taken up, and the file is then read; all else is named.
-    fn read_config(&mut self) -> Result<(), String> {
+    fn read_config(&mut self) -> Result<Vec<String>, String> {
         let (loaded, resolved) = self.loaded.reload().map_err(|error| error.to_string())?;
-        warn(&resolved.warnings);
+        let mut notes = resolved.warnings;
         for setting in settings::that_need_a_restart(&self.loaded.config, &loaded.config) {
-            tracing::warn!(%setting, "the setting has changed and needs a restart to take effect");
+            notes.push(format!("`{setting}` has changed and needs a restart to take effect"));
         }
         self.loaded = settings::adopt(&self.loaded, loaded);
-        Ok(())
+        Ok(notes)
     }
 
     /// Remembers what came of reading, and says it where that is news.
-    fn settle(&mut self, at: usize, now: Signature, result: Result<(), String>) {
+    fn settle(&mut self, at: usize, now: Signature, result: Result<Vec<String>, String>) {
         let Some(state) = self.states.get_mut(at) else { return };
         let (what, metrics) = (state.what, self.broker.metrics());
         let is_same = state.tried == now;
         state.looked_at = now.clone();
         state.tried = now;
         match result {
-            Ok(()) => {
+            Ok(mut notes) => {
+                for note in &notes {
+                    tracing::warn!("{note}");
+                }
+                notes.truncate(MOST_NOTES);
+                state.notes = notes;
+                state.read_at = Now::read().unix.as_secs();
                 state.failure = None;
                 metrics.reloads.increment((what, ReloadResult::Applied));
                 metrics.reload_in_force.set(what, 1.0);
@@ -209,6 +250,17 @@ impl Reloader {
 }
 
 impl State {
+    fn status(&self, loaded: &Loaded) -> FileStatus {
+        let files = files(self.what, loaded);
+        FileStatus {
+            what: self.what.name().to_owned(),
+            files: files.iter().map(|path| path.display().to_string()).collect(),
+            read_at: self.read_at,
+            fault: self.failure.as_ref().map(|failure| failure.why.clone()),
+            notes: self.notes.clone(),
+        }
+    }
+
     /// Whether the files are others than those that were tried last, and not being written now; or it
     /// is time to try them again.
     fn is_due(&mut self, now: &Signature) -> bool {
@@ -227,12 +279,6 @@ impl Failure {
         let (soon, late) = RETRY;
         let patience = before.map_or(soon, |before| (before.patience * 2).min(late));
         Self { why, retry_at: Instant::now() + patience, patience }
-    }
-}
-
-fn warn(warnings: &[impl std::fmt::Display]) {
-    for warning in warnings {
-        tracing::warn!("{warning}");
     }
 }
 

@@ -108,6 +108,7 @@ fn sent_away(reason: ReasonCode) -> &'static str {
         ReasonCode::ServerShuttingDown => "the server is shutting down",
         ReasonCode::UseAnotherServer => "use another server for now",
         ReasonCode::ServerMoved => "the server has moved",
+        ReasonCode::AdministrativeAction => "an administrator ends the connection",
         _ => "the server ends the connection",
     }
 }

@@ -8,4 +8,4 @@ mod socket;
 
 pub use doorman::{Doorman, UnixPeerError};
 pub use settings::{SocketMode, SocketModeError, UnixAccess, UnixSettings};
-pub use socket::{SocketFile, UnixSocketError, bind, check_socket_path};
+pub use socket::{MAX_SOCKET_PATH, SocketFile, UnixSocketError, bind, check_socket_path};

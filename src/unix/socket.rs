@@ -21,6 +21,9 @@ use super::accounts::{account, own_uid};
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
+/// Bytes of the longest path that a socket address holds, with a null character behind it (unix(7)).
+pub const MAX_SOCKET_PATH: usize = 107;
+
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
@@ -62,6 +65,13 @@ pub enum UnixSocketError {
         .0.display()
     )]
     Exposed(PathBuf),
+    /// The path does not fit an address.
+    #[error(
+        "{} is a path of {} bytes; that of a Unix socket has at most {MAX_SOCKET_PATH}",
+        .0.display(),
+        .0.as_os_str().len()
+    )]
+    TooLong(PathBuf),
     /// There is a file which is no socket.
     #[error("{} exists and is no socket: remove it, or choose another path", .0.display())]
     NoSocket(PathBuf),
@@ -94,6 +104,9 @@ pub struct SocketFile {
 /// # Errors
 /// When the directory is not fit for it, or could not be made.
 pub fn check_socket_path(path: &Path) -> Result<()> {
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(UnixSocketError::TooLong(path.to_owned()));
+    }
     let directory = directory_of(path);
     if exists(directory)? {
         return open_directory(directory).map(drop);

@@ -6,6 +6,7 @@
 )]
 
 mod authenticators;
+mod control;
 mod defaults;
 mod files;
 mod listeners;

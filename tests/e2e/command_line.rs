@@ -185,7 +185,7 @@ fn a_broken_policy_is_refused_with_the_line() {
 #[test]
 fn every_command_helps_and_completions_and_man_pages_are_made() {
     let directory = scratch();
-    for command in ["quickstart", "serve", "check-config", "passwd", "certs", "acl"] {
+    for command in ["quickstart", "serve", "check-config", "passwd", "certs", "acl", "ctl"] {
         let output = run(directory.path(), &[command, "--help"]);
         assert!(output.status.success() && output.stdout.len() > 200, "{command}: {output:?}");
     }
@@ -304,7 +304,7 @@ fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             files.extend(contents(&path));
-        } else {
+        } else if path.is_file() {
             files.push((path.display().to_string(), fs::read(&path).expect("it is readable")));
         }
     }
@@ -321,6 +321,25 @@ fn quickstart_says_where_the_metrics_are() {
         url.split('/').next()?.rsplit(':').next()?.parse().ok()
     });
     assert_eq!(http::get(port, "/metrics").0, 200);
+}
+
+#[test]
+fn the_broker_of_quickstart_can_be_spoken_to_without_another_word() {
+    let directory = scratch();
+    let _broker = quickstart(directory.path());
+    let output = run(directory.path(), &["ctl", "status"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).contains("policy         in force"), "{output:?}");
+}
+
+#[test]
+fn quickstart_starts_a_broker_where_there_can_be_no_control_socket() {
+    let directory = scratch();
+    let deep = directory.path().join("d".repeat(100));
+    fs::create_dir(&deep).expect("a directory");
+    let _broker = quickstart(&deep);
+    let config = fs::read_to_string(deep.join("bastionmq-data/bastionmq.toml"));
+    assert!(!config.expect("a configuration").contains("[control]"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod bad_input;
 mod browser;
 mod certificates;
 mod command_line;
+mod control;
 mod endurance;
 mod logins;
 mod mosquitto_matrix;

@@ -81,7 +81,11 @@ impl Site {
 }
 
 /// What `work` comes to as somebody else, of that group and no others.
-fn as_user<T: Send + 'static>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn as_user<T: Send + 'static>(
+    uid: u32,
+    gid: u32,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let become_and_work = move || {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         set_thread_groups(&[])

@@ -6,6 +6,7 @@ mod endings;
 mod judging;
 mod matrix;
 mod model;
+mod operators;
 mod policies;
 mod roles;
 mod shares;

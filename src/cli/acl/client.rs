@@ -39,25 +39,14 @@ pub(super) fn parse_attribute(text: &str) -> Result<Attribute, String> {
     };
     let (source, rest) = text.split_once('.').ok_or_else(wrong)?;
     let (name, value) = rest.split_once('=').ok_or_else(wrong)?;
-    let source = match source {
-        "certificate" => AttributeSource::Certificate,
-        "unix" => AttributeSource::Unix,
-        "claims" => AttributeSource::Token,
-        "http" => AttributeSource::Http,
-        _ => return Err(wrong()),
-    };
+    let source = AttributeSource::named(source).ok_or_else(wrong)?;
     Ok(Attribute { source, name: name.into(), value: value.into() })
 }
 
 /// `plain`, `tls`, `mtls` or `unix`.
 pub(super) fn parse_transport(text: &str) -> Result<TransportSecurity, String> {
-    match text {
-        "plain" => Ok(TransportSecurity::Plain),
-        "tls" => Ok(TransportSecurity::Tls),
-        "mtls" => Ok(TransportSecurity::MutualTls),
-        "unix" => Ok(TransportSecurity::Unix),
-        _ => Err("a transport is plain, tls, mtls or unix".to_owned()),
-    }
+    let wrong = || "a transport is plain, tls, mtls or unix".to_owned();
+    TransportSecurity::named(text).ok_or_else(wrong)
 }
 
 /// `mon 08:00`, in UTC.

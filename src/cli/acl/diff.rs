@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ALLOWED, DENIED, USAGE, load, read};
+use super::super::ctl::DEFAULT_SOCKET;
+use super::{ALLOWED, DENIED, USAGE, load, read, running};
 use crate::acl::{Example, Permit, Policy, SubscribeDecision};
 use crate::identity::{Attributes, ClientId, Principal};
 use crate::message::QoS;
@@ -21,17 +22,28 @@ pub(super) struct DiffArgs {
     old: PathBuf,
     /// The policy file that is to be
     new: PathBuf,
-    /// More principals, one on a line, as logs show them: user:NAME, certificate:NAME, anonymous
+    /// More principals, one on a line, as logs show them: user:NAME, certificate:NAME, unix:NAME,
+    /// token:NAME, anonymous
     #[arg(long, value_name = "FILE")]
     principals: Option<PathBuf>,
     /// More topics or topic filters, one on a line
     #[arg(long, value_name = "FILE")]
     topics: Option<PathBuf>,
+    /// Ask the broker that runs, at its control socket, for its clients and the topics that they use:
+    /// which of them, and how many, would notice
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_SOCKET
+    )]
+    running: Option<PathBuf>,
 }
 
 /// What a client does with a topic, in the order in which it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     Publish,
     PublishAtQos2,
     PublishRetained,
@@ -43,7 +55,7 @@ impl Use {
     const ALL: [Self; 5] =
         [Self::Publish, Self::PublishAtQos2, Self::PublishRetained, Self::Subscribe, Self::Receive];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Publish => "publish",
             Self::PublishAtQos2 => "publish at QoS 2",
@@ -81,7 +93,17 @@ pub(super) fn diff(args: &DiffArgs, out: &mut impl Write, err: &mut impl Write) 
     }
     let count = clients.len();
     writeln!(out, "{clients_changed} of {count} principals differ: {gained} gained, {lost} lost")?;
-    Ok(if clients_changed == 0 { ALLOWED } else { DENIED })
+    let mut is_noticed = clients_changed > 0;
+    if let Some(socket) = &args.running {
+        match running::compare(socket, &old, &new, out) {
+            Ok(noticed) => is_noticed |= noticed.differ > 0,
+            Err(error) => {
+                writeln!(err, "error: {error}")?;
+                return Ok(USAGE);
+            }
+        }
+    }
+    Ok(if is_noticed { DENIED } else { ALLOWED })
 }
 
 fn changes(
@@ -113,7 +135,7 @@ fn changes(
 
 /// What a permit allows with the topics of a filter: with one of them that nobody names, where it
 /// has a wildcard.
-fn uses(permit: &Permit, filter: &TopicFilter) -> Vec<Use> {
+pub(super) fn uses(permit: &Permit, filter: &TopicFilter) -> Vec<Use> {
     let level =
         |level: &str| if matches!(level, "+" | "#") { ANY.to_owned() } else { level.to_owned() };
     let text: Vec<String> = filter.borrowed().unshared().levels().map(level).collect();
@@ -143,15 +165,10 @@ fn clients(
     let mut clients = old.examples();
     clients.extend(new.examples());
     for text in listed {
-        let principal = match text.split_once(':') {
-            Some(("user", name)) => Principal::User(name.into()),
-            Some(("certificate", name)) => Principal::Certificate(name.into()),
-            None if text == "anonymous" => Principal::Anonymous,
-            _ => {
-                let wanted = "user:NAME, certificate:NAME or anonymous";
-                writeln!(err, "error: {text:?} is no principal: write {wanted}")?;
-                return Ok(None);
-            }
+        let Some(principal) = Principal::parse(text) else {
+            let wanted = "user:NAME, certificate:NAME, unix:NAME, token:NAME or anonymous";
+            writeln!(err, "error: {text:?} is no principal: write {wanted}")?;
+            return Ok(None);
         };
         clients.push(Example {
             label: text.clone(),

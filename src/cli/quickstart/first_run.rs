@@ -9,11 +9,18 @@ use anyhow::{Context, Result};
 
 use super::super::certs::{AUTHORITY_DAYS, AuthorityDirectory, ISSUED_DAYS};
 use super::passwords::{self, Passwords};
-use super::{CERTIFICATES, CLIENT, CONFIG, PASSWORDS, POLICY};
+use super::{CERTIFICATES, CLIENT, CONFIG, CONTROL, PASSWORDS, POLICY};
 use crate::private_file;
 use crate::tls::ServerNames;
+use crate::unix::{MAX_SOCKET_PATH, check_socket_path};
 
 const CONFIG_TEXT: &str = include_str!("bastionmq.toml");
+/// Where there can be a socket: a first run is not to fail for want of one.
+const CONTROL_TEXT: &str = "
+# Where `bastionmq ctl` speaks to the broker; for the user that it runs as and root alone.
+[control]
+socket = \"control/ctl.sock\"
+";
 /// The sample policy, and what the client certificate may do.
 const POLICY_TEXT: &str = concat!(
     include_str!("../../../acl/policy.toml"),
@@ -30,7 +37,10 @@ pub(super) fn make(directory: &Path, listen: &[String]) -> Result<Passwords> {
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(parent)
         .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
-    let passwords = fill(staged.path(), listen)?;
+    let has_control = directory.join(CONTROL).as_os_str().len() <= MAX_SOCKET_PATH
+        && check_socket_path(&staged.path().join(CONTROL)).is_ok();
+    let config = [CONFIG_TEXT, if has_control { CONTROL_TEXT } else { "" }].concat();
+    let passwords = fill(staged.path(), &config, listen)?;
     fs::rename(staged.path(), directory).with_context(|| {
         format!(
             "cannot move what was made to {0}; if that is a mount point, use --dir {0}/data",
@@ -45,14 +55,14 @@ pub(super) fn make(directory: &Path, listen: &[String]) -> Result<Passwords> {
     Ok(passwords)
 }
 
-fn fill(directory: &Path, listen: &[String]) -> Result<Passwords> {
+fn fill(directory: &Path, config: &str, listen: &[String]) -> Result<Passwords> {
     let authority = AuthorityDirectory::new(directory.join(CERTIFICATES));
     authority.create("BastionMQ development CA", AUTHORITY_DAYS)?;
     authority.issue_server(&server_names(listen), ISSUED_DAYS)?;
     authority.issue_client(CLIENT, ISSUED_DAYS)?;
     private_file::create_new(&directory.join(POLICY), POLICY_TEXT.as_bytes())?;
     let passwords = passwords::create(&directory.join(PASSWORDS))?;
-    private_file::create_new(&directory.join(CONFIG), CONFIG_TEXT.as_bytes())?;
+    private_file::create_new(&directory.join(CONFIG), config.as_bytes())?;
     Ok(passwords)
 }
 
