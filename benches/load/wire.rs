@@ -128,10 +128,14 @@ pub(crate) fn name_of(kind: u8) -> &'static str {
     }
 }
 
-/// A CONNECT without keep alive.
+/// Seconds of keep alive: longer than any run, but not without end, which some brokers refuse.
+const KEEP_ALIVE: u16 = 3_600;
+
+/// A CONNECT of MQTT 3.1.1.
 pub(crate) fn connect(client_id: &str, clean_session: bool) -> Vec<u8> {
-    let mut body = b"\0\x04MQTT\x04\0\0\0".to_vec();
-    body[7] = u8::from(clean_session) << 1;
+    let mut body = b"\0\x04MQTT\x04".to_vec();
+    body.push(u8::from(clean_session) << 1);
+    body.extend(KEEP_ALIVE.to_be_bytes());
     text(&mut body, client_id);
     packet(0x10, &body)
 }
@@ -213,6 +217,13 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connect_is_laid_out_as_the_standard_says() {
+        let bytes = connect("me", true);
+        assert_eq!(bytes, b"\x10\x0E\0\x04MQTT\x04\x02\x0E\x10\0\x02me");
+        assert_eq!(connect("me", false)[9], 0);
+    }
 
     #[test]
     fn a_stamp_survives_its_way_through_a_publish() {
