@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 10] = [
+const LIMITS: [(&str, i64, i64); 11] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -10,6 +10,8 @@ const LIMITS: [(&str, i64, i64); 10] = [
     ("network.max_connect_size", 64, LARGEST_PACKET),
     // More than kernels keep.
     ("network.backlog", 1, 65_535),
+    // Faster than any machine accepts.
+    ("network.max_connections_per_second", 1, 1_000_000),
     // 2^50: sums over all sessions stay far from the end of 64 bits.
     ("broker.max_queued_bytes", 1, 1 << 50),
     ("broker.max_retained_bytes", 1, 1 << 50),

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
+use super::accept_rate::AcceptRate;
 use super::connection::{Connection, Ended};
 use super::stop::Stop;
 use super::{BindAddress, ListenUrl, Settings, WebSocketSettings};
@@ -186,6 +187,7 @@ impl Listener {
     pub async fn serve(self, shared: Arc<Shared>) {
         let this = Arc::new(self);
         let name = Arc::<str>::from(this.url.to_string());
+        let mut rate = AcceptRate::new(shared.settings.max_connections_per_second, Instant::now());
         loop {
             let accepted = tokio::select! {
                 accepted = this.socket.accept() => accepted,
@@ -205,9 +207,15 @@ impl Listener {
                         permit,
                     };
                     tokio::spawn(newcomer.serve(Arc::clone(&shared)));
-                    // Thousands that come at once come by one turn each, so that none of those who are
-                    // inside has to wait for all of their logins.
-                    tokio::task::yield_now().await;
+                    match rate.rest_after(Instant::now()) {
+                        Some(rest) => {
+                            if timeout(rest, shared.stop.requested()).await.is_ok() {
+                                return;
+                            }
+                        }
+                        // Those who are inside have a turn before the next one comes in.
+                        None => tokio::task::yield_now().await,
+                    }
                 }
                 // The peer has gone again: nobody's fault.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -1,5 +1,6 @@
 //! Sockets that speak MQTT.
 
+mod accept_rate;
 mod connection;
 mod list;
 mod listen_url;

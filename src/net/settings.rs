@@ -18,6 +18,8 @@ pub struct Settings {
     pub tcp_nodelay: bool,
     /// Connections that wait to be accepted, per listener.
     pub backlog: NonZeroU32,
+    /// Connections that a listener accepts a second; the others wait in its backlog.
+    pub max_connections_per_second: NonZeroU32,
 }
 
 impl Default for Settings {
@@ -28,6 +30,7 @@ impl Default for Settings {
             send_timeout_seconds: NonZeroU32::MIN.saturating_add(59),
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),
+            max_connections_per_second: NonZeroU32::MIN.saturating_add(3_999),
         }
     }
 }
