@@ -4,8 +4,10 @@ use std::{
     fmt,
     io::{self, Write},
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
+    thread,
 };
 
 use anyhow::Context;
@@ -106,7 +108,9 @@ pub(super) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     raise_file_limit();
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(resolved.network.workers(processors))
         .enable_all()
         .build()
         .context("cannot start the threads of the broker")?;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// The bounds of one connection.
+/// The bounds of one connection, and what serves them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -20,6 +20,8 @@ pub struct Settings {
     pub backlog: NonZeroU32,
     /// Connections that a listener accepts a second; the others wait in its backlog.
     pub max_connections_per_second: NonZeroU32,
+    /// Threads that serve connections; 0 stands for half of the processors.
+    pub worker_threads: u32,
 }
 
 impl Default for Settings {
@@ -31,6 +33,35 @@ impl Default for Settings {
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),
             max_connections_per_second: NonZeroU32::MIN.saturating_add(3_999),
+            worker_threads: 0,
         }
+    }
+}
+
+impl Settings {
+    /// How many threads serve connections on a machine with so many processors, at least one. Half of
+    /// them unless it is set: the kernel does as much for each message as the broker, and passwords are
+    /// hashed elsewhere. A worker that the load does not need is woken in vain.
+    #[must_use]
+    pub fn workers(&self, processors: usize) -> usize {
+        match self.worker_threads {
+            0 => processors.div_ceil(2).max(1),
+            set => set as usize,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_processors_serve_unless_the_operator_says_otherwise() {
+        let by_default = Settings::default();
+        for (processors, workers) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (64, 32)] {
+            assert_eq!(by_default.workers(processors), workers);
+        }
+        let set = Settings { worker_threads: 3, ..Settings::default() };
+        assert_eq!(set.workers(2), 3);
     }
 }
