@@ -30,11 +30,11 @@ Examples:
   bastionmq ctl lift anna                       let her log in again at once
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
-The broker listens where `socket` in [control] of its configuration says, and only to the user that it
-runs as, to root and to the `group` there. Whoever does something is named in its log.
+The broker listens where `socket` in [control] of its configuration says, and only to the user
+that it runs as, to root and to the `group` there. Whoever does something is named in its log.
 
-To keep somebody out for good, take its password, certificate or roles from the files: the broker reads
-them anew by itself, and ends the sessions that are not allowed any more.
+To keep somebody out for good, take its password, certificate or roles from the files: the broker
+reads them anew by itself, and ends the sessions that are not allowed any more.
 
 Exit codes: 0 done, 1 it was not, or something is broken, 2 a mistake in the command line.";
 
