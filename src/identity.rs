@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use client_certificate::ClientCertificate;
+pub use client_certificate::{ClientCertificate, Evidence};
 
 use crate::secret::Secret;
 
@@ -202,7 +202,7 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// What protects the transport.
     pub security: TransportSecurity,
-    /// Its client certificate, where it has shown one.
+    /// Its client certificate, where it has shown one, here or to a proxy that is believed.
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 

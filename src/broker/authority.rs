@@ -162,13 +162,14 @@ impl Authority {
 
     /// A listener that has read nothing anew since the handshake would say what it said then.
     fn check_certificate(&self, who: &Who) -> Result<(), Revoked> {
-        let Some(certificate) = &who.standing.certificate else { return Ok(()) };
+        let certificate = who.standing.certificate.as_ref();
+        let Some(evidence) = certificate.and_then(|it| it.evidence.as_ref()) else { return Ok(()) };
         let Some(listeners) = self.listeners.get() else { return Ok(()) };
         let distrusted = Revoked(Revocation::Certificate);
         let listener = listeners.get(&who.listener).ok_or(distrusted)?;
-        if listener.generation() == certificate.generation {
+        if listener.generation() == evidence.generation {
             return Ok(());
         }
-        listener.judge(certificate, Now::read()).map_err(|_| distrusted)
+        listener.judge(evidence, Now::read()).map_err(|_| distrusted)
     }
 }

@@ -161,7 +161,7 @@ impl Broker {
 
 /// Nobody is let in for longer than the certificate holds that it has shown.
 fn of_certificate(peer: &Peer) -> Option<Lease> {
-    Lease::until(Now::read(), peer.certificate.as_ref()?.ends)
+    Lease::until(Now::read(), peer.certificate.as_ref()?.evidence.as_ref()?.ends)
 }
 
 /// A certificate says what it says of whoever has its key, a user with a password included.

@@ -15,7 +15,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use crate::clock::Now;
-use crate::identity::ClientCertificate;
+use crate::identity::Evidence;
 
 /// Why a client certificate is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -109,10 +109,10 @@ pub struct ClientTrust {
 
 impl ClientTrust {
     /// Whether a handshake with this certificate would succeed at `now`.
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Now) -> Result<(), Distrust> {
-        let own = CertificateDer::from(&*certificate.own);
+    pub(super) fn judge(&self, evidence: &Evidence, now: Now) -> Result<(), Distrust> {
+        let own = CertificateDer::from(&*evidence.own);
         let between: Vec<_> =
-            certificate.between.iter().map(|der| CertificateDer::from(&**der)).collect();
+            evidence.between.iter().map(|der| CertificateDer::from(&**der)).collect();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix.as_secs()));
         self.verify(&own, &between, now).map_err(|error| {
             Distrust::of_handshake(&error).unwrap_or_else(|| Distrust::Other(error.to_string()))

@@ -11,7 +11,7 @@ use super::peer::client_certificate;
 use super::server::server_config;
 use super::{PeerNameError, ServerFiles, ServerTls, SharedChains, TlsError};
 use crate::clock::Now;
-use crate::identity::ClientCertificate;
+use crate::identity::{ClientCertificate, Evidence};
 
 /// Certificate, key, authorities and revocation lists in force at one listener.
 ///
@@ -89,9 +89,9 @@ impl ListenerTls {
     ///
     /// # Errors
     /// Why it would not. Where certificates are not asked for any more, none is believed.
-    pub fn judge(&self, certificate: &ClientCertificate, now: Now) -> Result<(), Distrust> {
+    pub fn judge(&self, evidence: &Evidence, now: Now) -> Result<(), Distrust> {
         let current = self.current.load();
         let trust = current.tls.trust.as_ref().ok_or(Distrust::NotAsked)?;
-        trust.judge(certificate, now)
+        trust.judge(evidence, now)
     }
 }

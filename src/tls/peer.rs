@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 use super::attributes::attributes;
 use super::certificate::fingerprint;
 use super::{ClientIdentity, SharedChains};
-use crate::identity::{Attributes, ClientCertificate};
+use crate::identity::{Attributes, ClientCertificate, Evidence};
 
 /// Bytes of the longest name.
 pub const MAX_PEER_NAME_BYTES: usize = 128;
@@ -67,10 +67,12 @@ pub(super) fn client_certificate(
     Ok(ClientCertificate {
         name: name(&parsed, own, identity)?,
         attributes: attributes(&parsed, own).ok_or(PeerNameError::TooMany)?,
-        ends: Duration::from_secs(last_second.saturating_add(1)),
-        generation,
-        own: Box::from(own.as_ref()),
-        between: chains.share(between),
+        evidence: Some(Evidence {
+            ends: Duration::from_secs(last_second.saturating_add(1)),
+            generation,
+            own: Box::from(own.as_ref()),
+            between: chains.share(between),
+        }),
     })
 }
 
@@ -204,10 +206,11 @@ mod tests {
         };
         let between = CertificateDer::from(vec![0; MAX_SHOWN_BYTES - own.len()]);
         let kept = read(&[own.clone(), between.clone()]).unwrap();
-        assert_eq!((&*kept.name, &*kept.own), ("a", own.as_ref()));
-        assert_eq!(kept.between[0][..], between[..]);
+        let evidence = kept.evidence.unwrap();
+        assert_eq!((&*kept.name, &*evidence.own), ("a", own.as_ref()));
+        assert_eq!(evidence.between[0][..], between[..]);
         let end = crate::tls::Certificate::read(&own).unwrap().validity.not_after;
-        assert_eq!(kept.ends.as_secs(), end as u64 + 1);
+        assert_eq!(evidence.ends.as_secs(), end as u64 + 1);
         let one_more = CertificateDer::from(vec![0]);
         assert_eq!(read(&[own, between, one_more]), Err(PeerNameError::TooLong));
         assert_eq!(read(&[]), Err(PeerNameError::Unreadable));

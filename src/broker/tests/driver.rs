@@ -15,7 +15,9 @@ use crate::codec::{
     Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
     Subscribe, SubscriptionIds, SubscriptionOptions, UserProperties, Version, Will, next_frame,
 };
-use crate::identity::{Attributes, ClientCertificate, Credentials, Peer, TransportSecurity};
+use crate::identity::{
+    Attributes, ClientCertificate, Credentials, Evidence, Peer, TransportSecurity,
+};
 use crate::message::QoS;
 use crate::session::{self, ConnectRequest};
 use crate::telemetry::Metrics;
@@ -185,10 +187,12 @@ pub(super) fn shown_until(name: &str, ends: Duration) -> Arc<ClientCertificate> 
     Arc::new(ClientCertificate {
         name: Arc::from(name),
         attributes: Attributes::default(),
-        ends,
-        generation: 0,
-        own: Box::default(),
-        between: Arc::default(),
+        evidence: Some(Evidence {
+            ends,
+            generation: 0,
+            own: Box::default(),
+            between: Arc::default(),
+        }),
     })
 }
 

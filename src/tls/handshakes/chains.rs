@@ -8,7 +8,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::identity::ClientCertificate;
+use crate::identity::Evidence;
 use crate::tls::{Distrust, ListenerTls};
 
 /// A certificate and its key, with which it may sign.
@@ -85,13 +85,13 @@ impl House {
     /// What becomes of a client that shows these.
     pub(super) fn judge(&self, shown: &[&Node]) -> Result<(), Distrust> {
         let tls = ListenerTls::new(self.open().unwrap());
-        tls.judge(&certificate(&tls, shown), Now::read())
+        tls.judge(&evidence(&tls, shown), Now::read())
     }
 }
 
-pub(super) fn certificate(tls: &ListenerTls, shown: &[&Node]) -> ClientCertificate {
+pub(super) fn evidence(tls: &ListenerTls, shown: &[&Node]) -> Evidence {
     let shown: Vec<_> = shown.iter().map(|node| node.certificate.der().clone()).collect();
-    tls.identify(&shown, 0).unwrap()
+    tls.identify(&shown, 0).unwrap().evidence.unwrap()
 }
 
 /// A root, an authority below it, and a client below that; each after its changes.

@@ -88,7 +88,7 @@ async fn who_is_inside_is_judged_by_the_authorities_of_now() {
     let client = Arc::new(house.client(Some(&issued)));
     let (met, generation) = tls.meet(&client).await.unwrap();
     let shown = met.server.get_ref().1.peer_certificates().unwrap();
-    let certificate = tls.identify(shown, generation).unwrap();
+    let certificate = tls.identify(shown, generation).unwrap().evidence.unwrap();
     assert_eq!(tls.judge(&certificate, Now::read()), Ok(()));
     let after_its_end = Now { unix: certificate.ends, ..Now::read() };
     assert_eq!(tls.judge(&certificate, after_its_end), Err(Distrust::Expired));
@@ -112,7 +112,7 @@ fn where_none_is_asked_for_any_more_no_certificate_is_believed() {
     let mut house = House::asking(ClientAuth::Required);
     let tls = house.listening();
     let issued = house.authority.issue_client("client1", Now::read(), YEAR).unwrap();
-    let certificate = tls.identify(&[der(&issued.certificate)], 0).unwrap();
+    let certificate = tls.identify(&[der(&issued.certificate)], 0).unwrap().evidence.unwrap();
     (house.files.client_auth, house.files.client_ca) = (ClientAuth::Off, None);
     tls.replace(house.open().unwrap());
     assert_eq!(tls.judge(&certificate, Now::read()), Err(Distrust::NotAsked));

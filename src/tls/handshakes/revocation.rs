@@ -5,7 +5,7 @@ use rcgen::{
     RevokedCertParams, SerialNumber,
 };
 
-use super::chains::{Node, certificate, in_days};
+use super::chains::{Node, evidence, in_days};
 use super::*;
 use crate::tls::{Distrust, ListenerTls, RevocationDepth, WithoutAnswer};
 
@@ -208,7 +208,7 @@ async fn a_list_that_comes_later_ends_who_is_inside_and_keeps_it_out() {
         .unwrap();
     let config = Arc::new(config);
     assert!(connect_to(tls.handshake().0, Arc::clone(&config), "localhost").await.is_ok());
-    let inside = certificate(&tls, &[&lost, &between]);
+    let inside = evidence(&tls, &[&lost, &between]);
 
     house.publish(&[list(&root, NOW, NONE), b"rubbish".to_vec()]);
     assert!(tls.read(Now::read()).is_err());
@@ -231,7 +231,7 @@ fn a_list_of_100_000_is_read_and_searched() {
     serials.push(&[3]);
     house.publish(&[list(&root, NOW, NONE), list(&between, NOW, &serials)]);
     let tls = ListenerTls::new(house.open().unwrap());
-    let judge = |client| tls.judge(&certificate(&tls, &[client, &between]), Now::read());
+    let judge = |client| tls.judge(&evidence(&tls, &[client, &between]), Now::read());
     assert_eq!(judge(&kept), Ok(()));
     assert_eq!(judge(&lost), Err(Distrust::Revoked));
 }
