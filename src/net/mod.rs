@@ -6,6 +6,7 @@ mod list;
 mod listen_url;
 mod listener;
 mod listener_settings;
+pub mod proxy_protocol;
 mod scratch;
 mod settings;
 mod stop;

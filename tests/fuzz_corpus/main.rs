@@ -35,6 +35,7 @@ targets! {
     matching at "../../fuzz/checks/matching.rs",
     passwords at "../../fuzz/checks/passwords.rs",
     policy at "../../fuzz/checks/policy.rs",
+    proxy at "../../fuzz/checks/proxy.rs",
     scram at "../../fuzz/checks/scram.rs",
     session at "../../fuzz/checks/session.rs",
     websocket at "../../fuzz/checks/websocket.rs",
