@@ -13,6 +13,7 @@ use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::Settings;
+use super::budgets::Place;
 use super::scratch::{SCRATCH_SIZE, Scratch};
 use super::stop::Stop;
 use super::transport::Transport;
@@ -108,9 +109,14 @@ impl Connection {
     }
 
     /// Serves the client to the end of its connection; from when it has been let in, it takes a
-    /// permit of those `inside`. What is waited for once, at its beginning and at its end, waits on
+    /// permit of those `inside`, and its `place` is no handshake's any more. What is waited for once, at its beginning and at its end, waits on
     /// the heap: the task of a connection is as large as the largest thing that it ever waits for.
-    pub(super) async fn run(&mut self, stop: &Stop, inside: &Semaphore) -> Ended {
+    pub(super) async fn run(
+        &mut self,
+        stop: &Stop,
+        inside: &Semaphore,
+        place: &mut Place,
+    ) -> Ended {
         let mut ended = Ended::BeforeLogin;
         let mut permit = None;
         let mut sleep = pin!(sleep_until(self.deadline().into()));
@@ -126,7 +132,10 @@ impl Connection {
                 self.work_off_partial(now);
             }
             if self.client.is_inside() {
-                ended = Ended::AfterLogin;
+                if ended != Ended::AfterLogin {
+                    ended = Ended::AfterLogin;
+                    place.let_in();
+                }
                 // There is none once it is awaited that all are back.
                 permit = permit.or_else(|| inside.try_acquire().ok());
                 self.obey(now);

@@ -12,8 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::accept_rate::AcceptRate;
+use super::budgets::{Budgets, Place};
 use super::connection::{Connection, Ended};
+use super::pace::Pace;
 use super::stop::Stop;
+use super::welcome::{Arrival, Welcomed};
 use super::{BindAddress, ListenUrl, Settings, WebSocketSettings};
 use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
@@ -49,6 +52,9 @@ pub struct Shared {
     broker: Arc<Broker>,
     settings: Settings,
     connections: Arc<Semaphore>,
+    budgets: Arc<Budgets>,
+    /// Of the lines about connections that are refused at once.
+    refusals: Pace,
     /// A permit for each client that has been let in, until its connection has ended.
     inside: Semaphore,
     max_connections: u32,
@@ -95,7 +101,9 @@ impl Shared {
     pub fn new(broker: Arc<Broker>, settings: Settings, max_connections: u32) -> Self {
         Self {
             broker,
+            budgets: Arc::new(Budgets::new(&settings)),
             settings,
+            refusals: Pace::default(),
             connections: Arc::new(Semaphore::new(max_connections as usize)),
             inside: Semaphore::new(max_connections as usize),
             max_connections,
@@ -138,6 +146,15 @@ impl Shared {
 
     pub(super) fn refused(&self, why: Refusal) {
         self.broker.metrics().connections_refused.increment(why);
+    }
+
+    /// Counts a connection that is refused at once; that shows in the log, but not each.
+    fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
+        self.refused(why);
+        if let Some(left_out) = self.refusals.line(Instant::now()) {
+            let (why, address) = (why.name(), address.map(tracing::field::display));
+            tracing::warn!(address, listener, why, left_out, "connection refused");
+        }
     }
 }
 
@@ -188,6 +205,7 @@ impl Listener {
         let this = Arc::new(self);
         let name = Arc::<str>::from(this.url.to_string());
         let mut rate = AcceptRate::new(shared.settings.max_connections_per_second, Instant::now());
+        let pace = Pace::default();
         loop {
             let accepted = tokio::select! {
                 accepted = this.socket.accept() => accepted,
@@ -196,18 +214,26 @@ impl Listener {
             match accepted {
                 Ok(accepted) => {
                     shared.broker.metrics().connections_accepted.increment(1);
-                    let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
-                        shared.refused(Refusal::TooMany);
-                        continue;
+                    let rest = match this.make_room(&accepted, &shared) {
+                        Ok((permit, place)) => {
+                            let newcomer = Newcomer {
+                                accepted,
+                                place,
+                                listener: Arc::clone(&this),
+                                listener_name: Arc::clone(&name),
+                                permit,
+                            };
+                            tokio::spawn(newcomer.serve(Arc::clone(&shared)));
+                            rate.rest_after(Instant::now())
+                        }
+                        // Who is refused costs next to nothing, and takes no turn from others.
+                        Err(why) => {
+                            shared.turned_away(why, accepted.address(), &name);
+                            accepted.turn_away();
+                            None
+                        }
                     };
-                    let newcomer = Newcomer {
-                        accepted,
-                        listener: Arc::clone(&this),
-                        listener_name: Arc::clone(&name),
-                        permit,
-                    };
-                    tokio::spawn(newcomer.serve(Arc::clone(&shared)));
-                    match rate.rest_after(Instant::now()) {
+                    match rest {
                         Some(rest) => {
                             if timeout(rest, shared.stop.requested()).await.is_ok() {
                                 return;
@@ -219,12 +245,33 @@ impl Listener {
                 }
                 // The peer has gone again: nobody's fault.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // The connection waits in the backlog, and is there again after a rest.
                 Err(error) => {
-                    tracing::error!(listener = %name, "cannot accept connections: {error}");
-                    tokio::time::sleep(REST).await;
+                    shared.broker.metrics().accept_errors.increment(1);
+                    if let Some(left_out) = pace.line(Instant::now()) {
+                        let listener = &*name;
+                        tracing::error!(listener, left_out, "cannot accept connections: {error}");
+                    }
+                    if timeout(REST, shared.stop.requested()).await.is_ok() {
+                        return;
+                    }
                 }
             }
         }
+    }
+
+    /// What is decided before a byte is read, and costs no more than the connection itself.
+    fn make_room(
+        &self,
+        accepted: &Accepted,
+        shared: &Shared,
+    ) -> Result<(OwnedSemaphorePermit, Place), Refusal> {
+        let place = match accepted.address() {
+            Some(address) => shared.budgets.claim(address.ip())?,
+            None => Place::default(),
+        };
+        let permit = Arc::clone(&shared.connections).try_acquire_owned();
+        Ok((permit.map_err(|_| Refusal::TooMany)?, place))
     }
 }
 
@@ -252,9 +299,29 @@ impl ListenerSocket {
     }
 }
 
+impl Accepted {
+    /// Where it comes from over the network.
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Ends it by a reset, which leaves nothing behind: whoever ends a connection in order has to
+    /// remember it for a minute (TIME_WAIT).
+    fn turn_away(self) {
+        if let Self::Tcp(stream, _) = self {
+            // Otherwise it ends in order.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 /// A connection of which nothing is known but its address.
 struct Newcomer {
     accepted: Accepted,
+    place: Place,
     listener: Arc<Listener>,
     listener_name: Arc<str>,
     permit: OwnedSemaphorePermit,
@@ -264,18 +331,18 @@ impl Newcomer {
     /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
     /// handshakes alone is on the heap, and gone with them.
     fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
-        let Self { accepted, listener, listener_name, permit } = self;
+        let Self { accepted, place, listener, listener_name, permit } = self;
         let open = Open::count(Arc::clone(shared.broker.metrics()));
         let seconds = shared.settings.connect_timeout_seconds.get().into();
         let deadline = Instant::now() + Duration::from_secs(seconds);
         let authenticators = Arc::clone(&listener.authenticators);
-        let welcome =
-            Box::pin(listener.welcome(accepted, listener_name, deadline, Arc::clone(&shared)));
+        let arrival = Arrival { accepted, place, listener: listener_name, deadline };
+        let welcome = Box::pin(listener.welcome(arrival, Arc::clone(&shared)));
         async move {
-            if let Some((transport, peer)) = welcome.await {
+            if let Some(Welcomed { transport, peer, mut place }) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
                 let mut connection = Connection::new(transport, client, deadline, &shared.settings);
-                match connection.run(&shared.stop, &shared.inside).await {
+                match connection.run(&shared.stop, &shared.inside, &mut place).await {
                     Ended::AfterLogin => {}
                     Ended::TooLate => shared.refused(Refusal::Timeout),
                     Ended::BeforeLogin => shared.refused(Refusal::Protocol),

@@ -1,11 +1,13 @@
 //! Sockets that speak MQTT.
 
 mod accept_rate;
+mod budgets;
 mod connection;
 mod list;
 mod listen_url;
 mod listener;
 mod listener_settings;
+mod pace;
 pub mod proxy_protocol;
 mod scratch;
 mod settings;

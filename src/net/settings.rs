@@ -1,10 +1,10 @@
-//! `[network]`: what a connection may cost before and while it is served.
+//! `[network]`: what a connection may cost before and while it is served, and those of one address.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// The bounds of one connection, and what serves them all.
+/// The bounds of one connection and of one address, and what serves them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -12,6 +12,11 @@ pub struct Settings {
     pub connect_timeout_seconds: NonZeroU32,
     /// Bytes of the largest CONNECT packet.
     pub max_connect_size: NonZeroU32,
+    /// Connections that one address may have at once over all listeners, of IPv6 the addresses with the
+    /// same first 64 bits; 0 is any number. Unix sockets have no address.
+    pub max_connections_per_address: u32,
+    /// How many of them may be those of clients that have not been let in yet; 0 is any number.
+    pub max_handshakes_per_address: u32,
     /// Seconds that a client may leave what is sent to it unread.
     pub send_timeout_seconds: NonZeroU32,
     /// Whether small writes leave at once (`TCP_NODELAY`).
@@ -29,6 +34,9 @@ impl Default for Settings {
         Self {
             connect_timeout_seconds: NonZeroU32::MIN.saturating_add(9),
             max_connect_size: NonZeroU32::MIN.saturating_add((64 << 10) - 1),
+            max_connections_per_address: 0,
+            // Fewer than logins may wait: one address alone cannot keep all others out.
+            max_handshakes_per_address: 1_000,
             send_timeout_seconds: NonZeroU32::MIN.saturating_add(59),
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),

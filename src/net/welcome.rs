@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::WebSocketSettings;
+use super::budgets::Place;
 use super::listener::{Accepted, Listener, Shared};
 use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
@@ -19,26 +20,44 @@ use crate::identity::{Peer, PeerAddress, TransportSecurity};
 use crate::telemetry::Refusal;
 use crate::tls::{Distrust, ListenerTls};
 
+/// A connection as it comes in.
+pub(super) struct Arrival {
+    pub(super) accepted: Accepted,
+    pub(super) place: Place,
+    /// The URL of the listener.
+    pub(super) listener: Arc<str>,
+    /// When its client must have been let in.
+    pub(super) deadline: Instant,
+}
+
+/// A connection that carries MQTT.
+pub(super) struct Welcomed {
+    pub(super) transport: Transport,
+    pub(super) peer: Peer,
+    pub(super) place: Place,
+}
+
 impl Listener {
     /// Shakes hands, where there is TLS or WebSocket, and finds out who that makes the other side.
     pub(super) async fn welcome(
         self: Arc<Self>,
-        accepted: Accepted,
-        listener: Arc<str>,
-        deadline: Instant,
+        arrival: Arrival,
         shared: Arc<Shared>,
-    ) -> Option<(Transport, Peer)> {
-        match accepted {
-            Accepted::Tcp(stream, address) => {
-                self.welcome_over_tcp(stream, address, listener, deadline, &shared).await
-            }
+    ) -> Option<Welcomed> {
+        let Arrival { accepted, place, listener, deadline } = arrival;
+        let (stream, address) = match accepted {
+            Accepted::Tcp(stream, address) => (stream, address),
             Accepted::Unix(stream) => {
                 let address = self.admit(&stream, &listener, deadline, &shared).await?;
                 let security = TransportSecurity::Unix;
                 let peer = Peer { address, listener, security, certificate: None };
-                Some((Transport::Unix(stream), peer))
+                return Some(Welcomed { transport: Transport::Unix(stream), peer, place });
             }
-        }
+        };
+        let security = TransportSecurity::Plain;
+        let peer = Peer { address: address.into(), listener, security, certificate: None };
+        let (transport, peer) = self.shake_hands(stream, address, peer, deadline, &shared).await?;
+        Some(Welcomed { transport, peer, place })
     }
 
     /// Who is at the other end of a Unix socket, if that may connect.
@@ -59,20 +78,15 @@ impl Listener {
         }
     }
 
-    async fn welcome_over_tcp(
+    /// TLS, where there is any, and WebSocket above that.
+    async fn shake_hands(
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        listener: Arc<str>,
+        peer: Peer,
         deadline: Instant,
         shared: &Shared,
     ) -> Option<(Transport, Peer)> {
-        let peer = Peer {
-            address: address.into(),
-            listener,
-            security: TransportSecurity::Plain,
-            certificate: None,
-        };
         let Some(tls) = &self.tls else {
             let transport = match &self.websocket {
                 None => Transport::Plain(stream),

@@ -47,6 +47,10 @@ label! {
     Refusal as "reason" {
         /// The broker holds as many connections as it may.
         TooMany = "too_many_connections",
+        /// Its address has as many connections as it may.
+        TooManyOfAddress = "too_many_of_address",
+        /// As many clients of its address as may have not been let in yet.
+        TooManyHandshakes = "too_many_handshakes_of_address",
         /// No CONNECT was accepted in time.
         Timeout = "connect_timeout",
         /// The TLS handshake failed.

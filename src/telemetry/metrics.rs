@@ -18,6 +18,8 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Connections that were accepted by the operating system.
     pub connections_accepted: Counter,
+    /// Times that connections had to wait, since there was no file descriptor or memory for them.
+    pub accept_errors: Counter,
     /// Connections that ended before their CONNECT was judged.
     pub connections_refused: Counters<Refusal>,
     /// Logins, by how the client proved itself and what became of it.
@@ -84,6 +86,10 @@ impl Metrics {
                 .gauge("bastionmq_connections_open", "Connections that are open now"),
             connections_accepted: register
                 .counter("bastionmq_connections_accepted_total", "Connections accepted"),
+            accept_errors: register.counter(
+                "bastionmq_accept_errors_total",
+                "Times that connections had to wait for file descriptors or memory",
+            ),
             connections_refused: register.counters(
                 "bastionmq_connections_refused_total",
                 "Connections that ended before their CONNECT was judged",

@@ -15,6 +15,7 @@ mod rumqttc_v4;
 mod rumqttc_v5;
 mod bad_input;
 mod browser;
+mod budgets;
 mod certificates;
 mod command_line;
 mod control;

@@ -12,7 +12,7 @@ use crate::harness::raw::{Connect, RawClient};
 use crate::harness::{ADMIN, Broker, bastionmq, scratch};
 
 #[test]
-fn who_finds_no_file_descriptor_waits_and_everybody_else_goes_on() {
+fn u03_who_finds_no_file_descriptor_waits_and_everybody_else_goes_on() {
     let directory = scratch();
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/open.toml");
     // A limit of 64 files, before the broker starts.
@@ -22,6 +22,7 @@ fn who_finds_no_file_descriptor_waits_and_everybody_else_goes_on() {
     let broker = Broker::start(command, directory);
     let port = broker.plain_port();
     let mut inside = RawClient::connected(port, &Connect::new(5, "inside"));
+    let begin = Instant::now();
     let crowd = (0..100).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("a backlog"));
     let crowd = crowd.collect::<Vec<_>>();
     let out_of_files = |line: &str| line.contains("cannot accept").then_some(());
@@ -31,6 +32,13 @@ fn who_finds_no_file_descriptor_waits_and_everybody_else_goes_on() {
     let mut late = RawClient::connected(port, &Connect::new(5, "late"));
     late.expect_silence();
     inside.expect_silence();
+    // It has rested in between.
+    let errors = metric(broker.admin_port(), "bastionmq_accept_errors_total").expect("a number");
+    let most = begin.elapsed().as_secs_f64() * 10.0 + 1.0;
+    assert!((1.0..=most).contains(&errors), "{errors} of {most}");
+    let lines = broker.process().lines(crate::harness::Stream::Err);
+    let lines = lines.iter().filter(|line| out_of_files(line).is_some()).count() as u64;
+    assert!(lines <= begin.elapsed().as_secs() + 1, "{lines} lines");
 }
 
 #[test]

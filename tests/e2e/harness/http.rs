@@ -18,6 +18,14 @@ pub(crate) fn get(port: u16, path: &str) -> (u16, String) {
     (status.unwrap_or_else(|| panic!("no status in {head}")), body.to_owned())
 }
 
+/// The value of one series, with its labels as they are shown; 0 where it is not.
+pub(crate) fn series(port: u16, name: &str) -> f64 {
+    let (_, body) = get(port, "/metrics");
+    let values = body.lines().filter_map(|line| line.rsplit_once(' '));
+    let mut values = values.filter(|(series, _)| *series == name);
+    values.next().and_then(|(_, value)| value.parse().ok()).unwrap_or(0.0)
+}
+
 /// The value of a metric, summed over its labels.
 pub(crate) fn metric(port: u16, name: &str) -> Option<f64> {
     let (_, body) = get(port, "/metrics");

@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::{Login, PATIENCE};
 
@@ -68,6 +69,15 @@ impl RawClient {
         let session = ClientConnection::new(config, name).expect("a TLS client");
         let stream = StreamOwned::new(session, connected(port));
         Self { stream: Transport::Tls(Box::new(stream)), kept: VecDeque::new() }
+    }
+
+    /// As [`RawClient::plain`], from another address of this machine than 127.0.0.1.
+    pub(crate) fn plain_from(source: Ipv4Addr, port: u16) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("an address of this machine");
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        socket.connect(&target.into()).expect("the listener is open");
+        Self { stream: Transport::Plain(patient(socket.into())), kept: VecDeque::new() }
     }
 
     /// A plain connection with its CONNECT accepted.
@@ -220,7 +230,10 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 fn connected(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the listener is open");
+    patient(TcpStream::connect(("127.0.0.1", port)).expect("the listener is open"))
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
     stream.set_write_timeout(Some(PATIENCE)).expect("a time limit");
     stream.set_nodelay(true).expect("no delay");
