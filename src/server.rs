@@ -251,9 +251,10 @@ fn bind_listener(
     listener: ResolvedListener,
     network: &net::Settings,
 ) -> Result<Listener, ServerError> {
-    let ResolvedListener { url, address, unix, tls, websocket, authenticators, .. } = listener;
+    let ResolvedListener { url, address, unix, proxy, tls, websocket, authenticators, .. } =
+        listener;
     let name = url.to_string();
-    let endpoint = Endpoint { url, address, unix, tls, websocket, authenticators };
+    let endpoint = Endpoint { url, address, unix, proxy, tls, websocket, authenticators };
     Listener::bind(endpoint, network).map_err(|source| ServerError::Listen { url: name, source })
 }
 

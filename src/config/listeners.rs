@@ -16,6 +16,8 @@ pub(super) enum MeantFor {
     Plain,
     Tls,
     WebSocket,
+    /// A TCP port.
+    Network,
     Unix,
 }
 
@@ -25,6 +27,7 @@ impl MeantFor {
             URL | AUTHENTICATORS => Self::All,
             "plaintext" => Self::Plain,
             "websocket_path" | "websocket_origins" => Self::WebSocket,
+            key if key.starts_with("proxy_") => Self::Network,
             key if key.starts_with("unix_") => Self::Unix,
             _ => Self::Tls,
         }
@@ -36,6 +39,7 @@ impl MeantFor {
             Self::Plain => matches!(scheme, Scheme::Mqtt | Scheme::Ws),
             Self::Tls => scheme.is_tls(),
             Self::WebSocket => scheme.is_websocket(),
+            Self::Network => scheme != Scheme::Unix,
             Self::Unix => scheme == Scheme::Unix,
         }
     }
@@ -47,6 +51,7 @@ impl MeantFor {
             Self::Plain => "mqtt:// or ws://",
             Self::Tls => "mqtts:// or wss://",
             Self::WebSocket => "ws:// or wss://",
+            Self::Network => "mqtt://, mqtts://, ws:// or wss://",
             Self::Unix => "unix://",
         }
     }
@@ -55,7 +60,8 @@ impl MeantFor {
 /// Listeners at `urls` instead of those of the file. Each TLS one is like the first of the file that
 /// has a certificate, each WebSocket one is reached like the first WebSocket one of the file, each Unix
 /// one lets in whom the first Unix one does; all ask who their clients are as the first of the file that
-/// is as safe. Consent to plaintext was given for one address and is not taken over.
+/// is as safe. Consent to plaintext was given for one address and is not taken over, nor is what is
+/// believed of the proxies in front of it.
 pub(super) fn replace(file: &[Entries], urls: Vec<Entry>) -> Vec<Entries> {
     let listener = |url: Entry| {
         let mut entries = Entries::new();

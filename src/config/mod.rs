@@ -22,6 +22,7 @@ mod resolve;
 mod resolve_authenticators;
 mod resolve_control;
 mod resolve_listener;
+mod resolve_proxy;
 mod resolve_unix;
 mod section;
 mod settings;

@@ -272,7 +272,7 @@ impl Config {
         let by_transport = self
             .listener
             .iter()
-            .any(|listener| listener.is_unix() || listener.client_auth != ClientAuth::Off);
+            .any(|it| it.is_unix() || it.proxy_certificates || it.client_auth != ClientAuth::Off);
         let by_password = self.auth.password_file.is_some() || self.jwt.key_file.is_some();
         by_password || self.auth.allow_anonymous || by_transport
     }

@@ -50,7 +50,8 @@ fn lack(
         Anonymous, Certificate, CertificateAndPassword, Jwt, Password, Scram, Unix,
     };
     let is_certified = matches!(authenticator, Certificate | CertificateAndPassword);
-    if is_certified && listener.client_auth == ClientAuth::Off {
+    let is_asked = listener.client_auth != ClientAuth::Off || listener.proxy_certificates;
+    if is_certified && !is_asked {
         return Some("clients are not asked for a certificate; set `client_auth` and `client_ca`");
     }
     if authenticator == Unix && !listener.is_unix() {

@@ -9,13 +9,13 @@ use std::{
 
 use super::{
     Loaded, Problem, findings::Findings, listeners::MeantFor, load::listener_path,
-    resolve_authenticators::resolve_authenticators, resolve_unix::resolve_unix,
-    settings::listener_keys,
+    resolve_authenticators::resolve_authenticators, resolve_proxy::resolve_proxy,
+    resolve_unix::resolve_unix, settings::listener_keys,
 };
 use crate::{
     auth::Authenticators,
     clock::Now,
-    net::{BindAddress, ListenUrl, ListenerSettings, Scheme, WebSocketSettings},
+    net::{BindAddress, ListenUrl, ListenerSettings, ProxySettings, Scheme, WebSocketSettings},
     tls::{Alpn, ClientAuth, ListenerTls, Revocation, ServerFiles, ServerTls, server_config},
     unix::UnixSettings,
 };
@@ -29,6 +29,8 @@ pub struct ResolvedListener {
     pub address: BindAddress,
     /// What a Unix socket has to heed.
     pub unix: UnixSettings,
+    /// The proxies that its connections come by, unless they come directly.
+    pub proxy: Option<ProxySettings>,
     /// Its TLS, unless it is plain.
     pub tls: Option<Arc<ListenerTls>>,
     /// Whether clients show a certificate.
@@ -114,6 +116,7 @@ impl OneListener<'_> {
         let address = self.address(url, findings);
         let authenticators = self.authenticators(url, findings);
         self.refuse_keys_without_meaning(url, findings);
+        let proxy = self.proxy(url, findings);
         let mut unix = UnixSettings::default();
         let mut tls = None;
         if url.scheme().is_tls() {
@@ -128,6 +131,7 @@ impl OneListener<'_> {
             url: url.clone(),
             address: address?,
             unix,
+            proxy: proxy?,
             tls,
             client_auth: self.settings.client_auth,
             websocket: url.scheme().is_websocket().then(|| WebSocketSettings {
@@ -151,6 +155,14 @@ impl OneListener<'_> {
                 None
             }
         }
+    }
+
+    fn proxy(&self, url: &ListenUrl, findings: &mut Findings) -> Option<Option<ProxySettings>> {
+        if url.scheme() == Scheme::Unix {
+            return Some(None);
+        }
+        let explain = |(key, message)| self.report(key, format!("{url}: {message}"), findings);
+        resolve_proxy(self.settings).map_err(explain).ok()
     }
 
     fn address(&self, url: &ListenUrl, findings: &mut Findings) -> Option<BindAddress> {

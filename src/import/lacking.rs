@@ -109,7 +109,7 @@ const ALL: [Lacking; 54] = [
     missing(
         "enable_proxy_protocol",
         &["0", "false"],
-        "the proxies are named one by one: see the PROXY protocol keys in bastionmq.toml",
+        "the proxies are named: set `proxy_protocol` and `proxy_from` of the listener",
     ),
     missing("proxy_protocol_v2_require_tls", &["false", "0"], BY_THE_LISTENER),
     missing(

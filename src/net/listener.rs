@@ -17,7 +17,7 @@ use super::connection::{Connection, Ended};
 use super::pace::Pace;
 use super::stop::Stop;
 use super::welcome::{Arrival, Welcomed};
-use super::{BindAddress, ListenUrl, Settings, WebSocketSettings};
+use super::{BindAddress, ListenUrl, ProxySettings, Settings, WebSocketSettings};
 use crate::auth::Authenticators;
 use crate::broker::{Broker, Client};
 use crate::telemetry::{Metrics, Refusal};
@@ -38,6 +38,8 @@ pub struct Endpoint {
     pub address: BindAddress,
     /// What a Unix socket has to heed, and nothing else.
     pub unix: UnixSettings,
+    /// The proxies that its connections come by, unless they come directly.
+    pub proxy: Option<ProxySettings>,
     /// TLS, unless it is plain.
     pub tls: Option<Arc<ListenerTls>>,
     /// WebSocket, unless MQTT is spoken without it.
@@ -52,7 +54,7 @@ pub struct Shared {
     broker: Arc<Broker>,
     settings: Settings,
     connections: Arc<Semaphore>,
-    budgets: Arc<Budgets>,
+    pub(super) budgets: Arc<Budgets>,
     /// Of the lines about connections that are refused at once.
     refusals: Pace,
     /// A permit for each client that has been let in, until its connection has ended.
@@ -65,6 +67,7 @@ pub struct Shared {
 pub struct Listener {
     socket: ListenerSocket,
     url: ListenUrl,
+    pub(super) proxy: Option<ProxySettings>,
     pub(super) tls: Option<Arc<ListenerTls>>,
     pub(super) websocket: Option<WebSocketSettings>,
     pub(super) doorman: Doorman,
@@ -149,7 +152,7 @@ impl Shared {
     }
 
     /// Counts a connection that is refused at once; that shows in the log, but not each.
-    fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
+    pub(super) fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
         self.refused(why);
         if let Some(left_out) = self.refusals.line(Instant::now()) {
             let (why, address) = (why.name(), address.map(tracing::field::display));
@@ -170,7 +173,7 @@ impl Listener {
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
     pub fn bind(endpoint: Endpoint, settings: &Settings) -> Result<Self, BindError> {
-        let Endpoint { url, address, unix, tls, websocket, authenticators } = endpoint;
+        let Endpoint { url, address, unix, proxy, tls, websocket, authenticators } = endpoint;
         let backlog = i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX);
         let (socket, url) = match address {
             BindAddress::Tcp(address) => {
@@ -185,7 +188,7 @@ impl Listener {
         };
         let authenticators = Arc::new(authenticators);
         let doorman = Doorman::new(unix);
-        Ok(Self { socket, url, tls, websocket, doorman, authenticators })
+        Ok(Self { socket, url, proxy, tls, websocket, doorman, authenticators })
     }
 
     /// The URL with the port that was bound.
@@ -260,15 +263,20 @@ impl Listener {
         }
     }
 
-    /// What is decided before a byte is read, and costs no more than the connection itself.
+    /// What is decided before a byte is read, and costs no more than the connection itself. Whose
+    /// address it is that a proxy forwards is not known yet.
     fn make_room(
         &self,
         accepted: &Accepted,
         shared: &Shared,
     ) -> Result<(OwnedSemaphorePermit, Place), Refusal> {
-        let place = match accepted.address() {
-            Some(address) => shared.budgets.claim(address.ip())?,
-            None => Place::default(),
+        let address = accepted.address().map(|address| address.ip());
+        let place = match (address, &self.proxy) {
+            (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
+                return Err(Refusal::ProxyAddress);
+            }
+            (Some(address), None) => shared.budgets.claim(address)?,
+            _ => Place::default(),
         };
         let permit = Arc::clone(&shared.connections).try_acquire_owned();
         Ok((permit.map_err(|_| Refusal::TooMany)?, place))
@@ -308,14 +316,18 @@ impl Accepted {
         }
     }
 
-    /// Ends it by a reset, which leaves nothing behind: whoever ends a connection in order has to
-    /// remember it for a minute (TIME_WAIT).
     fn turn_away(self) {
         if let Self::Tcp(stream, _) = self {
-            // Otherwise it ends in order.
-            let _ = stream.set_zero_linger();
+            turn_away(stream);
         }
     }
+}
+
+/// Ends a connection by a reset, which leaves nothing behind: whoever ends one in order has to
+/// remember it for a minute (TIME_WAIT).
+pub(super) fn turn_away(stream: TcpStream) {
+    // Otherwise it ends in order.
+    let _ = stream.set_zero_linger();
 }
 
 /// A connection of which nothing is known but its address.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{List, ListenUrl, Scheme, WebSocketOrigins, WebSocketPath};
+use super::{List, ListenUrl, Networks, Scheme, WebSocketOrigins, WebSocketPath};
 use crate::auth::Authenticators;
 use crate::tls::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
 use crate::unix::SocketMode;
@@ -43,6 +43,12 @@ pub struct ListenerSettings {
     /// Consent to passwords and messages that everybody on the network can read: without it no
     /// `mqtt://` and no `ws://` listener opens off loopback.
     pub plaintext: Option<PlaintextConsent>,
+    /// Whether connections come by proxies that say where from, by the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Those proxies; nobody else may connect.
+    pub proxy_from: Networks,
+    /// Whether they are believed whose certificate they have verified.
+    pub proxy_certificates: bool,
     /// The path at which WebSockets are opened.
     pub websocket_path: WebSocketPath,
     /// The pages whose scripts may open WebSockets.

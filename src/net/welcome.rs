@@ -13,7 +13,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::WebSocketSettings;
 use super::budgets::Place;
-use super::listener::{Accepted, Listener, Shared};
+use super::listener::{Accepted, Listener, Shared, turn_away};
+use super::proxied::{self, Introduction, IntroductionError};
 use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
 use crate::identity::{Peer, PeerAddress, TransportSecurity};
@@ -38,14 +39,15 @@ pub(super) struct Welcomed {
 }
 
 impl Listener {
-    /// Shakes hands, where there is TLS or WebSocket, and finds out who that makes the other side.
+    /// Hears whom a proxy forwards, shakes hands, where there is TLS or WebSocket, and finds out who
+    /// that makes the other side.
     pub(super) async fn welcome(
         self: Arc<Self>,
         arrival: Arrival,
         shared: Arc<Shared>,
     ) -> Option<Welcomed> {
-        let Arrival { accepted, place, listener, deadline } = arrival;
-        let (stream, address) = match accepted {
+        let Arrival { accepted, mut place, listener, deadline } = arrival;
+        let (mut stream, mut address) = match accepted {
             Accepted::Tcp(stream, address) => (stream, address),
             Accepted::Unix(stream) => {
                 let address = self.admit(&stream, &listener, deadline, &shared).await?;
@@ -54,8 +56,23 @@ impl Listener {
                 return Some(Welcomed { transport: Transport::Unix(stream), peer, place });
             }
         };
+        let mut certificate = None;
+        if let Some(proxy) = &self.proxy {
+            let said = proxied::introduction(&mut stream, address, proxy);
+            let said = shared.in_time(deadline, said).await?;
+            let introduction = believe(said, address, &listener, &shared)?;
+            (address, certificate) = (introduction.address, introduction.certificate);
+            place = match shared.budgets.claim(address.ip()) {
+                Ok(place) => place,
+                Err(why) => {
+                    shared.turned_away(why, Some(address), &listener);
+                    turn_away(stream);
+                    return None;
+                }
+            };
+        }
         let security = TransportSecurity::Plain;
-        let peer = Peer { address: address.into(), listener, security, certificate: None };
+        let peer = Peer { address: address.into(), listener, security, certificate };
         let (transport, peer) = self.shake_hands(stream, address, peer, deadline, &shared).await?;
         Some(Welcomed { transport, peer, place })
     }
@@ -137,6 +154,25 @@ impl Listener {
             }
         }
     }
+}
+
+/// What a proxy has said, if it is to be believed.
+fn believe(
+    said: Result<Introduction, IntroductionError>,
+    proxy: SocketAddr,
+    listener: &str,
+    shared: &Shared,
+) -> Option<Introduction> {
+    let error = match said {
+        Ok(introduction) => return Some(introduction),
+        Err(error) => error,
+    };
+    shared.refused(Refusal::ProxyHeader);
+    match error {
+        IntroductionError::Broken(_) => tracing::debug!(%proxy, listener, "refused: {error}"),
+        _ => tracing::warn!(%proxy, listener, "refused: {error}"),
+    }
+    None
 }
 
 /// Who the other side is by the certificates that it has shown.

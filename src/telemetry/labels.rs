@@ -51,6 +51,10 @@ label! {
         TooManyOfAddress = "too_many_of_address",
         /// As many clients of its address as may have not been let in yet.
         TooManyHandshakes = "too_many_handshakes_of_address",
+        /// The listener takes connections from its proxies alone.
+        ProxyAddress = "proxy_address",
+        /// What a proxy said in front of it was no PROXY header that is believed.
+        ProxyHeader = "proxy_header",
         /// No CONNECT was accepted in time.
         Timeout = "connect_timeout",
         /// The TLS handshake failed.

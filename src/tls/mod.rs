@@ -23,7 +23,9 @@ pub use certificate::{Certificate, Standing, Unreadable, Validity};
 pub use client_trust::{ClientTrust, Distrust};
 pub use error::TlsError;
 pub use listener_tls::ListenerTls;
-pub use peer::{MAX_PEER_NAME_BYTES, PeerNameError, peer_attributes, peer_name};
+pub use peer::{
+    MAX_PEER_NAME_BYTES, PeerNameError, peer_attributes, peer_name, vouched_certificate,
+};
 pub use pem::read_certificates;
 pub use server::{Alpn, Revocation, ServerFiles, ServerTls, server_config};
 pub use settings::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};

@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 use super::attributes::attributes;
 use super::certificate::fingerprint;
 use super::{ClientIdentity, SharedChains};
-use crate::identity::{Attributes, ClientCertificate, Evidence};
+use crate::identity::{Attribute, AttributeSource, Attributes, ClientCertificate, Evidence};
 
 /// Bytes of the longest name.
 pub const MAX_PEER_NAME_BYTES: usize = 128;
@@ -74,6 +74,22 @@ pub(super) fn client_certificate(
             between: chains.share(between),
         }),
     })
+}
+
+/// What is known of a certificate that somebody else has verified, and tells no more of than the common
+/// name.
+///
+/// # Errors
+/// It is no text, or one that must not become a principal.
+pub fn vouched_certificate(common_name: &[u8]) -> Result<ClientCertificate, PeerNameError> {
+    let name = std::str::from_utf8(common_name).map_err(|_| PeerNameError::Unreadable)?;
+    if !is_fit(name) {
+        return Err(PeerNameError::Unfit);
+    }
+    let (source, value) = (AttributeSource::Certificate, Arc::<str>::from(name));
+    let attribute = Attribute { source, name: Arc::from("cn"), value: Arc::clone(&value) };
+    let attributes = Attributes::from_iter([attribute]);
+    Ok(ClientCertificate { name: value, attributes, evidence: None })
 }
 
 /// The name that `identity` points to in a certificate that has been verified.
@@ -196,6 +212,19 @@ mod tests {
         let shown = crate::tls::Certificate::read(&certificate).unwrap().fingerprint;
         assert_eq!(*name, shown.replace(':', "").to_lowercase());
         assert_eq!(name.len(), 64);
+    }
+
+    #[test]
+    fn a_certificate_that_somebody_else_has_verified_is_its_common_name() {
+        let vouched = vouched_certificate("Gerät 1".as_bytes()).unwrap();
+        assert_eq!(&*vouched.name, "Gerät 1");
+        let cn: Vec<_> = vouched.attributes.values(AttributeSource::Certificate, "cn").collect();
+        assert_eq!(cn, ["Gerät 1"]);
+        assert_eq!(vouched.evidence, None);
+        for unfit in [&b""[..], b"a\nb", &[b'x'; MAX_PEER_NAME_BYTES + 1]] {
+            assert_eq!(vouched_certificate(unfit), Err(PeerNameError::Unfit), "{unfit:x?}");
+        }
+        assert_eq!(vouched_certificate(b"\xFF"), Err(PeerNameError::Unreadable));
     }
 
     #[test]

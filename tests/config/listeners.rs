@@ -105,6 +105,60 @@ fn a_setting_that_means_nothing_for_its_listener_is_an_error() {
 }
 
 #[test]
+fn r16_a_listener_behind_a_proxy_says_which_proxy_that_is() {
+    let with = |keys: &str| format!("[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n{keys}{REST}");
+    let keys = "proxy_protocol = true\nproxy_from = [\"10.0.0.0/8\", \"fd00::1\"]\n";
+    let resolved = Site::new(&with(keys)).resolve().unwrap();
+    let proxy = resolved.listeners[0].proxy.clone().unwrap();
+    assert!(proxy.from.contain("10.1.2.3".parse().unwrap()) && !proxy.certificates);
+    assert_eq!(Site::new(&with("")).resolve().unwrap().listeners[0].proxy, None);
+    for (keys, at, text) in [
+        ("proxy_protocol = true\n", 3, "`proxy_protocol` needs `proxy_from`"),
+        ("proxy_protocol = true\nproxy_from = []\n", 3, "`proxy_protocol` needs `proxy_from`"),
+        ("proxy_from = [\"10.0.0.1\"]\n", 3, "has no effect without `proxy_protocol = true`"),
+        ("proxy_certificates = true\n", 3, "has no effect without `proxy_protocol = true`"),
+        ("proxy_protocol = true\nproxy_from = [\"0.0.0.0/0\"]\n", 4, "it would be everybody"),
+        ("proxy_protocol = true\nproxy_from = [\"10.0.0.1/8\"]\n", 4, "\"10.0.0.1/8\" is neither"),
+        ("proxy_protocol = true\nproxy_from = [7]\n", 4, "a list of addresses such as"),
+    ] {
+        let said = complaint(&with(keys));
+        assert!(said.starts_with(&format!("bastionmq.toml:{at}: ")), "{keys}: {said}");
+        assert!(said.contains(text), "{keys}: {said}");
+    }
+}
+
+#[test]
+fn a_unix_socket_has_no_proxy_in_front() {
+    let keys = "proxy_protocol = true\n";
+    let site =
+        Site::new(&format!("[[listener]]\nurl = \"unix:///no/where/mqtt.sock\"\n{keys}{REST}"));
+    let said = complaints(&site, site.resolve());
+    let of_proxy: Vec<_> = said.iter().filter(|line| line.contains("proxy")).collect();
+    assert_eq!(of_proxy.len(), 1, "{said:?}");
+    assert!(of_proxy[0].contains("`proxy_protocol` means nothing for unix://"), "{said:?}");
+}
+
+#[test]
+fn one_certificate_names_a_client_and_not_two() {
+    let proxy = "proxy_protocol = true\nproxy_from = [\"10.0.0.1\"]\nproxy_certificates = true\n";
+    let site = Site::with_certificates(&format!("{TLS}{proxy}{REST}"));
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].contains("and `client_auth` by the one that is shown here"), "{said:?}");
+}
+
+#[test]
+fn where_a_proxy_is_believed_its_clients_may_log_in_by_certificate_alone() {
+    let proxy = "proxy_protocol = true\nproxy_from = [\"10.0.0.1\"]\nproxy_certificates = true\n";
+    let certificate = "authenticators = [\"certificate\"]\n";
+    let rest = "[acl]\npolicy_file = \"policy.toml\"\n";
+    let with = |keys: &str| format!("[[listener]]\nurl = \"ws://127.0.0.1:0\"\n{keys}{rest}");
+    assert!(Site::new(&with(&format!("{proxy}{certificate}"))).resolve().is_ok());
+    assert!(Site::new(&with(proxy)).resolve().is_ok());
+    let site = Site::new(&with(&proxy.replace("proxy_certificates = true\n", "")));
+    assert!(complaints(&site, site.resolve())[0].starts_with("nobody could log in"));
+}
+
+#[test]
 fn a_websocket_listener_has_a_path_and_origins() {
     let listener = "[[listener]]\nurl = \"ws://127.0.0.1:0\"\n";
     let resolved = Site::new(&format!("{listener}{REST}")).resolve().unwrap();

@@ -83,6 +83,36 @@ fn u03_an_address_has_so_many_connections_and_others_have_theirs() {
 }
 
 #[test]
+fn u03_behind_a_proxy_it_is_the_address_in_the_header_that_counts() {
+    let broker = Broker::behind_proxy(&[("NETWORK_MAX_HANDSHAKES_PER_ADDRESS", "1")]);
+    let from = |host: u8, port: u16| {
+        let mut client = RawClient::plain(port);
+        client.send(format!("PROXY TCP4 192.0.2.{host} 192.0.2.1 1 1\r\n").as_bytes());
+        client
+    };
+    // As long as it is not known whose they are, they are the proxy's, which is believed.
+    let _unknown: Vec<_> = (0..5).map(|_| RawClient::plain(broker.plain_port())).collect();
+    let idle = from(7, broker.plain_port());
+    // It has been heard when the next one of its address is refused.
+    let mut clients = Vec::new();
+    until("its place is taken", || refused_one(&broker, || from(7, broker.tls_port())));
+    for host in 8..20 {
+        clients.push(log_in(from(host, broker.plain_port()), &format!("of{host}")));
+    }
+    drop(idle);
+    for client in &mut clients {
+        client.expect_silence();
+    }
+}
+
+/// Whether a connection is refused for its address, by now.
+fn refused_one(broker: &Broker, connect: impl Fn() -> RawClient) -> bool {
+    let before = refused(broker, "too_many_handshakes_of_address");
+    connect().break_off();
+    refused(broker, "too_many_handshakes_of_address") > before
+}
+
+#[test]
 fn u03_a_flood_that_is_refused_does_not_fill_the_log() {
     const FLOOD: u32 = 500;
     let broker = bounded("max_handshakes_per_address = 1");

@@ -24,6 +24,7 @@ mod logins;
 mod mosquitto_matrix;
 mod operations;
 mod permissions;
+mod proxy_protocol;
 mod reload;
 mod scram;
 mod tokens;

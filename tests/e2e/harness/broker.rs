@@ -111,6 +111,13 @@ impl Broker {
         Self::every_transport("off", &[("WEBSOCKET_ORIGINS", origin)])
     }
 
+    /// As [`Broker::secure_websocket`], without client certificates, behind a proxy on 127.0.0.1, and
+    /// with more settings.
+    pub(crate) fn behind_proxy(settings: &[(&str, &str)]) -> Self {
+        let proxy = [("PROXY_PROTOCOL", "true"), ("PROXY_FROM", "127.0.0.1")];
+        Self::every_transport("off", &[&proxy, settings].concat())
+    }
+
     fn every_transport(client_auth: &str, settings: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let file = directory.path().join("bastionmq.toml");

@@ -80,6 +80,23 @@ impl RawClient {
         Self { stream: Transport::Plain(patient(socket.into())), kept: VecDeque::new() }
     }
 
+    /// As [`RawClient::tls`], with what a proxy says in front of the handshake.
+    pub(crate) fn tls_behind(port: u16, config: Arc<ClientConfig>, header: &[u8]) -> Self {
+        let mut client = Self::tls(port, config);
+        client.send_below_tls(header);
+        client
+    }
+
+    /// Sends `bytes` as they are, below TLS where there is any.
+    pub(crate) fn send_below_tls(&mut self, bytes: &[u8]) {
+        let sent = match &mut self.stream {
+            Transport::Tls(stream) => stream.sock.write_all(bytes),
+            Transport::Plain(stream) => stream.write_all(bytes),
+            Transport::Unix(stream) => stream.write_all(bytes),
+        };
+        sent.expect("it reads");
+    }
+
     /// A plain connection with its CONNECT accepted.
     pub(crate) fn connected(port: u16, connect: &Connect) -> Self {
         let mut client = Self::plain(port);
