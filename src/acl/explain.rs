@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::permit::{Book, Permit, SubscribeDecision};
+use super::layer::Book;
+use super::permit::{Permit, SubscribeDecision};
 use super::policy::{Policy, Subject};
 use super::rule::{Action, Conditions, Description, Effect, Rule, RuleId, Rulebook};
 use super::template::{Names, Template};

@@ -332,7 +332,7 @@ fn by_rule(rulebook: &Rulebook) -> Vec<Clause> {
     rules
         .map(|(index, (rule, rank))| Clause {
             rank,
-            rule: RuleId::of_index(index),
+            rule: rulebook.id_of(index),
             role: number(rule.role),
             effect: rule.effect,
             actions: rulebook.actions_of(rule),

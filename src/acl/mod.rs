@@ -39,6 +39,7 @@
 //! and delivery. [`Policy::explain`] gives the reasons that an operator asks for.
 
 mod assign;
+mod client_rules;
 mod document;
 mod error;
 mod examples;
@@ -46,6 +47,7 @@ mod explain;
 mod format;
 mod hierarchy;
 mod index;
+mod layer;
 mod limits;
 pub mod mosquitto;
 mod origin;
@@ -60,6 +62,7 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
+pub use client_rules::{ClientRules, ClientRulesError};
 pub use error::{PolicyError, PolicyWarning};
 pub use examples::Example;
 pub use explain::{Aside, Considered, Explanation, Request};

@@ -19,13 +19,25 @@ impl RuleId {
     /// The rule that no policy can change: clients do not publish to `$` topics.
     pub const RESERVED_TOPICS: Self = Self(u32::MAX);
 
+    /// Set in the names of rules that one client has to itself.
+    const OF_CLIENT: u32 = 1 << 31;
+
     pub(super) fn of_index(index: usize) -> Self {
         // A policy is too short to hold this many rules: see `parse::MAX_POLICY_BYTES`.
-        Self(u32::try_from(index).unwrap_or(u32::MAX - 1))
+        Self(u32::try_from(index).unwrap_or(u32::MAX).min(Self::OF_CLIENT - 1))
+    }
+
+    fn of_client(self) -> Self {
+        Self(self.0 | Self::OF_CLIENT)
+    }
+
+    /// Whether it is one that the client has to itself.
+    pub(super) fn is_of_client(self) -> bool {
+        self != Self::RESERVED_TOPICS && self.0 & Self::OF_CLIENT != 0
     }
 
     pub(super) fn index(self) -> usize {
-        self.0 as usize
+        (self.0 & !Self::OF_CLIENT) as usize
     }
 }
 
@@ -142,14 +154,21 @@ pub(super) struct Role {
     pub(super) special: Vec<RuleId>,
 }
 
-/// All roles and rules of a policy.
+/// All roles and rules of a policy, or those of one client.
 #[derive(Debug, Default)]
 pub(super) struct Rulebook {
     pub(super) roles: Vec<Role>,
     pub(super) rules: Vec<Rule>,
+    pub(super) is_of_client: bool,
 }
 
 impl Rulebook {
+    /// The name of the rule at `index`.
+    pub(super) fn id_of(&self, index: usize) -> RuleId {
+        let id = RuleId::of_index(index);
+        if self.is_of_client { id.of_client() } else { id }
+    }
+
     /// The rules of the roles at `places`, in the order of the file.
     pub(super) fn rules_of<'b>(
         &'b self,
@@ -157,7 +176,7 @@ impl Rulebook {
     ) -> impl Iterator<Item = (RuleId, &'b Rule)> {
         self.roles_at(places)
             .flat_map(|role| role.rules.clone())
-            .filter_map(|index| Some((RuleId::of_index(index), self.rules.get(index)?)))
+            .filter_map(|index| Some((self.id_of(index), self.rules.get(index)?)))
     }
 
     /// The places of `roles` and of all that they inherit, each once, in the order of the file.
@@ -200,12 +219,17 @@ impl Rulebook {
     /// Notes about each role what only the whole policy can tell. `order` has every role after all
     /// that it inherits.
     pub(super) fn finish(&mut self, order: &[usize]) {
+        let is_of_client = self.is_of_client;
         for role in &mut self.roles {
             let rules = self.rules.get(role.rules.clone()).unwrap_or_default();
             let allows = |rule: &Rule| rule.effect == Effect::Allow && rule.actions.receive;
             role.allows_receive = rules.iter().any(allows);
             let special = role.rules.clone().zip(rules).filter(|(_, rule)| rule.is_special());
-            role.special = special.map(|(index, _)| RuleId::of_index(index)).collect();
+            let id = |index| {
+                let id = RuleId::of_index(index);
+                if is_of_client { id.of_client() } else { id }
+            };
+            role.special = special.map(|(index, _)| id(index)).collect();
         }
         for place in order {
             let Some(role) = self.roles.get(*place) else { continue };
@@ -221,6 +245,12 @@ impl Rulebook {
         match rule {
             None => Description::NoRule,
             Some(RuleId::RESERVED_TOPICS) => Description::ReservedTopics,
+            Some(id) if id.is_of_client() != self.is_of_client => Description::Unknown,
+            Some(id) if self.is_of_client => {
+                self.rules.get(id.index()).map_or(Description::Unknown, |rule| {
+                    Description::OfClient { number: rule.line, text: rule.to_string() }
+                })
+            }
             Some(id) => self.rules.get(id.index()).map_or(Description::Unknown, |rule| {
                 let role = self.roles.get(rule.role).map_or("", |role| &role.name);
                 Description::Rule { role, line: rule.line, text: rule.to_string() }
@@ -241,6 +271,13 @@ pub enum Description<'p> {
         /// What it says, on one line, in the format of the file.
         text: String,
     },
+    /// A rule that the client has to itself.
+    OfClient {
+        /// Its place among those, from 1.
+        number: u32,
+        /// What it says, on one line, in the format of the file.
+        text: String,
+    },
     /// Clients never publish to topics that begin with `$`, whatever the policy says.
     ReservedTopics,
     /// Nothing allows it, and what is not allowed is denied.
@@ -253,6 +290,9 @@ impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule { role, line, text } => write!(f, "line {line}, role {role:?}: {text}"),
+            Self::OfClient { number, text } => {
+                write!(f, "rule {number} of those that came with its login: {text}")
+            }
             Self::ReservedTopics => f.write_str(
                 "built-in rule \"reserved-topics\": clients do not publish to topics that begin with '$'",
             ),

@@ -1,6 +1,7 @@
 //! What a policy decides, and what it refuses to be.
 
 mod assignments;
+mod client_rules;
 mod conditions;
 mod consistency;
 mod decisions;
