@@ -55,6 +55,8 @@ pub enum Principal {
     Unix(Arc<str>),
     /// The subject of a token.
     Token(Arc<str>),
+    /// A user whom the HTTP service has let in.
+    Http(Arc<str>),
 }
 
 impl Principal {
@@ -63,9 +65,11 @@ impl Principal {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,
-            Self::User(name) | Self::Certificate(name) | Self::Unix(name) | Self::Token(name) => {
-                Some(name)
-            }
+            Self::User(name)
+            | Self::Certificate(name)
+            | Self::Unix(name)
+            | Self::Token(name)
+            | Self::Http(name) => Some(name),
         }
     }
 
@@ -81,6 +85,7 @@ impl Principal {
             "certificate" => Self::Certificate(name.into()),
             "unix" => Self::Unix(name.into()),
             "token" => Self::Token(name.into()),
+            "http" => Self::Http(name.into()),
             _ => return None,
         })
     }
@@ -94,6 +99,7 @@ impl fmt::Display for Principal {
             Self::Certificate(name) => write!(f, "certificate:{name}"),
             Self::Unix(name) => write!(f, "unix:{name}"),
             Self::Token(name) => write!(f, "token:{name}"),
+            Self::Http(name) => write!(f, "http:{name}"),
         }
     }
 }
@@ -125,7 +131,7 @@ pub enum AttributeSource {
     Unix,
     /// A token: its claims, by their names.
     Token,
-    /// The HTTP service that was asked: `roles` and `groups`.
+    /// The HTTP service that was asked: `user`, `roles` and `groups`.
     Http,
 }
 
@@ -297,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_principal_is_read_as_it_is_shown() {
-        for text in ["anonymous", "user:a:b", "certificate:", "unix:root", "token:x"] {
+        for text in ["anonymous", "user:a:b", "certificate:", "unix:root", "token:x", "http:x"] {
             let principal = Principal::parse(text).expect(text);
             assert_eq!(principal.to_string(), text);
         }

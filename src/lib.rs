@@ -24,6 +24,7 @@ pub mod keys;
 pub mod telemetry;
 pub mod tls;
 pub mod unix;
+pub mod identity_service;
 
 // ── the broker: the only place where the engines meet ──────────────────────────────────────────
 pub mod broker;

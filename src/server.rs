@@ -16,6 +16,7 @@ use crate::admin::{self, AdminState};
 use crate::broker::{Broker, KeepingError, Parts, VerifiedCredentials};
 use crate::config::{Loaded, Resolved, ResolvedListener};
 use crate::control::{ControlSocket, Desk};
+use crate::identity_service::IdentityService;
 use crate::net::{self, BindError, Endpoint, Listener, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
@@ -70,6 +71,9 @@ pub enum ServerError {
     /// What is known of credentials cannot be kept.
     #[error("cannot keep verified credentials: {0}")]
     Credentials(#[from] KeepingError),
+    /// There is no key for what is remembered of the HTTP service's answers.
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(io::Error),
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
@@ -109,6 +113,8 @@ impl Server {
             policy,
             passwords,
             tokens,
+            http_access,
+            http,
             auth,
             keys,
             mqtt,
@@ -130,6 +136,10 @@ impl Server {
         let control = control.map(ControlSocket::bind).transpose().map_err(ServerError::Control)?;
         let max_connections = broker.max_connections.get();
         let shutdown_timeout = Duration::from_secs(broker.shutdown_timeout_seconds.into());
+        let metrics = Arc::new(Metrics::new());
+        let identity_service = http_access
+            .map(|access| IdentityService::new(access, &http, Arc::clone(&metrics)))
+            .transpose();
         let parts = Parts {
             settings: broker,
             mqtt,
@@ -139,7 +149,8 @@ impl Server {
             auth,
             passwords: passwords.unwrap_or_default(),
             tokens,
-            metrics: Arc::new(Metrics::new()),
+            identity_service: identity_service.map_err(ServerError::NoRandomness)?,
+            metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
         let reload = watch_files(&broker, &listeners, loaded)?;

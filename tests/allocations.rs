@@ -214,6 +214,7 @@ fn broker() -> Arc<Broker> {
         policy: Policy::parse(include_str!("../acl/open.toml")).expect("a policy"),
         passwords: PasswordFile::default(),
         tokens: None,
+        identity_service: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

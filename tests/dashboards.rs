@@ -22,7 +22,8 @@ fn asked_for(dashboard: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         for word in plain.split(|c| !is_name(c)) {
             if word.starts_with("bastionmq_") || word.starts_with("process_") {
-                names.insert(word.to_owned());
+                // A histogram goes by the name of all of its series.
+                names.insert(word.strip_suffix("_bucket").unwrap_or(word).to_owned());
             }
         }
         for (label, rest) in plain.match_indices("=\"").map(|(at, _)| plain.split_at(at)) {

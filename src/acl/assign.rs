@@ -124,6 +124,8 @@ impl Assignments {
             Principal::Unix(_) => None,
             // Its claims say which roles it has: the issuer's names are not those of our users.
             Principal::Token(_) => None,
+            // By what the service says of it: its names are not those of our users either.
+            Principal::Http(_) => None,
         };
         let client_id = subject.client_id.as_str();
         let by_name = by_principal

@@ -83,7 +83,7 @@ fn by_attributes(demand: &Demand) -> Example {
         AttributeSource::Certificate => ("certificate", Principal::Certificate(ANY.into())),
         AttributeSource::Unix => ("unix", Principal::User(ANY.into())),
         AttributeSource::Token => ("claims", Principal::User(ANY.into())),
-        AttributeSource::Http => ("http", Principal::User(ANY.into())),
+        AttributeSource::Http => ("http", Principal::Http(ANY.into())),
     };
     let said = demand.names.iter().filter_map(|(name, values)| Some((&**name, &**values.first()?)));
     let said: Vec<(&str, &str)> = said.collect();

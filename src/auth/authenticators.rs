@@ -23,6 +23,8 @@ pub enum Authenticator {
     Scram,
     /// A JSON Web Token in the place of the password.
     Jwt,
+    /// A user and its password, by the HTTP service.
+    Http,
     /// A user and its password in the password file.
     Password,
     /// Nobody in particular; for clients that offer nothing.
@@ -63,17 +65,24 @@ pub enum AuthenticatorsError {
         "\"{0}\" lets clients in that \"certificate+password\" asks for more: remove one of them"
     )]
     Undermined(Authenticator),
+    /// The one answers for everybody that the other could.
+    #[error(
+        "\"http\" behind \"password\" would never be asked: a user that the password file does not \
+         know is refused. Put \"http\" first; its service may leave users to the next"
+    )]
+    NeverAsked,
 }
 
 impl Authenticator {
     /// All of them, in the order in which they are asked where the configuration names none: what
     /// costs least to refuse comes first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Certificate,
         Self::CertificateAndPassword,
         Self::Unix,
         Self::Scram,
         Self::Jwt,
+        Self::Http,
         Self::Password,
         Self::Anonymous,
     ];
@@ -87,6 +96,7 @@ impl Authenticator {
             Self::Unix => "unix",
             Self::Scram => "scram",
             Self::Jwt => "jwt",
+            Self::Http => "http",
             Self::Password => "password",
             Self::Anonymous => "anonymous",
         }
@@ -112,9 +122,10 @@ impl Authenticators {
     /// Checks that each of `list` is asked for a reason.
     ///
     /// # Errors
-    /// An empty list, a repetition, or one that lets in whom another asks for more.
+    /// An empty list, a repetition, one that lets in whom another asks for more, or one that would
+    /// never be asked.
     pub fn new(list: Vec<Authenticator>) -> Result<Self, AuthenticatorsError> {
-        use Authenticator::{Certificate, CertificateAndPassword, Password, Scram};
+        use Authenticator::{Certificate, CertificateAndPassword, Http, Password, Scram};
         if list.is_empty() {
             return Err(AuthenticatorsError::Empty);
         }
@@ -124,10 +135,15 @@ impl Authenticators {
             }
         }
         if list.contains(&CertificateAndPassword) {
-            let lets_in = |each: &&Authenticator| matches!(each, Certificate | Password | Scram);
+            let lets_in =
+                |each: &&Authenticator| matches!(each, Certificate | Http | Password | Scram);
             if let Some(one) = list.iter().find(lets_in) {
                 return Err(AuthenticatorsError::Undermined(*one));
             }
+        }
+        let place = |wanted| list.iter().position(|each| *each == wanted);
+        if place(Http).zip(place(Password)).is_some_and(|(http, password)| password < http) {
+            return Err(AuthenticatorsError::NeverAsked);
         }
         Ok(Self(list.into()))
     }
@@ -223,8 +239,15 @@ mod tests {
     }
 
     #[test]
+    fn one_that_would_never_be_asked_is_refused() {
+        assert_eq!(parse("password,http"), Err(AuthenticatorsError::NeverAsked));
+        assert!(parse("http,password").is_ok());
+    }
+
+    #[test]
     fn what_a_client_must_show_together_does_not_do_alone() {
-        for one in [Authenticator::Certificate, Authenticator::Password, Authenticator::Scram] {
+        use Authenticator::{Certificate, Http, Password, Scram};
+        for one in [Certificate, Http, Password, Scram] {
             for list in
                 [format!("certificate+password,{one}"), format!("{one},certificate+password")]
             {

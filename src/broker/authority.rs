@@ -139,7 +139,11 @@ impl Authority {
             security: who.security,
             time: Duration::from_secs(self.hour.load(Ordering::Acquire)),
         };
-        Ok(self.policy.load().permit(&subject))
+        let permit = self.policy.load().permit(&subject);
+        Ok(match &who.rules {
+            Some(rules) => permit.with_rules(rules, &subject),
+            None => permit,
+        })
     }
 
     fn check(&self, who: &Who) -> Result<(), Revoked> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
 use super::topic_memo::{Recalled, TopicMemo};
-use crate::acl::{Decision, Limits, Permit, SubscribeDecision};
+use crate::acl::{ClientRules, Decision, Limits, Permit, SubscribeDecision};
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
@@ -46,6 +46,8 @@ pub(super) struct Who {
     pub(super) standing: Standing,
     /// In seconds since the Unix epoch.
     pub(super) connected_at: u64,
+    /// Rules that it has to itself.
+    pub(super) rules: Option<ClientRules>,
 }
 
 impl Gate {

@@ -125,7 +125,7 @@ impl Broker {
         peer: &Peer,
         seat: &Arc<Seat>,
     ) -> Result<Admitted, Refusal> {
-        let Proven { principal, attributes, standing, lease, authentication_data } = proven;
+        let Proven { principal, attributes, standing, lease, rules, authentication_data } = proven;
         let standing = Standing { certificate: peer.certificate.clone(), ..standing };
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
@@ -138,6 +138,7 @@ impl Broker {
             security: peer.security,
             standing,
             connected_at: Now::read().unix.as_secs(),
+            rules,
         };
         let mut gate = Gate::new(&self.authority, Arc::new(who));
         if gate.revoked().is_some() {

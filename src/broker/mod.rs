@@ -67,6 +67,7 @@ use crate::acl::Policy;
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
+use crate::identity_service::{Access, IdentityService};
 use crate::router::Retained;
 use crate::session::{self, Redirect, Refusal};
 use crate::telemetry::Metrics;
@@ -94,6 +95,8 @@ pub struct Parts {
     pub credentials: VerifiedCredentials,
     /// Whose tokens are believed; without it none are.
     pub tokens: Option<TokenVerifier>,
+    /// Who is asked over HTTP who clients are; without it nobody is.
+    pub identity_service: Option<IdentityService>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -107,6 +110,7 @@ pub struct Broker {
     passwords: Arc<Passwords>,
     lockouts: Arc<Lockouts>,
     authority: Authority,
+    identity_service: Option<IdentityService>,
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
@@ -133,6 +137,7 @@ impl Broker {
             passwords,
             credentials,
             tokens,
+            identity_service,
             metrics,
         } = parts;
         let max_retained_bytes =
@@ -149,6 +154,7 @@ impl Broker {
             mqtt: Arc::new(mqtt),
             max_connect_size,
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
+            identity_service,
             passwords,
             lockouts,
             routes: Routes::new(),
@@ -190,6 +196,13 @@ impl Broker {
     /// signed by a key that is gone end: see [`Self::judge_sessions`].
     pub fn replace_tokens(&self, tokens: Option<TokenVerifier>) {
         self.authority.replace_tokens(tokens);
+    }
+
+    /// Reaches the HTTP service, where there is one, in another way: for every login from now on.
+    pub fn replace_http_access(&self, access: Access) {
+        if let Some(service) = &self.identity_service {
+            service.replace_access(access);
+        }
     }
 
     /// What is counted.

@@ -100,7 +100,7 @@ struct SessionsArgs {
     #[arg(long, value_name = "GLOB")]
     client_id: Option<String>,
     /// Only those of principals like this, as logs show them: user:NAME, certificate:NAME, unix:NAME,
-    /// token:NAME, anonymous
+    /// token:NAME, http:NAME, anonymous
     #[arg(long, value_name = "GLOB")]
     principal: Option<String>,
     /// The most that are shown

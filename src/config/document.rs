@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 13] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -26,6 +26,10 @@ const PATHS: [&str; 9] = [
     "master_key_file",
     "policy_file",
     "socket",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "token_file",
 ];
 
 /// Takes `text`, the content of `file`, apart.

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 12] = [
+const LIMITS: [(&str, i64, i64); 19] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -24,6 +24,16 @@ const LIMITS: [(&str, i64, i64); 12] = [
     // A day and a week: longer ones are an administrator's business.
     ("auth.lockout_seconds", 1, 86_400),
     ("auth.lockout_max_seconds", 1, 604_800),
+    // From what a service on this machine takes to what no client waits for.
+    ("http.timeout_ms", 1, 600_000),
+    // Each is a connection, and a file descriptor.
+    ("http.max_in_flight", 1, 10_000),
+    ("http.max_waiting_logins", 1, 1_000_000),
+    // A day: until then nobody notices that the service would say something else now.
+    ("http.cache_seconds", 0, 86_400),
+    ("http.max_cached_answers", 1, 1_000_000),
+    ("http.breaker_failures", 1, 1_000_000),
+    ("http.breaker_seconds", 1, 86_400),
 ];
 
 /// The fixed header of 5 bytes and the largest Remaining Length (MQTT 5.0 section 1.5.5).

@@ -21,6 +21,7 @@ mod read_file;
 mod resolve;
 mod resolve_authenticators;
 mod resolve_control;
+mod resolve_http;
 mod resolve_listener;
 mod resolve_proxy;
 mod resolve_unix;

@@ -16,7 +16,9 @@ use crate::{
     },
     broker,
     clock::Now,
-    control, keys, net, session, telemetry,
+    control,
+    identity_service::{self, Access},
+    keys, net, session, telemetry,
     tls::ClientAuth,
 };
 
@@ -31,6 +33,10 @@ pub struct Resolved {
     pub passwords: Option<PasswordFile>,
     /// Whose tokens are believed; without it none are.
     pub tokens: Option<TokenVerifier>,
+    /// How the HTTP service is reached; without it nobody is asked.
+    pub http_access: Option<Access>,
+    /// `[http]`.
+    pub http: identity_service::Settings,
     /// `[auth]`.
     pub auth: auth::Settings,
     /// `[keys]`.
@@ -65,6 +71,7 @@ impl Loaded {
         let policy = self.read_policy(&mut findings);
         let passwords = self.read_passwords(&mut findings);
         let tokens = self.read_token_keys(&mut findings);
+        let http_access = self.read_http_access(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
@@ -74,7 +81,7 @@ impl Loaded {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
-                Known { policy, passwords, tokens },
+                Known { policy, passwords, tokens, http_access },
                 Desks { admin, control },
                 findings.warnings,
             )),
@@ -211,7 +218,7 @@ impl Loaded {
             findings.problems.push(Problem::missing(
                 "nobody could log in: set `password_file` in [auth] (or \
                  BASTIONMQ_AUTH_PASSWORD_FILE), made with `bastionmq passwd add FILE USER`, or \
-                 `key_file` in [jwt], or ask for client certificates with `client_auth` and \
+                 `key_file` in [jwt], or `url` in [http], or ask for client certificates with `client_auth` and \
                  `client_ca` of a listener, or set `allow_anonymous = true` in [auth]",
             ));
         }
@@ -273,7 +280,9 @@ impl Config {
             .listener
             .iter()
             .any(|it| it.is_unix() || it.proxy_certificates || it.client_auth != ClientAuth::Off);
-        let by_password = self.auth.password_file.is_some() || self.jwt.key_file.is_some();
+        let by_password = self.auth.password_file.is_some()
+            || self.jwt.key_file.is_some()
+            || self.http.url.is_some();
         by_password || self.auth.allow_anonymous || by_transport
     }
 }
@@ -296,6 +305,7 @@ struct Known {
     policy: Policy,
     passwords: Option<PasswordFile>,
     tokens: Option<TokenVerifier>,
+    http_access: Option<Access>,
 }
 
 /// Where those who look after the broker turn to.
@@ -307,16 +317,18 @@ struct Desks {
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    Known { policy, passwords, tokens }: Known,
+    Known { policy, passwords, tokens, http_access }: Known,
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { auth, keys, mqtt, broker, network, log, .. } = loaded.config.clone();
+    let Config { http, auth, keys, mqtt, broker, network, log, .. } = loaded.config.clone();
     Resolved {
         listeners,
         policy,
         passwords,
         tokens,
+        http_access,
+        http,
         auth,
         keys,
         mqtt,

@@ -47,7 +47,7 @@ fn lack(
     config: &Config,
 ) -> Option<&'static str> {
     use Authenticator::{
-        Anonymous, Certificate, CertificateAndPassword, Jwt, Password, Scram, Unix,
+        Anonymous, Certificate, CertificateAndPassword, Http, Jwt, Password, Scram, Unix,
     };
     let is_certified = matches!(authenticator, Certificate | CertificateAndPassword);
     let is_asked = listener.client_auth != ClientAuth::Off || listener.proxy_certificates;
@@ -63,6 +63,9 @@ fn lack(
     }
     if authenticator == Jwt && config.jwt.key_file.is_none() {
         return Some("no key of an issuer is known; set `key_file` in [jwt]");
+    }
+    if authenticator == Http && config.http.url.is_none() {
+        return Some("there is no service to ask; set `url` in [http]");
     }
     if authenticator == Anonymous && !config.auth.allow_anonymous {
         return Some("[auth] does not have it so; set `allow_anonymous = true` there");

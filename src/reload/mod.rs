@@ -23,6 +23,7 @@ use crate::broker::Broker;
 use crate::clock::Now;
 use crate::config::Loaded;
 use crate::control::{FileStatus, Files};
+use crate::identity_service::Settings;
 use crate::net::ListenerSettings;
 use crate::telemetry::{ReloadResult, Reloaded};
 use crate::tls::ListenerTls;
@@ -184,6 +185,13 @@ impl Reloader {
                 Ok(warnings)
             }
             Reloaded::Certificates => self.read_certificates(),
+            Reloaded::HttpAccess => {
+                let access = self.loaded.http_access().map_err(|error| error.to_string())?;
+                if let Some(access) = access {
+                    self.broker.replace_http_access(access);
+                }
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -290,6 +298,10 @@ fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
         Reloaded::Policy => vec![config.acl.policy_file.clone()],
         Reloaded::Passwords => vec![config.auth.password_file.clone()],
         Reloaded::TokenKeys => vec![config.jwt.key_file.clone()],
+        Reloaded::HttpAccess => {
+            let Settings { ca_file, client_cert, client_key, token_file, .. } = &config.http;
+            [ca_file, client_cert, client_key, token_file].map(Clone::clone).to_vec()
+        }
         Reloaded::Certificates => {
             let of_listener = |listener: &ListenerSettings| {
                 let ListenerSettings { tls_cert, tls_key, client_ca, client_crl, .. } = listener;

@@ -83,6 +83,8 @@ label! {
         Unix = "unix",
         /// A token.
         Token = "token",
+        /// User name and password, by the HTTP service.
+        Http = "http",
         /// Not at all.
         Anonymous = "anonymous",
     }
@@ -99,6 +101,28 @@ label! {
         Busy = "busy",
         /// Not looked at, after too many failures.
         LockedOut = "locked_out",
+    }
+}
+
+label! {
+    /// What came of a login that was put to the HTTP service.
+    HttpAuthResult as "result" {
+        /// It lets the client in.
+        Allowed = "allowed",
+        /// It does not.
+        Denied = "denied",
+        /// It leaves that to the next authenticator.
+        Ignored = "ignored",
+        /// Not asked: it has let the same client in lately.
+        Cached = "cached",
+        /// Not asked: too many others were waiting.
+        Busy = "busy",
+        /// Not asked, after too many failures.
+        LeftAlone = "left_alone",
+        /// It has not answered in time.
+        Timeout = "timeout",
+        /// It could not be asked, or its answer could not be used.
+        Failed = "failed",
     }
 }
 
@@ -139,6 +163,8 @@ label! {
         TokenKeys = "token_keys",
         /// Certificates, keys, authorities and revocation lists of the listeners.
         Certificates = "certificates",
+        /// What the HTTP service is reached by: authorities, certificate, key and token.
+        HttpAccess = "http_access",
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics::{Counter, Gauge, Key, KeyName, Level, Metadata, Recorder};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::{
-    Counters, DeniedAction, DropReason, Gauges, Label, LockoutScope, LoginMethod, LoginResult,
-    PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
+    Counters, DeniedAction, DropReason, Gauges, HttpAuthResult, Label, LockoutScope, LoginMethod,
+    LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
 };
 use crate::message::QoS;
 
@@ -30,6 +30,12 @@ pub struct Metrics {
     pub locked_out: Gauge,
     /// Passwords that were not hashed, since they had been verified lately.
     pub credential_cache_hits: Counter,
+    /// Logins that were put to the HTTP service, by what came of it.
+    pub http_auth: Counters<HttpAuthResult>,
+    /// How long it took to ask it.
+    pub http_auth_seconds: Histogram,
+    /// 1 while it is left alone after too many failures.
+    pub http_auth_breaker_open: Gauge,
     /// What the policy refused.
     pub acl_denied: Counters<DeniedAction>,
     /// Packets from clients.
@@ -74,11 +80,17 @@ pub struct Metrics {
     exporter: PrometheusHandle,
 }
 
+/// The bounds of the buckets of histograms: from what a service on this machine takes to what nobody
+/// waits for.
+const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
 impl Metrics {
     /// Registers everything; all of it shows from the start, at 0.
     #[must_use]
     pub fn new() -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
+        // Buckets are refused where there are none.
+        let recorder = builder.unwrap_or_default().build_recorder();
         let register = Register(&recorder);
         register.build_info();
         Self {
@@ -104,6 +116,18 @@ impl Metrics {
             credential_cache_hits: register.counter(
                 "bastionmq_credential_cache_hits_total",
                 "Passwords not hashed since they had been verified lately",
+            ),
+            http_auth: register.counters(
+                "bastionmq_http_auth_total",
+                "Logins put to the HTTP service, by what came of it",
+            ),
+            http_auth_seconds: register.histogram(
+                "bastionmq_http_auth_seconds",
+                "How long it took to ask the HTTP service",
+            ),
+            http_auth_breaker_open: register.gauge(
+                "bastionmq_http_auth_breaker_open",
+                "1 while the HTTP service is left alone after too many failures",
             ),
             acl_denied: register
                 .counters("bastionmq_acl_denied_total", "What the policy refused, by action"),
@@ -197,6 +221,11 @@ impl Register<'_> {
 
     fn zeroed_counter(&self, key: Key) -> Counter {
         self.0.register_counter(&key, &METADATA)
+    }
+
+    fn histogram(&self, name: &'static str, help: &'static str) -> Histogram {
+        self.0.describe_histogram(KeyName::from_const_str(name), None, help.into());
+        self.0.register_histogram(&Key::from_name(name), &METADATA)
     }
 
     fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {

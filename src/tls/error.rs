@@ -65,7 +65,7 @@ pub enum TlsError {
     /// The private key asks for a passphrase.
     #[error(
         "the private key {0} is encrypted: decrypt it with 'openssl pkey -in {0} -out NEW', \
-         keep NEW at mode 0600 and name it as tls_key",
+         keep NEW at mode 0600 and name it instead",
         path.display()
     )]
     KeyEncrypted {
@@ -197,6 +197,12 @@ pub enum TlsError {
         /// What rustls said.
         source: rustls::server::VerifierBuilderError,
     },
+    /// The system names no authority that a server could be believed by.
+    #[error(
+        "this system has no bundle of public authorities: install its package ca-certificates, or name \
+         the authority of the server as ca_file"
+    )]
+    NoSystemAuthorities,
     /// Rustls refuses what the files ask for.
     #[error("TLS cannot be set up: {0}")]
     Refused(#[from] rustls::Error),

@@ -1,4 +1,5 @@
-//! TLS: what a listener proves, whom it believes, and the small authority that issues for both.
+//! TLS: what a listener proves, whom it believes, whom the broker believes where it is the client, and
+//! the small authority that issues for all of them.
 //!
 //! The cryptography is aws-lc-rs, named wherever rustls wants a provider: a second provider in the
 //! dependency tree can then neither be picked by accident nor make rustls panic over the choice.
@@ -6,6 +7,7 @@
 mod attributes;
 mod authority;
 mod certificate;
+mod client;
 mod client_trust;
 mod crl;
 mod error;
@@ -20,6 +22,7 @@ mod warning;
 
 pub use authority::{Authority, AuthorityError, Issued, MAX_NAME_BYTES, ServerNames};
 pub use certificate::{Certificate, Standing, Unreadable, Validity};
+pub use client::{ClientFiles, client_config};
 pub use client_trust::{ClientTrust, Distrust};
 pub use error::TlsError;
 pub use listener_tls::ListenerTls;

@@ -154,18 +154,27 @@ fn own_identity(
     if details.first().is_some_and(|own| own.names.is_empty()) {
         warnings.push(Warning::NoNames { path: files.certificate.clone() });
     }
-    let key = provider
+    certified_key(&files.certificate, chain, &files.key, provider)
+}
+
+/// The `chain` of the file `certificate` with the private key in the file `key`.
+pub(super) fn certified_key(
+    certificate: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let loaded = provider
         .key_provider
-        .load_private_key(read_key(&files.key)?)
-        .map_err(|source| TlsError::KeyUnusable { path: files.key.clone(), source })?;
-    let identity = CertifiedKey::new(chain, key);
+        .load_private_key(read_key(key)?)
+        .map_err(|source| TlsError::KeyUnusable { path: key.to_owned(), source })?;
+    let identity = CertifiedKey::new(chain, loaded);
     match identity.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(TlsError::KeyMismatch {
-            key: files.key.clone(),
-            certificate: files.certificate.clone(),
-        }),
-        Err(_) => Err(TlsError::BrokenCertificate { path: files.certificate.clone(), position: 1 }),
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(TlsError::KeyMismatch { key: key.to_owned(), certificate: certificate.to_owned() })
+        }
+        Err(_) => Err(TlsError::BrokenCertificate { path: certificate.to_owned(), position: 1 }),
     }
 }
 

@@ -9,6 +9,7 @@ mod authenticators;
 mod control;
 mod defaults;
 mod files;
+mod http;
 mod listeners;
 mod precedence;
 mod process;

@@ -20,6 +20,7 @@ mod certificates;
 mod command_line;
 mod control;
 mod endurance;
+mod http_service;
 mod logins;
 mod mosquitto_matrix;
 mod operations;

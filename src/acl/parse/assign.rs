@@ -25,7 +25,7 @@ const CERTIFICATE: [&str; 8] =
 /// What sockets say.
 const UNIX: [&str; 6] = ["user", "uid", "group", "gid", "pid", "executable"];
 /// What the HTTP service says.
-const HTTP: [&str; 2] = ["roles", "groups"];
+const HTTP: [&str; 3] = ["user", "roles", "groups"];
 
 impl Reader<'_> {
     pub(super) fn assign(&mut self, item: &Item<'_>) {

@@ -25,11 +25,10 @@ pub(super) fn ask(broker: &Broker, offer: &Offer<'_>) -> Answer {
         return refused(TokenFault::UserName);
     }
     Answer::Proven(Proven {
-        principal: Principal::Token(token.subject),
         attributes: token.attributes,
         standing: Standing { token_key: Some(Box::new(token.key)), ..Standing::default() },
         lease: Lease::until(now, token.ends),
-        authentication_data: None,
+        ..Proven::new(Principal::Token(token.subject))
     })
 }
 

@@ -7,6 +7,7 @@
 mod anonymous;
 mod certificate;
 mod certificate_and_password;
+mod http;
 mod jwt;
 mod password;
 mod scram;
@@ -24,8 +25,9 @@ use super::exchange::{Outcome, Proof};
 use super::lease::Lease;
 use super::lockouts::{Attempt, TooManyFailures};
 use super::login::Patience;
+use crate::acl::ClientRules;
 use crate::auth::{Authenticator, Authenticators, PasswordProof};
-use crate::codec::ReasonCode;
+use crate::codec::{ReasonCode, Version};
 use crate::identity::{Attributes, Peer, PeerAddress, Principal};
 use crate::secret::Secret;
 use crate::session::{ConnectRequest, Refusal};
@@ -39,6 +41,11 @@ pub(super) struct Offer<'a> {
     password: Option<&'a Secret>,
     /// That of enhanced authentication, which has ended. Nothing goes beside it.
     exchange: Option<Outcome>,
+    /// What the client calls itself; empty where it leaves that to us.
+    client_id: &'a str,
+    version: Version,
+    /// Whether somebody was asked who would have known the user, and does not.
+    is_unknown: bool,
 }
 
 /// What an authenticator says to an offer.
@@ -61,6 +68,8 @@ pub(super) struct Proven {
     pub(super) standing: Standing,
     /// When it has to prove anew who it is.
     pub(super) lease: Option<Lease>,
+    /// Rules that came with the proof.
+    pub(super) rules: Option<ClientRules>,
     /// The last word of the method of enhanced authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
 }
@@ -101,6 +110,8 @@ impl Broker {
                 Authenticator::Unix => unix::ask(&offer),
                 Authenticator::Scram => scram::ask(&mut offer),
                 Authenticator::Jwt => jwt::ask(self, &offer),
+                // Large, and those who are not asked about by HTTP need no room for it.
+                Authenticator::Http => Box::pin(http::ask(self, &mut offer, patience)).await,
                 Authenticator::Password => password::ask(self, &offer, patience).await,
                 Authenticator::Anonymous => anonymous::ask(&offer),
             };
@@ -128,6 +139,9 @@ impl<'a> Offer<'a> {
             user_name: credentials.user_name.as_ref(),
             password: credentials.password.as_ref(),
             exchange,
+            client_id: &request.client_id,
+            version: request.version,
+            is_unknown: false,
         }
     }
 
@@ -171,6 +185,9 @@ impl<'a> Offer<'a> {
 
     fn refused_by_all(self) -> Refused {
         let why = match (self.user_name, self.password, &self.peer.certificate) {
+            (Some(_), Some(_), _) if self.is_unknown => {
+                "the HTTP service does not know the user, and leaves it to others"
+            }
             (Some(_), Some(_), _) => {
                 "no authenticator of this listener takes a user and a password"
             }
@@ -224,6 +241,12 @@ impl Refused {
         Self { refusal: Refusal::new(ReasonCode::NotAuthorized, text), why: why.into() }
     }
 
+    /// The client is told that nobody can tell who it is now.
+    fn unavailable(why: impl Into<Cow<'static, str>>) -> Self {
+        let text = "logins cannot be checked now";
+        Self { refusal: Refusal::new(ReasonCode::ServerUnavailable, text), why: why.into() }
+    }
+
     /// The client is told to come back later.
     fn busy(why: &'static str) -> Self {
         Self::from(Refusal::new(ReasonCode::ServerBusy, why))
@@ -233,24 +256,27 @@ impl Refused {
 impl Answer {
     /// This is who it is, and there is no more to say.
     fn proven(principal: Principal) -> Self {
-        Self::Proven(Proven {
-            principal,
-            attributes: Attributes::default(),
-            standing: Standing::default(),
-            lease: None,
-            authentication_data: None,
-        })
+        Self::Proven(Proven::new(principal))
     }
 
     /// This is `user`, which has proven its password.
     fn proven_by(proof: PasswordProof, user: Arc<str>) -> Self {
-        Self::Proven(Proven {
-            principal: Principal::User(user),
+        let standing = Standing { password: Some(proof), ..Standing::default() };
+        Self::Proven(Proven { standing, ..Proven::new(Principal::User(user)) })
+    }
+}
+
+impl Proven {
+    /// By a proof that says no more than this, and lasts.
+    fn new(principal: Principal) -> Self {
+        Self {
+            principal,
             attributes: Attributes::default(),
-            standing: Standing { password: Some(proof), ..Standing::default() },
+            standing: Standing::default(),
             lease: None,
+            rules: None,
             authentication_data: None,
-        })
+        }
     }
 }
 
@@ -262,6 +288,7 @@ impl From<Authenticator> for LoginMethod {
             Authenticator::Unix => Self::Unix,
             Authenticator::Scram => Self::Scram,
             Authenticator::Jwt => Self::Token,
+            Authenticator::Http => Self::Http,
             Authenticator::Password => Self::Password,
             Authenticator::Anonymous => Self::Anonymous,
         }

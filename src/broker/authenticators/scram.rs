@@ -3,18 +3,16 @@
 use super::{Answer, Offer, Proven};
 use crate::broker::authority::Standing;
 use crate::broker::exchange::Outcome;
-use crate::identity::{Attributes, Principal};
+use crate::identity::Principal;
 
 pub(super) fn ask(offer: &mut Offer<'_>) -> Answer {
     match offer.exchange.take() {
         None => Answer::NotMine,
         Some(Outcome { result: Err(refusal), .. }) => Answer::Refused(refusal.into()),
         Some(Outcome { result: Ok(proven), .. }) => Answer::Proven(Proven {
-            principal: Principal::User(proven.user),
-            attributes: Attributes::default(),
             standing: Standing { password: Some(proven.proof), ..Standing::default() },
-            lease: None,
             authentication_data: Some(proven.server_final),
+            ..Proven::new(Principal::User(proven.user))
         }),
     }
 }

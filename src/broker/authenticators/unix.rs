@@ -3,18 +3,14 @@
 use std::sync::Arc;
 
 use super::{Answer, Offer, Proven};
-use crate::broker::authority::Standing;
 use crate::identity::{PeerAddress, Principal};
 
 /// Whoever sends a user name or a password besides is left to who can check that.
 pub(super) fn ask(offer: &Offer<'_>) -> Answer {
     match &offer.peer.address {
         PeerAddress::Unix(peer) if !offer.has_credentials() => Answer::Proven(Proven {
-            principal: Principal::Unix(Arc::clone(&peer.user)),
             attributes: peer.attributes.clone(),
-            standing: Standing::default(),
-            lease: None,
-            authentication_data: None,
+            ..Proven::new(Principal::Unix(Arc::clone(&peer.user)))
         }),
         _ => Answer::NotMine,
     }

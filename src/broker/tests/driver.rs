@@ -82,6 +82,7 @@ pub(super) fn broker_that_speaks(
         credentials: VerifiedCredentials::in_memory(&auth).expect("randomness"),
         auth,
         tokens: None,
+        identity_service: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("threads"))

@@ -23,7 +23,7 @@ pub(super) struct DiffArgs {
     /// The policy file that is to be
     new: PathBuf,
     /// More principals, one on a line, as logs show them: user:NAME, certificate:NAME, unix:NAME,
-    /// token:NAME, anonymous
+    /// token:NAME, http:NAME, anonymous
     #[arg(long, value_name = "FILE")]
     principals: Option<PathBuf>,
     /// More topics or topic filters, one on a line
@@ -166,7 +166,8 @@ fn clients(
     clients.extend(new.examples());
     for text in listed {
         let Some(principal) = Principal::parse(text) else {
-            let wanted = "user:NAME, certificate:NAME, unix:NAME, token:NAME or anonymous";
+            let wanted =
+                "user:NAME, certificate:NAME, unix:NAME, token:NAME, http:NAME or anonymous";
             writeln!(err, "error: {text:?} is no principal: write {wanted}")?;
             return Ok(None);
         };

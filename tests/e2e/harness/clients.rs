@@ -13,6 +13,13 @@ pub(crate) fn python(name: &str) -> Command {
     command
 }
 
+/// Python that is given as text.
+pub(crate) fn python_of(text: &str) -> Command {
+    let mut command = Command::new(prepared("TEST_PYTHON"));
+    command.args(["-u", "-B", "-c", text]).stdin(Stdio::null());
+    command
+}
+
 /// A Node script, with the modules that `tests/run` has installed.
 pub(crate) fn node(name: &str) -> Command {
     let mut command = Command::new("node");

@@ -12,6 +12,7 @@
 pub(crate) mod broker;
 pub(crate) mod clients;
 pub(crate) mod http;
+pub(crate) mod identity_service;
 pub(crate) mod issuer;
 mod process;
 mod proxy;

@@ -1,0 +1,124 @@
+//! How the service is reached: its URL, and what both sides prove to each other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::answer::MAX_ANSWER_BYTES;
+use super::{BearerToken, ServiceUrl};
+
+/// Bytes of the longest head of an answer.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OURSELVES: HeaderValue =
+    HeaderValue::from_static(concat!("bastionmq/", env!("CARGO_PKG_VERSION")));
+
+/// How the service is reached.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Where questions are posted.
+    pub url: ServiceUrl,
+    /// For `https://`.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// What the service knows the broker by.
+    pub token: Option<BearerToken>,
+}
+
+/// A connection to the service, on which one question is asked at a time.
+pub(super) type Connection = SendRequest<Full<Bytes>>;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(super) enum Fault {
+    #[error("it cannot be reached: {0}")]
+    Connect(#[source] std::io::Error),
+    #[error("TLS fails: {0}")]
+    Tls(#[source] std::io::Error),
+    /// Also where it hangs up.
+    #[error("it does not speak HTTP as it should: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("it answers with status {}, and not with 200", .0.as_u16())]
+    Status(StatusCode),
+    #[error("its answer is longer than 64 KiB")]
+    TooLong,
+    #[error("its answer breaks off")]
+    BrokenOff,
+}
+
+impl Access {
+    /// Connects, and proves and verifies what is to be.
+    pub(super) async fn connect(&self) -> Result<Connection, Fault> {
+        let ServiceUrl { host, port, is_tls, .. } = &self.url;
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(Fault::Connect)?;
+        // One small request at a time.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            Some(config) => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|error| Fault::Tls(std::io::Error::other(error)))?;
+                let connector = TlsConnector::from(Arc::clone(config));
+                speak(connector.connect(name, stream).await.map_err(Fault::Tls)?).await
+            }
+            None if *is_tls => Err(Fault::Tls(std::io::Error::other("it is not set up"))),
+            None => speak(stream).await,
+        }
+    }
+
+    /// Asks `question` and reads the answer, all of it, so that `connection` can be used again.
+    /// Redirects are answers like any other: who is asked is who is configured.
+    pub(super) async fn ask(
+        &self,
+        connection: &mut Connection,
+        question: Bytes,
+    ) -> Result<Bytes, Fault> {
+        connection.ready().await?;
+        let answer = connection.send_request(self.request(question)).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Fault::Status(answer.status()));
+        }
+        match Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong),
+            Err(_) => Err(Fault::BrokenOff),
+        }
+    }
+
+    fn request(&self, question: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(question));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.path.clone().into();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.url.authority.clone());
+        headers.insert(USER_AGENT, OURSELVES);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(CONTENT_TYPE, JSON);
+        if let Some(BearerToken(token)) = &self.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        request
+    }
+}
+
+async fn speak<S>(stream: S) -> Result<Connection, Fault>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut http = http1::Builder::new();
+    http.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    let (connection, driver) = http.handshake(TokioIo::new(stream)).await?;
+    // Ends with the connection; what goes wrong is told to who has asked.
+    tokio::spawn(driver);
+    Ok(connection)
+}

@@ -1,0 +1,257 @@
+//! A service of the operator's that knows who clients are, asked over HTTP: who logs in by what, from
+//! where, and whether it may. Bounded in every way, and closed where it does not answer.
+//!
+//! A question waits for its turn, for its answer, and no longer than its client does; nobody else waits
+//! for it. Clients that were let in lately are not asked about again. A service that fails again and
+//! again is left alone for a while, during which nobody new is let in by it.
+
+mod access;
+mod answer;
+mod bearer;
+mod breaker;
+mod cache;
+mod pool;
+mod question;
+mod settings;
+mod url;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{timeout, timeout_at};
+
+pub use access::Access;
+pub use answer::{Admission, Answer};
+pub use bearer::{BearerToken, BearerTokenError};
+pub use question::Question;
+pub use settings::Settings;
+pub use url::{ServiceUrl, ServiceUrlError};
+
+use self::access::Fault;
+use self::answer::AnswerFault;
+use self::breaker::{Breaker, Change, Outcome, Pass};
+use self::cache::{Cache, CacheKey};
+use self::pool::Pool;
+use crate::telemetry::{HttpAuthResult, Metrics};
+
+/// The service, and all that is known of it.
+#[derive(Debug)]
+pub struct IdentityService {
+    pool: ArcSwap<Pool>,
+    timeout: Duration,
+    slots: Semaphore,
+    waiting: AtomicU32,
+    max_waiting: u32,
+    breaker: Mutex<Breaker>,
+    cache_key: CacheKey,
+    cache: Mutex<Cache>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a question has no answer. Nobody is let in without one.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// Too many others wait, or its turn has not come in time.
+    #[error("too many logins wait for the HTTP service")]
+    Busy,
+    /// It has failed too often lately to be asked now.
+    #[error("the HTTP service is left alone for a while, after it has failed again and again")]
+    LeftAlone,
+    /// It has not answered in time.
+    #[error("the HTTP service has not answered in time")]
+    Timeout,
+    /// It finds fault with the question (a status of 4xx): that says nothing of other questions.
+    #[error("the HTTP service: {0}")]
+    Refused(String),
+    /// It cannot be asked, or does not answer as it should.
+    #[error("the HTTP service: {0}")]
+    Broken(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Status(status) if status.is_client_error() => Self::Refused(fault.to_string()),
+            fault => Self::Broken(fault.to_string()),
+        }
+    }
+}
+
+impl From<AnswerFault> for Failure {
+    fn from(fault: AnswerFault) -> Self {
+        Self::Broken(format!("its answer cannot be used: {fault}"))
+    }
+}
+
+impl IdentityService {
+    /// The service that is reached by `access`. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new(access: Access, settings: &Settings, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let slots = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
+        Ok(Self {
+            pool: ArcSwap::from_pointee(Pool::new(access)),
+            timeout: Duration::from_millis(settings.timeout_ms.get().into()),
+            slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
+            waiting: AtomicU32::new(0),
+            max_waiting: settings.max_waiting_logins.get(),
+            breaker: Mutex::new(Breaker::new(
+                settings.breaker_failures,
+                seconds(settings.breaker_seconds.get()),
+            )),
+            cache_key: CacheKey::new(key),
+            cache: Mutex::new(Cache::new(
+                seconds(settings.cache_seconds),
+                settings.max_cached_answers,
+            )),
+            metrics,
+        })
+    }
+
+    /// Reaches the service by `access` from now on; what another way to it has said is forgotten.
+    pub fn replace_access(&self, access: Access) {
+        self.pool.store(Arc::new(Pool::new(access)));
+        self.cache.lock().clear();
+    }
+
+    /// Asks `question`, whose turn has to come before `deadline`. Who does not wait any more drops the
+    /// future.
+    ///
+    /// # Errors
+    /// That there is no answer, and why.
+    pub async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Answer, Failure> {
+        let user = question.username;
+        let question = question.to_json();
+        let mac = self.cache_key.mac(&question);
+        if let Some(admission) = self.cache.lock().find(Instant::now(), &mac) {
+            self.metrics.http_auth.increment(HttpAuthResult::Cached);
+            return Ok(Answer::Allow(admission));
+        }
+        let pool = self.pool.load_full();
+        let answer = self.ask_in_turn(&pool, question, user, deadline).await;
+        self.metrics.http_auth.increment(HttpAuthResult::from(&answer));
+        // What came by a way that has been replaced meanwhile is not remembered.
+        if let Ok(Answer::Allow(admission)) = &answer
+            && Arc::ptr_eq(&pool, &self.pool.load())
+        {
+            self.cache.lock().insert(Instant::now(), mac, admission);
+        }
+        answer
+    }
+
+    async fn ask_in_turn(
+        &self,
+        pool: &Pool,
+        question: Bytes,
+        user: &str,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        if self.breaker.lock().is_open(Instant::now()) {
+            return Err(Failure::LeftAlone);
+        }
+        let _slot = self.slot(deadline).await?;
+        let pass = self.breaker.lock().pass(Instant::now()).ok_or(Failure::LeftAlone)?;
+        let mut trial = Trial { service: self, pass, outcome: Outcome::Abandoned };
+        let started = Instant::now();
+        let asked = timeout(self.timeout, pool.ask(question)).await;
+        self.metrics.http_auth_seconds.record(started.elapsed());
+        let answer = match asked {
+            Ok(Ok(answer)) => Answer::read(&answer, user).map_err(Failure::from),
+            Ok(Err(fault)) => Err(fault.into()),
+            Err(_) => Err(Failure::Timeout),
+        };
+        trial.outcome = match &answer {
+            Ok(_) | Err(Failure::Refused(_)) => Outcome::Answered,
+            Err(_) => Outcome::Failed,
+        };
+        answer
+    }
+
+    /// Waits for its turn, first come, first served.
+    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(slot) = self.slots.try_acquire() {
+            return Ok(slot);
+        }
+        let waiting = Waiting::join(&self.waiting);
+        if waiting.before >= self.max_waiting {
+            return Err(Failure::Busy);
+        }
+        let slot = timeout_at(deadline.into(), self.slots.acquire()).await;
+        slot.ok().and_then(Result::ok).ok_or(Failure::Busy)
+    }
+
+    fn settle(&self, pass: Pass, outcome: Outcome) {
+        let change = self.breaker.lock().settle(Instant::now(), pass, outcome);
+        match change {
+            Some(Change::Opened) => {
+                self.metrics.http_auth_breaker_open.set(1.0);
+                tracing::error!(
+                    "the HTTP service has failed again and again: it is left alone for a while, and \
+                     nobody is let in by it"
+                );
+            }
+            Some(Change::Closed) => {
+                self.metrics.http_auth_breaker_open.set(0.0);
+                tracing::info!("the HTTP service answers again");
+            }
+            None => {}
+        }
+    }
+}
+
+/// A question that is under way; where it is dropped, nobody waits for its answer.
+struct Trial<'a> {
+    service: &'a IdentityService,
+    pass: Pass,
+    outcome: Outcome,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        self.service.settle(self.pass, self.outcome);
+    }
+}
+
+/// A login that waits for its turn, counted for as long.
+struct Waiting<'a> {
+    count: &'a AtomicU32,
+    /// How many waited already.
+    before: u32,
+}
+
+impl<'a> Waiting<'a> {
+    fn join(count: &'a AtomicU32) -> Self {
+        Self { count, before: count.fetch_add(1, Ordering::AcqRel) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl From<&Result<Answer, Failure>> for HttpAuthResult {
+    fn from(answer: &Result<Answer, Failure>) -> Self {
+        match answer {
+            Ok(Answer::Allow(_)) => Self::Allowed,
+            Ok(Answer::Deny) => Self::Denied,
+            Ok(Answer::Ignore) => Self::Ignored,
+            Err(Failure::Busy) => Self::Busy,
+            Err(Failure::LeftAlone) => Self::LeftAlone,
+            Err(Failure::Timeout) => Self::Timeout,
+            Err(Failure::Refused(_) | Failure::Broken(_)) => Self::Failed,
+        }
+    }
+}
