@@ -80,7 +80,7 @@ impl Broker {
         if let Some(revoked) = gate.revoked() {
             if let Some(parked) = self.registry.remove_parked(client_id, *session) {
                 self.report_revoked(gate.who(), revoked);
-                self.end(*parked, gate, Instant::now());
+                self.end(*parked, Instant::now());
             }
             return false;
         }

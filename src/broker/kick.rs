@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Broker;
-use super::gate::Gate;
 use super::parked::{Handover, Parked};
 use super::registry::Holding;
 use super::seat::Seat;
@@ -49,7 +48,7 @@ impl Broker {
                 Some(Holding::Parked(..)) if fate == Fate::Kept => return Kicked::Away,
                 Some(Holding::Parked(_, key)) => {
                     if let Some(parked) = self.registry.remove_parked(client_id, key) {
-                        self.end_of_its_own(*parked, Instant::now());
+                        self.end(*parked, Instant::now());
                         return Kicked::AwayAndForgotten;
                     }
                 }
@@ -76,7 +75,7 @@ impl Broker {
         let now = Instant::now();
         let kept = match left {
             Some(parked) if fate == Fate::Forgotten => {
-                self.end_of_its_own(*parked, now);
+                self.end(*parked, now);
                 None
             }
             left => left,
@@ -89,17 +88,9 @@ impl Broker {
         match self.registry.release(client_id, seat, kept, on_parked) {
             Ok(()) => {}
             // The client has come back, and waits.
-            Err(Some(parked)) => {
-                let gate = Gate::new(&self.authority, Arc::clone(&parked.who));
-                self.hand_over(&gate, seat, Some(parked), now);
-            }
+            Err(Some(parked)) => self.hand_over(seat, Some(parked), now),
             Err(None) => drop(seat.leave()),
         }
         kicked
-    }
-
-    fn end_of_its_own(&self, parked: Parked, now: Instant) {
-        let gate = Gate::new(&self.authority, Arc::clone(&parked.who));
-        self.end(parked, &gate, now);
     }
 }

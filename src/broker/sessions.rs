@@ -62,9 +62,21 @@ impl Broker {
         // The policy of now, after the wait.
         gate.refresh(&self.authority);
         match earlier {
-            Some(parked) if !clean_start => Ok(self.resume(*parked, gate, seat)),
+            Some(parked) if !clean_start && self.is_upheld(&parked) => {
+                Ok(self.resume(*parked, gate, seat))
+            }
             discarded => Ok(Claimed { session: self.begin(gate, seat), resumed: None, discarded }),
         }
+    }
+
+    /// Whether what the session was opened with still holds. Where it does not, it goes to nobody, even
+    /// if whoever asks for it has proven the same name anew before it could be judged.
+    fn is_upheld(&self, parked: &Parked) -> bool {
+        let gate = Gate::new(&self.authority, Arc::clone(&parked.who));
+        if let Some(revoked) = gate.revoked() {
+            self.report_revoked(gate.who(), revoked);
+        }
+        gate.revoked().is_none()
     }
 
     fn begin(&self, gate: &Gate, seat: &Arc<Seat>) -> Stored {
@@ -136,7 +148,7 @@ impl Broker {
         // Set while nobody else can claim the session: whoever does then finds them to cancel.
         let on_parked = |parked: &Parked| self.set_timers(parked, client_id);
         if let Err(parked) = self.registry.release(client_id, seat, parked, on_parked) {
-            self.hand_over(gate, seat, parked, now);
+            self.hand_over(seat, parked, now);
         }
     }
 
@@ -178,29 +190,25 @@ impl Broker {
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
     /// session ends.
-    pub(super) fn hand_over(
-        &self,
-        gate: &Gate,
-        seat: &Seat,
-        parked: Option<Box<Parked>>,
-        now: Instant,
-    ) {
+    pub(super) fn hand_over(&self, seat: &Seat, parked: Option<Box<Parked>>, now: Instant) {
         let unclaimed = match seat.leave() {
             Some(successor) => successor.send(parked).err().flatten(),
             None => parked,
         };
         if let Some(parked) = unclaimed {
-            self.end(*parked, gate, now);
+            self.end(*parked, now);
         }
     }
 
-    /// A session ends: its will is sent if it still waits, and nothing is routed to it any more.
-    pub(super) fn end(&self, parked: Parked, gate: &Gate, now: Instant) {
+    /// A session ends: its will is sent if it still waits and whoever left it may publish it, and
+    /// nothing is routed to it any more.
+    pub(super) fn end(&self, parked: Parked, now: Instant) {
         self.cancel_timers(&parked);
-        if let Some((_, will)) = parked.will {
-            self.publish_will(gate, *will, now);
+        let Parked { who, session, image, will, .. } = parked;
+        if let Some((_, will)) = will {
+            self.publish_will(&Gate::new(&self.authority, who), *will, now);
         }
-        self.forget(&parked.session, &parked.image);
+        self.forget(&session, &image);
     }
 
     /// Nothing is routed to the session any more. What it has left of shared subscriptions goes to
@@ -264,8 +272,7 @@ impl Broker {
                 }
                 What::SessionEnd => {
                     if let Some(parked) = self.registry.expire(&client_id, timer.session, now) {
-                        let gate = Gate::new(&self.authority, Arc::clone(&parked.who));
-                        self.end(*parked, &gate, now);
+                        self.end(*parked, now);
                     }
                 }
             }

@@ -140,7 +140,7 @@ impl Client {
         let Admitted { gate, claimed, lease, .. } = admitted;
         let Claimed { session, resumed, discarded } = claimed;
         if let Some(discarded) = discarded {
-            self.broker.end(*discarded, &gate, now.instant);
+            self.broker.end(*discarded, now.instant);
         }
         let identified = Identified {
             client_id: gate.who().client_id.clone(),

@@ -31,14 +31,23 @@ fn broker_with_users() -> Arc<Broker> {
 
 /// A client of `user` that has logged in.
 async fn enter(broker: &Arc<Broker>, user: &'static str, visit: Visit) -> Driver {
-    let password = USERS.iter().find(|(name, _)| *name == user).expect("a user").1;
+    let user = USERS.iter().find(|(name, _)| *name == user).expect("a user");
+    enter_as(broker, *user, visit).await.0
+}
+
+/// Also whether it goes on with a session.
+async fn enter_as(
+    broker: &Arc<Broker>,
+    (user, password): (&'static str, &'static str),
+    visit: Visit,
+) -> (Driver, bool) {
     let (user_name, password) = (Some(user), Some(password.as_bytes()));
     let mut driver = Driver::stranger_with(broker, Version::V5, None);
     let connect = Connect { user_name, password, ..visit.connect(Version::V5) };
     driver.say(&Packet::Connect(Box::new(connect)));
     driver.log_in().await;
-    driver.welcome();
-    driver
+    let is_resumed = driver.welcome();
+    (driver, is_resumed)
 }
 
 /// What the broker does by itself after a change.
@@ -210,6 +219,29 @@ async fn r12_what_waits_for_a_user_that_is_gone_is_not_sent_first() {
     ann.client.obey(ann.now);
     assert!(ann.client.is_closed());
     assert!(ann.client.output().is_empty());
+}
+
+/// Nobody has got round to judging the session that waits.
+#[tokio::test]
+async fn r12_whoever_proves_itself_anew_gets_nothing_of_what_another_password_has_left() {
+    const ANEW: (&str, &str) = ("ann", "apricot");
+    for clean_start in [false, true] {
+        let broker = broker_with_users();
+        let mut bob = enter(&broker, "bob", Visit::of("b")).await;
+        bob.subscribe("will", QoS::AtLeastOnce);
+        let visit = Visit { will: Some(("will", 9)), ..Visit::of("a") };
+        let mut ann = enter(&broker, "ann", visit).await;
+        ann.subscribe("news", QoS::AtLeastOnce);
+        ann.client.on_lost(ann.now);
+        bob.publish("news", false);
+        broker.replace_passwords(users(&[ANEW, USERS[1]]));
+        let visit = Visit { clean_start, ..Visit::of("a") };
+        let (mut ann, is_resumed) = enter_as(&broker, ANEW, visit).await;
+        assert!(!is_resumed, "clean start: {clean_start}");
+        bob.publish("news", false);
+        assert_eq!(ann.topics(), [""; 0], "clean start: {clean_start}");
+        assert_eq!(bob.topics(), [""; 0], "no will is published");
+    }
 }
 
 #[test]
