@@ -1,5 +1,7 @@
 //! `bastionmq certs`: a small certificate authority for development and small fleets.
 
+mod revocation;
+
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use rustls_pki_types::CertificateDer;
 
+use self::revocation::{CrlArgs, RevokeArgs};
 use crate::clock::Now;
 use crate::private_file;
 use crate::secret::Secret;
@@ -34,6 +37,7 @@ Examples:
   bastionmq certs server --dir certs --name broker.example.com --name localhost --ip 127.0.0.1
   bastionmq certs client --dir certs sensor-7
   bastionmq certs show certs/*.crt
+  bastionmq certs revoke certs/sensor-7.crt
 
 Then serve with them, and connect:
   bastionmq serve --listen mqtts://0.0.0.0:8883 \\
@@ -59,7 +63,10 @@ enum Command {
     /// Issue a certificate to a broker: server.crt and server.key.
     Server(ServerArgs),
     /// Issue a certificate to a client: NAME.crt and NAME.key.
+    #[command(visible_alias = "issue")]
     Client(ClientArgs),
+    Revoke(RevokeArgs),
+    Crl(CrlArgs),
     /// Show whom certificates name, who signed them, how long they are valid, and what a policy can go
     /// by.
     Show(ShowArgs),
@@ -128,6 +135,8 @@ pub(super) fn run(args: CertsArgs) -> Result<ExitCode> {
         Command::Init(args) => init(args, &mut out)?,
         Command::Server(args) => server(args, &mut out)?,
         Command::Client(args) => client(args, &mut out)?,
+        Command::Revoke(args) => revocation::revoke(args, &mut out)?,
+        Command::Crl(args) => revocation::crl(args, &mut out)?,
         Command::Show(args) => args.files.iter().try_for_each(|file| show(file, &mut out))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,5 @@
 //! What a client certificate says of its bearer beyond the name: roles can be given by it.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use rustls_pki_types::CertificateDer;
@@ -9,6 +8,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::x509::AttributeTypeAndValue;
 
 use super::certificate::fingerprint;
+use super::serial::Serial;
 use crate::identity::{Attribute, AttributeSource, Attributes};
 
 /// Bytes of the longest value.
@@ -47,7 +47,7 @@ pub(super) fn attributes(
     der: &CertificateDer<'_>,
 ) -> Option<Attributes> {
     let names = &*NAMES;
-    let (fingerprint, serial) = (fingerprint(der), serial(parsed));
+    let (fingerprint, serial) = (fingerprint(der), Serial::of(parsed).to_string());
     let subject = parsed.subject();
     let of_subject = text_of(subject.iter_common_name(), &names.cn)
         .chain(text_of(subject.iter_organizational_unit(), &names.ou))
@@ -84,19 +84,6 @@ fn text_of<'a>(
 
 fn is_fit(value: &str) -> bool {
     !value.is_empty() && value.len() <= MAX_VALUE_BYTES && !value.chars().any(char::is_control)
-}
-
-/// In lower-case hexadecimal digits, two for each byte, without the zero that is there for the sign.
-fn serial(parsed: &X509Certificate<'_>) -> String {
-    let bytes = parsed.raw_serial();
-    let bytes = match bytes {
-        [0, rest @ ..] if !rest.is_empty() => rest,
-        all => all,
-    };
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -103,8 +103,9 @@ fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
 
 /// An authority that can issue.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    validity: Validity,
+    pub(super) issuer: Issuer<'static, KeyPair>,
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) validity: Validity,
 }
 
 impl Authority {
@@ -141,7 +142,7 @@ impl Authority {
             return Err(AuthorityError::Mismatch);
         }
         let issuer = Issuer::from_ca_cert_der(&der, key)?;
-        Ok(Self { issuer, validity: details.validity })
+        Ok(Self { issuer, certificate: der, validity: details.validity })
     }
 
     /// Issues a certificate to a server, for `days` at most. Its common name is its first name.
@@ -217,7 +218,7 @@ fn serial_number() -> Result<SerialNumber, AuthorityError> {
 }
 
 /// In the date type of rcgen, which the parser shares.
-fn moment(unix: i64) -> Result<ASN1Time, AuthorityError> {
+pub(super) fn moment(unix: i64) -> Result<ASN1Time, AuthorityError> {
     ASN1Time::from_timestamp(unix).map_err(|_| AuthorityError::Refused(rcgen::Error::Time))
 }
 

@@ -14,6 +14,8 @@ mod error;
 mod listener_tls;
 mod peer;
 mod pem;
+mod revocation_list;
+mod serial;
 mod server;
 mod settings;
 mod shared_chains;
@@ -30,6 +32,8 @@ pub use peer::{
     MAX_PEER_NAME_BYTES, PeerNameError, peer_attributes, peer_name, vouched_certificate,
 };
 pub use pem::read_certificates;
+pub use revocation_list::{ListError, NotIssued, RevocationList, SignedList};
+pub use serial::{NotASerial, Serial};
 pub use server::{Alpn, Revocation, ServerFiles, ServerTls, server_config};
 pub use settings::{ClientAuth, ClientIdentity, MinimumVersion, RevocationDepth, WithoutAnswer};
 pub use warning::Warning;

@@ -1,10 +1,10 @@
 //! The real binary makes and shows certificates, as an operator has it do.
 #![allow(clippy::unwrap_used, reason = "clippy spares tests, but not what they share")]
 
+mod operator;
+mod revocation;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::Arc;
 
 use bastionmq::clock::Now;
@@ -17,69 +17,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls_pki_types::{ServerName, UnixTime};
-use tempfile::TempDir;
 
-/// An operator in an empty directory.
-struct Operator {
-    home: TempDir,
-}
-
-impl Operator {
-    fn new() -> Self {
-        Self { home: TempDir::new().unwrap() }
-    }
-
-    /// With a CA in `ca`.
-    fn with_authority() -> Self {
-        let operator = Self::new();
-        operator.succeeds(&["init", "--dir", "ca", "--name", "Fleet CA"]);
-        operator
-    }
-
-    fn certs(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_bastionmq"))
-            .arg("certs")
-            .args(arguments)
-            .current_dir(self.home.path())
-            .output()
-            .unwrap()
-    }
-
-    fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.certs(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    /// The message; it must come with exit code 1 and nothing on stdout.
-    fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.certs(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
-        assert_eq!(text(&output.stdout), "");
-        text(&output.stderr)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn names_in(&self, directory: &str) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.path(directory))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
+use crate::operator::{Operator, mode};
 
 /// Whether a client that trusts `ca/ca.crt` takes `ca/server.crt` for `name`.
 fn is_trusted_as(operator: &Operator, name: &str) -> bool {

@@ -60,6 +60,7 @@ fn fill(directory: &Path, config: &str, listen: &[String]) -> Result<Passwords> 
     authority.create("BastionMQ development CA", AUTHORITY_DAYS)?;
     authority.issue_server(&server_names(listen), ISSUED_DAYS)?;
     authority.issue_client(CLIENT, ISSUED_DAYS)?;
+    authority.create_list()?;
     private_file::create_new(&directory.join(POLICY), POLICY_TEXT.as_bytes())?;
     let passwords = passwords::create(&directory.join(PASSWORDS))?;
     private_file::create_new(&directory.join(CONFIG), config.as_bytes())?;
@@ -144,7 +145,7 @@ mod tests {
             key: file("tls_key"),
             client_auth: listener["client_auth"].clone().try_into().unwrap(),
             client_ca: Some(file("client_ca")),
-            revocation: Revocation::default(),
+            revocation: Revocation { lists: Some(file("client_crl")), ..Revocation::default() },
             client_identity: ClientIdentity::default(),
             minimum_version: MinimumVersion::default(),
             alpn: Alpn::Mqtt,
