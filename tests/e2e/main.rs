@@ -27,6 +27,7 @@ mod operations;
 mod permissions;
 mod proxy_protocol;
 mod reload;
+mod revocation;
 mod scram;
 mod tokens;
 mod transports;

@@ -3,80 +3,25 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::harness::raw::{self, Connect, RawClient};
-use crate::harness::{ADMIN, Broker, DEVICE1, DEVICE2, Site, Stream, bastionmq, http, scratch};
+use crate::harness::{ADMIN, DEVICE1, DEVICE2, Login, Place, Site, Stream, bastionmq, scratch};
 
 const NOT_AUTHORIZED: u8 = 0x87;
 
-/// A broker whose files are its own, and may be changed.
-struct Place {
-    broker: Broker,
-    directory: PathBuf,
+/// A client of the plain listener.
+fn connect(place: &Place, client_id: &str, login: Login) -> RawClient {
+    RawClient::connected(place.broker.plain_port(), &Connect::new(5, client_id).login(login))
 }
 
-impl Place {
-    fn open() -> Self {
-        let (site, directory) = (Site::shared(), scratch());
-        for name in ["policy.toml", "passwd", "server.crt", "server.key", "ca.crt"] {
-            fs::copy(site.file(name), directory.path().join(name)).expect("a copy");
-        }
-        let config = site.configuration("optional");
-        let own = config.replace(
-            site.file("").to_str().expect("UTF-8"),
-            &format!("{}/", directory.path().display()),
-        );
-        fs::write(directory.path().join("bastionmq.toml"), own).expect("a configuration");
-        let mut command = bastionmq();
-        command.args(["serve", "--config", "bastionmq.toml"]);
-        let path = directory.path().to_owned();
-        Self { broker: Broker::start(command, directory), directory: path }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.file(name)).expect("a file")
-    }
-
-    /// Replaces a file as it should be done: whole, or not at all.
-    fn replace(&self, name: &str, text: &str) {
-        let aside = self.file(".aside");
-        fs::write(&aside, text).expect("a new file");
-        fs::rename(aside, self.file(name)).expect("renamed");
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let before = self.text(name);
-        assert!(before.contains(from), "{name} has no {from}");
-        self.replace(name, &before.replace(from, to));
-    }
-
-    fn connect(&self, client_id: &str, login: (&'static str, &'static str)) -> RawClient {
-        RawClient::connected(self.broker.plain_port(), &Connect::new(5, client_id).login(login))
-    }
-
-    fn log(&self, text: &str) -> String {
-        self.broker.process().wait_for_text(Stream::Err, text)
-    }
-
-    fn metric(&self, series: &str) -> f64 {
-        let (_, text) = http::get(self.broker.admin_port(), "/metrics");
-        let line = text.lines().find_map(|line| line.strip_prefix(series));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or(f64::NAN)
-    }
-
-    /// What the policy file says takes effect: the topic is denied to who is subscribed to it.
-    fn wait_until_denied(&self, topic: &str) {
-        self.broker.process().wait_for(Stream::Err, |line| {
-            (line.contains("denied") && line.contains(topic)).then_some(())
-        });
-    }
+/// What the policy file says takes effect: the topic is denied to who is subscribed to it.
+fn wait_until_denied(place: &Place, topic: &str) {
+    place.broker.process().wait_for(Stream::Err, |line| {
+        (line.contains("denied") && line.contains(topic)).then_some(())
+    });
 }
 
 /// Publishes to `topic`; the reason code of the answer.
@@ -88,14 +33,14 @@ fn publish(client: &mut RawClient, topic: &str) -> u8 {
 
 /// A live subscription to `announcements/#` ends by this edit of the policy, and nothing comes by it.
 fn ends_a_subscription(from: &str, to: &str) {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
-    let mut admin = place.connect("admin", ADMIN);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
+    let mut admin = connect(&place, "admin", ADMIN);
     assert_eq!(device.subscribe(5, "announcements/#", 1), 1);
     assert_eq!(publish(&mut admin, "announcements/now"), 0);
     assert_eq!(device.expect(raw::PUBLISH | 1 << 1).publish(5).topic, "announcements/now");
     place.edit("policy.toml", from, to);
-    place.wait_until_denied("announcements/#");
+    wait_until_denied(&place, "announcements/#");
     // Nobody is subscribed any more.
     assert_eq!(publish(&mut admin, "announcements/now"), 0x10);
     device.expect_silence();
@@ -119,12 +64,12 @@ fn u04_a_role_that_is_removed_ends_a_live_subscription() {
 
 #[test]
 fn u04_a_user_that_is_deleted_is_sent_away() {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
-    let mut other = place.connect("device2", DEVICE2);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
+    let mut other = connect(&place, "device2", DEVICE2);
     let users = place.text("passwd");
     let kept: Vec<_> = users.lines().filter(|line| !line.starts_with("device1:")).collect();
-    place.replace("passwd", &(kept.join("\n") + "\n"));
+    place.replace("passwd", kept.join("\n") + "\n");
     device.expect_disconnect(NOT_AUTHORIZED);
     assert_eq!(publish(&mut other, "devices/device2/x"), 0x10);
     let mut again = RawClient::plain(place.broker.plain_port());
@@ -134,8 +79,8 @@ fn u04_a_user_that_is_deleted_is_sent_away() {
 
 #[test]
 fn u04_whoever_has_another_password_proves_it_anew() {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
     let users = place.text("passwd");
     let hash_of = |user: &str| {
         let line = users.lines().find_map(|line| line.strip_prefix(user)).expect("a user");
@@ -143,12 +88,12 @@ fn u04_whoever_has_another_password_proves_it_anew() {
     };
     place.edit("passwd", &hash_of("device1"), &hash_of("device2"));
     device.expect_disconnect(NOT_AUTHORIZED);
-    place.connect("device1", (DEVICE1.0, DEVICE2.1));
+    connect(&place, "device1", (DEVICE1.0, DEVICE2.1));
 }
 
 #[test]
 fn u04_certificates_of_an_authority_that_is_replaced_are_not_believed_any_more() {
-    let place = Place::open();
+    let place = Place::of_site();
     let port = place.broker.tls_port();
     let mut device = RawClient::tls(port, Site::shared().tls_as("device1"));
     device.send(&Connect::new(5, "device1").encode());
@@ -158,14 +103,14 @@ fn u04_certificates_of_an_authority_that_is_replaced_are_not_believed_any_more()
     init.args(["certs", "init", "--dir", "."]).current_dir(other.path());
     assert!(init.output().expect("it starts").status.success());
     let ca = fs::read_to_string(other.path().join("ca.crt")).expect("a certificate");
-    place.replace("ca.crt", &ca);
+    place.replace("ca.crt", ca);
     device.expect_disconnect(NOT_AUTHORIZED);
 }
 
 /// What is in force is what it was, it is said why, and the metrics show it until it is mended.
 fn r03_stays_closed(breakage: impl FnOnce(&Place, &Path), said: &str) {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
     let good = place.text("policy.toml");
     breakage(&place, &place.file("policy.toml"));
     let line = place.log("not reloaded");
@@ -205,8 +150,8 @@ fn r03_a_policy_that_a_full_disk_has_cut_short_changes_nothing() {
 
 #[test]
 fn r03_without_a_file_descriptor_the_old_policy_stays_until_there_is_one() {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
     assert_eq!(device.subscribe(5, "announcements/#", 1), 1);
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let limit = |current| {
@@ -224,37 +169,35 @@ fn r03_without_a_file_descriptor_the_old_policy_stays_until_there_is_one() {
     assert_eq!(publish(&mut device, "devices/device1/x"), 0x10);
     assert_eq!(publish(&mut device, "devices/device2/x"), NOT_AUTHORIZED);
     limit(1_024);
-    place.wait_until_denied("announcements/#");
+    wait_until_denied(&place, "announcements/#");
 }
 
 #[test]
 fn a_link_that_is_turned_elsewhere_is_a_change() {
-    let place = Place::open();
-    let mut device = place.connect("device1", DEVICE1);
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
     assert_eq!(device.subscribe(5, "announcements/#", 1), 1);
     let (link, next) = (place.file("policy.toml"), place.file("next.toml"));
     let rule = "  { allow = [\"subscribe\"], topics = [\"announcements/#\"] },\n";
     fs::write(&next, place.text("policy.toml").replace(rule, "")).expect("another policy");
     symlink(&next, place.file(".aside")).expect("a link");
     fs::rename(place.file(".aside"), link).expect("renamed");
-    place.wait_until_denied("announcements/#");
+    wait_until_denied(&place, "announcements/#");
 }
 
 #[test]
 fn sighup_reads_all_files_anew() {
-    let place = Place::open();
+    let place = Place::of_site();
     place.broker.process().signal(Signal::HUP);
     place.log("SIGHUP");
     for what in ["config", "policy", "passwords", "certificates"] {
-        place.broker.process().wait_for(Stream::Err, |line| {
-            (line.contains("reloaded") && line.contains(&format!("\"{what}\""))).then_some(())
-        });
+        place.reloaded(what);
     }
 }
 
 #[test]
 fn u12_a_setting_that_needs_a_restart_is_named() {
-    let place = Place::open();
+    let place = Place::of_site();
     place.edit("bastionmq.toml", "[auth]\n", "[auth]\nmax_waiting_logins = 7\n");
     let line = place.log("needs a restart");
     assert!(line.contains("auth.max_waiting_logins"), "{line}");

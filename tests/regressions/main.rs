@@ -6,6 +6,7 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod limits;
+mod matrix;
 mod secrets;
 mod security;
 mod table;

@@ -9,11 +9,13 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod broker;
 pub(crate) mod clients;
 pub(crate) mod http;
 pub(crate) mod identity_service;
 pub(crate) mod issuer;
+pub(crate) mod place;
 mod process;
 mod proxy;
 pub(crate) mod raw;
@@ -24,7 +26,9 @@ pub(crate) mod websocket;
 
 use std::time::Duration;
 
+pub(crate) use authority::Authority;
 pub(crate) use broker::{Broker, bastionmq, scratch};
+pub(crate) use place::Place;
 pub(crate) use process::{Process, Stream};
 pub(crate) use proxy::Proxy;
 pub(crate) use site::{ADMIN, DEVICE1, DEVICE2, Login, Site, VISITOR};

@@ -193,6 +193,41 @@ impl RawClient {
         assert_eq!(frame.first, PINGRESP, "{frame:?}");
     }
 
+    /// Whether a message on `topic` has come by now, or came before the connection ended. What else
+    /// has come is passed over.
+    pub(crate) fn has_heard(&mut self, topic: &str) -> bool {
+        let mut has_heard = false;
+        // What was there before the first answer has been sent before the second one.
+        for _ in 0..2 {
+            self.send(&packet(PINGREQ, &[]));
+            while let Some(frame) = self.read_or_end() {
+                match frame.first & 0xF0 {
+                    PINGRESP => break,
+                    PUBLISH => has_heard |= frame.publish(5).topic == topic,
+                    _ => {}
+                }
+            }
+        }
+        has_heard
+    }
+
+    /// As [`RawClient::has_heard`], up to the end of the connection, which is awaited.
+    pub(crate) fn hears_before_its_end(&mut self, topic: &str) -> bool {
+        let mut has_heard = false;
+        while let Some(frame) = self.read_or_end() {
+            has_heard |= frame.first & 0xF0 == PUBLISH && frame.publish(5).topic == topic;
+        }
+        has_heard
+    }
+
+    /// The certificate that the server has shown, once the handshake is over.
+    pub(crate) fn server_certificate(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Transport::Tls(stream) => stream.conn.peer_certificates()?.first().map(|der| &**der),
+            Transport::Plain(_) | Transport::Unix(_) => None,
+        }
+    }
+
     /// Subscribes; the reason code of the answer.
     pub(crate) fn subscribe(&mut self, version: u8, filter: &str, options: u8) -> u8 {
         self.send(&subscribe(version, 1, filter, options));

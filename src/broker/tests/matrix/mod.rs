@@ -2,8 +2,8 @@
 //! way to have no permission, for every kind of principal in every version. No cell lets it pass.
 //!
 //! Roles that are removed and denials that are added are columns. Where the identity itself is taken back
-//! (users who are deleted, passwords that change), the session ends: see `judging.rs`. Clients that are
-//! banned are no column yet: there is no ban.
+//! (users who are deleted, passwords that change), the session ends: see `judging.rs`, and
+//! `tests/regressions/matrix` for every kind of identity and files that change on disk.
 
 mod paths;
 mod people;
