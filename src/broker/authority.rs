@@ -164,7 +164,9 @@ impl Authority {
         }))
     }
 
-    /// A listener that has read nothing anew since the handshake would say what it said then.
+    /// A listener that has read nothing anew since the handshake would say what it said then. A
+    /// certificate that has expired since has not been taken back, unless it would not have been believed
+    /// in its last second either: its connection ends by its lease, and its session waits.
     fn check_certificate(&self, who: &Who) -> Result<(), Revoked> {
         let certificate = who.standing.certificate.as_ref();
         let Some(evidence) = certificate.and_then(|it| it.evidence.as_ref()) else { return Ok(()) };
@@ -174,6 +176,9 @@ impl Authority {
         if listener.generation() == evidence.generation {
             return Ok(());
         }
-        listener.judge(evidence, Now::read()).map_err(|_| distrusted)
+        let last = evidence.ends.saturating_sub(Duration::from_secs(1));
+        let now = Now::read();
+        let while_it_held = Now { unix: now.unix.min(last), ..now };
+        listener.judge(evidence, while_it_held).map_err(|_| distrusted)
     }
 }

@@ -7,10 +7,8 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
-use crate::harness::raw::{self, Connect, RawClient};
+use crate::harness::raw::{self, Connect, NOT_AUTHORIZED, RawClient};
 use crate::harness::{ADMIN, DEVICE1, DEVICE2, Login, Place, Site, Stream, bastionmq, scratch};
-
-const NOT_AUTHORIZED: u8 = 0x87;
 
 /// A client of the plain listener.
 fn connect(place: &Place, client_id: &str, login: Login) -> RawClient {

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-use crate::harness::raw::{CONNACK, Connect, RawClient};
+use crate::harness::raw::{CONNACK, Connect, NOT_AUTHORIZED, RawClient};
 use crate::harness::{
     ADMIN, Authority, Broker, Place, Process, Site, Stream, bastionmq, clients, place, scratch,
 };
-
-const NOT_AUTHORIZED: u8 = 0x87;
 
 const POLICY: &str = r##"
 [[role]]
@@ -142,6 +140,29 @@ fn u04_an_authority_that_is_added_lets_its_clients_in_and_ends_nobody() {
     place.log("not reloaded");
     inside.expect_silence();
     other.expect_silence();
+}
+
+/// Who reads its lists every hour must not lose what waits for devices whose certificates last a day.
+#[test]
+fn a_session_outlives_a_certificate_that_has_expired_but_none_that_is_taken_back() {
+    let authority = Authority::new();
+    let place = serve(&authority, FOLDER, "");
+    let enter = |serial, seconds, clean| {
+        let config = authority.client_for("device", serial, seconds);
+        let mut client = RawClient::tls(place.broker.tls_port(), config);
+        client.send(&Connect::new(5, "device").keep_session(clean, 3_600).encode());
+        let answer = client.expect(CONNACK);
+        assert_eq!(answer.reason(), 0);
+        (client, answer.body[0] == 1)
+    };
+    for (reloads, taken_back, is_kept) in [(1, 9, true), (2, 1, false)] {
+        let (mut client, _) = enter(1, 3, true);
+        client.expect_disconnect(NOT_AUTHORIZED);
+        place.replace("crl/fleet.crl", authority.list(&[taken_back], 30));
+        place.reloaded_times("certificates", reloads);
+        let (_, is_resumed) = enter(2, 3_600, false);
+        assert_eq!(is_resumed, is_kept);
+    }
 }
 
 /// Another certificate of the server, of the authority that clients know.

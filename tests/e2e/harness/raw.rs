@@ -31,6 +31,10 @@ pub(crate) const PINGRESP: u8 = 0xD0;
 pub(crate) const DISCONNECT: u8 = 0xE0;
 pub(crate) const AUTH: u8 = 0xF0;
 
+/// Reason codes.
+pub(crate) const BAD_CLIENT_ID: u8 = 0x85;
+pub(crate) const NOT_AUTHORIZED: u8 = 0x87;
+
 /// One packet as it came: its first byte, and what follows the Remaining Length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
