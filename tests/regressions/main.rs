@@ -5,8 +5,10 @@
 
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod identities;
 mod limits;
 mod matrix;
 mod secrets;
 mod security;
+mod stage;
 mod table;

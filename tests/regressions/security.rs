@@ -8,10 +8,9 @@ use crate::harness::raw::{
     packet, properties, publish_with, subscribe,
 };
 use crate::harness::scram::Scram;
-use crate::harness::{Broker, DEVICE1, Site};
+use crate::harness::{Broker, DEVICE1};
 
 const PROTOCOL_ERROR: u8 = 0x82;
-const BAD_CLIENT_ID: u8 = 0x85;
 const UNSUBACK: u8 = 0xB0;
 
 #[test]
@@ -83,21 +82,6 @@ fn r10_a_packet_of_a_server_ends_the_connection_in_every_state() {
     RawClient::connected(broker.plain_port(), &inside).expect_silence();
     let errors = metric(broker.admin_port(), "bastionmq_internal_errors_total");
     assert_eq!(errors, Some(0.0));
-}
-
-#[test]
-fn r25_a_certificate_named_like_a_user_does_not_get_the_session_of_that_user() {
-    let broker = Broker::secure();
-    let owner = Connect::new(5, "the one").login(DEVICE1).keep_session(true, 3_600);
-    let mut user = RawClient::connected(broker.plain_port(), &owner);
-    assert_eq!(user.subscribe(5, "devices/device1/#", 1), 1);
-    // Its certificate carries the name of the user, and is good for a session of its own.
-    for (client_id, reason) in [("the one", BAD_CLIENT_ID), ("another", 0)] {
-        let mut bearer = RawClient::tls(broker.tls_port(), Site::shared().tls_as(DEVICE1.0));
-        bearer.send(&Connect { clean: false, ..Connect::new(5, client_id) }.encode());
-        assert_eq!(bearer.expect(CONNACK).reason(), reason, "{client_id}");
-    }
-    user.expect_silence();
 }
 
 #[test]

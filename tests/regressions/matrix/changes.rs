@@ -7,9 +7,10 @@
 
 use serde_json::json;
 
-use super::stage::{Kind, Proof, SUBJECT, Stage};
+use super::scene::Scene;
 use crate::harness::raw::{Connect, RawClient};
 use crate::harness::{Authority, DEVICE1, DEVICE2, issuer::Issuer};
+use crate::stage::{Kind, Proof, SUBJECT};
 
 /// One thing that is taken back.
 pub(super) struct Change {
@@ -19,7 +20,7 @@ pub(super) struct Change {
     /// By what `[[assign]]` gives it its role.
     pub(super) holder: &'static str,
     /// Makes the change, and returns when it is in force.
-    pub(super) make: fn(&mut Stage),
+    pub(super) make: fn(&mut Scene),
     /// What becomes of the client.
     pub(super) then: Then,
     /// Ways that are none here, since what passes by them is allowed.
@@ -51,17 +52,17 @@ const NOTHING: Change = Change {
 };
 
 /// One for each kind of proof.
-pub(super) const NONE: [Change; 4] = [
+pub(super) const NONE: [Change; 5] = [
     NOTHING,
     Change { kind: Kind::Certificate, holder: CERTIFICATE, ..NOTHING },
     Change { kind: Kind::Token { seconds: 600 }, holder: TOKEN, ..NOTHING },
     Change { kind: Kind::Unix, holder: UNIX, ..NOTHING },
+    Change { kind: Kind::Anonymous, holder: "anonymous = true", ..NOTHING },
 ];
 
 /// Nobody is given the role any more.
-fn unassign(stage: &mut Stage) {
-    let holder = stage.holder.clone();
-    stage.place.edit("policy.toml", &holder, "users = [\"nobody\"]");
+fn unassign(Scene { stage, holder, .. }: &mut Scene) {
+    stage.place.edit("policy.toml", holder, "users = [\"nobody\"]");
     stage.place.reloaded("policy");
 }
 
@@ -83,7 +84,7 @@ pub(super) const CLIENT_UNASSIGNED: Change = Change {
 
 pub(super) const DENIAL_ADDED: Change = Change {
     name: "a denial was added",
-    make: |stage| {
+    make: |Scene { stage, .. }| {
         let role = "name = \"subject\"\nrules = [";
         let denial = "\n  { deny = [\"publish\", \"subscribe\"], topics = [\"#\", \"$SYS/#\"] },";
         stage.place.edit("policy.toml", role, &format!("{role}{denial}"));
@@ -103,7 +104,7 @@ roles = ["banned"]
 
 pub(super) const CLIENT_BANNED: Change = Change {
     name: "its client identifier was banned",
-    make: |stage| {
+    make: |Scene { stage, .. }| {
         let policy = stage.place.text("policy.toml");
         stage.place.replace("policy.toml", policy + BAN);
         stage.place.reloaded("policy");
@@ -113,7 +114,7 @@ pub(super) const CLIENT_BANNED: Change = Change {
 
 pub(super) const USER_DELETED: Change = Change {
     name: "its user was deleted",
-    make: |stage| {
+    make: |Scene { stage, .. }| {
         let users = stage.place.text("passwd");
         let others = users.lines().filter(|line| !line.starts_with("device1:"));
         stage.place.replace("passwd", others.map(|line| format!("{line}\n")).collect::<String>());
@@ -125,7 +126,7 @@ pub(super) const USER_DELETED: Change = Change {
 
 pub(super) const PASSWORD_CHANGED: Change = Change {
     name: "its password was changed",
-    make: |stage| {
+    make: |Scene { stage, renewed, .. }| {
         let users = stage.place.text("passwd");
         let hash_of = |(user, _)| {
             let line = users.lines().find_map(|line| line.strip_prefix(user)?.strip_prefix(':'));
@@ -133,7 +134,7 @@ pub(super) const PASSWORD_CHANGED: Change = Change {
         };
         stage.place.edit("passwd", &hash_of(DEVICE1), &hash_of(DEVICE2));
         stage.place.reloaded("passwords");
-        stage.renewed = Some(Proof::Login((DEVICE1.0, DEVICE2.1)));
+        *renewed = Some(Proof::Login((DEVICE1.0, DEVICE2.1)));
     },
     then: Then::Ends,
     ..NOTHING
@@ -143,10 +144,10 @@ pub(super) const CERTIFICATE_REVOKED: Change = Change {
     name: "its certificate was revoked",
     kind: Kind::Certificate,
     holder: CERTIFICATE,
-    make: |stage| {
+    make: |Scene { stage, renewed, .. }| {
         stage.place.replace("crl/fleet.crl", stage.authority.list(&[1], 30));
         stage.place.reloaded("certificates");
-        stage.renewed = Some(Proof::Certificate(stage.authority.client(SUBJECT, 2)));
+        *renewed = Some(Proof::Certificate(stage.authority.client(SUBJECT, 2)));
     },
     then: Then::Ends,
     ..NOTHING
@@ -156,14 +157,14 @@ pub(super) const AUTHORITY_REPLACED: Change = Change {
     name: "the authority of its certificate was replaced",
     kind: Kind::Certificate,
     holder: CERTIFICATE,
-    make: |stage| {
+    make: |Scene { stage, renewed, .. }| {
         let next = Authority::new();
         // The list of the earlier authority is not one of the next, which has the same name.
         stage.place.replace("crl/fleet.crl", next.list(&[], 30));
         stage.place.log("not reloaded");
         stage.place.replace("clients.crt", next.pem());
         stage.place.reloaded("certificates");
-        stage.renewed = Some(Proof::Certificate(next.client(SUBJECT, 2)));
+        *renewed = Some(Proof::Certificate(next.client(SUBJECT, 2)));
     },
     then: Then::Ends,
     ..NOTHING
@@ -177,11 +178,11 @@ pub(super) const TOKEN_KEY_TAKEN_BACK: Change = Change {
     name: "the key of its token was taken back",
     kind: Kind::Token { seconds: 600 },
     holder: TOKEN,
-    make: |stage| {
+    make: |Scene { stage, renewed, .. }| {
         let next = Issuer::new();
         stage.place.replace("issuer.jwks", next.key_set());
         stage.place.reloaded("token_keys");
-        stage.renewed = Some(Proof::token(&next, 600));
+        *renewed = Some(Proof::token(&next, SUBJECT, 600));
     },
     then: Then::Ends,
     ..NOTHING
@@ -193,7 +194,7 @@ pub(super) const TOKEN_EXPIRED: Change = Change {
     name: "its token has expired",
     kind: Kind::Token { seconds: LIFETIME },
     holder: TOKEN,
-    make: |stage| {
+    make: |Scene { stage, .. }| {
         // Its token ends later than all that were there before.
         let token = stage.issuer.token(SUBJECT, LIFETIME + 1, &json!({"roles": ["subject"]}));
         let connect = Connect::new(5, "last").login((SUBJECT, token.leak()));

@@ -9,12 +9,13 @@
 //! what is counted and answered.
 
 mod changes;
-mod stage;
+mod scene;
 mod ways;
 
 use self::changes::{Change, Then};
-use self::stage::Stage;
+use self::scene::{Scene, client_id};
 use self::ways::{Evidence, WAYS};
+use crate::harness::raw::Connect;
 
 /// Begins every way, makes the change, and goes on with each.
 fn nothing_passes_after(change: &Change) {
@@ -24,19 +25,20 @@ fn nothing_passes_after(change: &Change) {
 
 /// The ways by which something has passed after the change.
 fn passed_after(change: &Change) -> Vec<&'static str> {
-    let mut stage = Stage::set(change);
+    let mut scene = Scene::set(change);
     let ways = WAYS.iter().filter(|(name, _)| !change.other_ways.contains(name));
-    let begun: Vec<_> = ways.map(|(name, way)| (*name, way(&stage))).collect();
-    let mut inside = stage.client("inside");
-    (change.make)(&mut stage);
+    let begun: Vec<_> = ways.map(|(name, way)| (*name, way(&scene))).collect();
+    let mut inside = scene.client("inside");
+    (change.make)(&mut scene);
     match change.then {
         Then::Stays => inside.expect_silence(),
         Then::Ends => inside.expect_disconnect(0x87),
     }
-    assert_eq!(stage.takes_the_proof_of_before(), change.then == Then::Stays, "{}", change.name);
-    let tried: Vec<_> = begun.into_iter().map(|(name, go_on)| (name, go_on(&stage))).collect();
+    let again = scene.enters_as_before(Connect::new(5, &client_id("again")));
+    assert_eq!(again.is_some(), change.then == Then::Stays, "{}", change.name);
+    let tried: Vec<_> = begun.into_iter().map(|(name, go_on)| (name, go_on(&scene))).collect();
     // Wills that still wait are published now.
-    stage.shut_down();
+    scene.stage.shut_down();
     let passed = tried.into_iter().filter_map(|(name, evidence)| {
         let has_passed = match evidence {
             Evidence::Found(has_passed) => has_passed,

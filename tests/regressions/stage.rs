@@ -1,14 +1,13 @@
-//! A broker with files that change, a client whose rights are taken back, and others that keep theirs.
+//! A broker with files that change, a client that proves itself in any way there is, and others whose
+//! rights nobody takes back.
 
 use std::cell::RefCell;
 use std::fs;
 use std::sync::Arc;
 
-use rustix::process::geteuid;
 use rustls::ClientConfig;
 use serde_json::json;
 
-use super::changes::Change;
 use crate::harness::issuer::Issuer;
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, PUBACK, PUBLISH, RawClient, packet, publish_with,
@@ -38,6 +37,7 @@ address = "127.0.0.1:0"
 
 [auth]
 password_file = "passwd"
+allow_anonymous = true
 # The proof of before is tried again and again.
 lockout_failures = 0
 
@@ -49,6 +49,7 @@ leeway_seconds = 0
 
 [acl]
 policy_file = "policy.toml"
+acl_format = "${format}"
 
 [broker]
 sys_interval_seconds = 1
@@ -79,7 +80,7 @@ roles = ["other"]
 "##;
 
 /// How a client proves who it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Password,
     Certificate,
@@ -88,6 +89,8 @@ pub(super) enum Kind {
         seconds: i64,
     },
     Unix,
+    /// Not at all.
+    Anonymous,
 }
 
 /// A proof at hand.
@@ -95,14 +98,14 @@ pub(super) enum Proof {
     Login(Login),
     Certificate(Arc<ClientConfig>),
     Unix,
+    Anonymous,
 }
 
 impl Proof {
-    /// A token, with a claim that gives the role.
-    pub(super) fn token(issuer: &Issuer, seconds: i64) -> Self {
-        let token = issuer.token(SUBJECT, seconds, &json!({"roles": ["subject"]}));
-        // It lives as long as the test.
-        Self::Login((SUBJECT, token.leak()))
+    /// A token for `name`, with a claim that gives the role. It lives as long as the test.
+    pub(super) fn token(issuer: &Issuer, name: &str, seconds: i64) -> Self {
+        let token = issuer.token(name, seconds, &json!({"roles": ["subject"]}));
+        Self::Login((name.to_owned().leak(), token.leak()))
     }
 }
 
@@ -110,34 +113,59 @@ pub(super) struct Stage {
     pub(super) place: Place,
     pub(super) authority: Authority,
     pub(super) issuer: Issuer,
-    /// By what the policy gives the role.
-    pub(super) holder: String,
-    proof: Proof,
-    /// What proves after the change that the client is who it was.
-    pub(super) renewed: Option<Proof>,
     publisher: RefCell<RawClient>,
 }
 
 impl Stage {
-    pub(super) fn set(change: &Change) -> Self {
-        let (authority, issuer) = (Authority::new(), Issuer::new());
-        let holder = change.holder.replace("${uid}", &geteuid().to_string());
-        let place = serve(&authority, &issuer, &holder);
-        let publisher = RefCell::new(other(&place, "publisher"));
-        let proof = match change.kind {
-            Kind::Password => Proof::Login(DEVICE1),
-            Kind::Certificate => Proof::Certificate(authority.client(SUBJECT, 1)),
-            Kind::Token { seconds } => Proof::token(&issuer, seconds),
-            Kind::Unix => Proof::Unix,
-        };
-        Self { place, authority, issuer, holder, proof, renewed: None, publisher }
+    /// A role that allows everything is given to whom `holder` names, as `[[assign]]` says it.
+    pub(super) fn set(holder: &str) -> Self {
+        Self::with_policy("bastionmq", &POLICY.replace("${holder}", holder))
     }
 
-    /// The client, as `connect` says, by `proof`; nobody where it is not let in.
-    fn enter(&self, proof: &Proof, connect: Connect<'_>) -> Option<RawClient> {
+    pub(super) fn with_policy(format: &str, policy: &str) -> Self {
+        Self::serving(policy, &CONFIG.replace("${format}", format))
+    }
+
+    /// As [`Stage::set`], with everybody, and a log of everything.
+    pub(super) fn that_logs_everything() -> Self {
+        let config = CONFIG.replace("${format}", "bastionmq") + "[log]\nlevel = \"trace\"\n";
+        Self::serving(&POLICY.replace("${holder}", "everyone = true"), &config)
+    }
+
+    fn serving(policy: &str, config: &str) -> Self {
+        let (authority, issuer) = (Authority::new(), Issuer::new());
+        let place = serve(&authority, &issuer, policy, config);
+        let publisher = RefCell::new(other(&place, "publisher"));
+        Self { place, authority, issuer, publisher }
+    }
+
+    /// A proof of that kind, of the client that is the subject.
+    pub(super) fn proof(&self, kind: Kind) -> Proof {
+        self.proof_of(kind, SUBJECT)
+    }
+
+    /// As [`Stage::proof`], for another name where its kind has one that is ours to choose.
+    pub(super) fn proof_of(&self, kind: Kind, name: &str) -> Proof {
+        match kind {
+            Kind::Password => Proof::Login(DEVICE1),
+            Kind::Certificate => Proof::Certificate(self.authority.client(name, 1)),
+            Kind::Token { seconds } => Proof::token(&self.issuer, name, seconds),
+            Kind::Unix => Proof::Unix,
+            Kind::Anonymous => Proof::Anonymous,
+        }
+    }
+
+    /// A client with `proof`, and whether it goes on with a session; the reason where it is not let in,
+    /// 0 if it learns none.
+    pub(super) fn knock(
+        &self,
+        proof: &Proof,
+        connect: Connect<'_>,
+    ) -> Result<(RawClient, bool), u8> {
         let broker = &self.place.broker;
         let (mut client, connect) = match proof {
             Proof::Login(login) => (RawClient::plain(broker.plain_port()), connect.login(*login)),
+            Proof::Anonymous => (RawClient::plain(broker.plain_port()), connect),
             Proof::Certificate(config) => {
                 (RawClient::tls(broker.tls_port(), Arc::clone(config)), connect)
             }
@@ -147,37 +175,13 @@ impl Stage {
             }
         };
         // A handshake that fails ends the connection before there is anything to say.
-        client.try_send(&connect.encode()).ok()?;
-        let answer = client.read_or_end()?;
-        (answer.first == CONNACK && answer.reason() == 0).then_some(client)
-    }
-
-    /// The client before the change, as `connect` says.
-    pub(super) fn enters(&self, connect: Connect<'_>) -> RawClient {
-        self.enter(&self.proof, connect).expect("it is let in")
-    }
-
-    /// As [`Stage::enters`]; its session is kept. Each way has a client identifier of its own.
-    pub(super) fn client(&self, way: &str) -> RawClient {
-        self.enters(Connect::new(5, &client_id(way)).keep_session(true, 3_600))
-    }
-
-    /// The client after the change: by the proof of before, or by a new one. Goes on with its session.
-    pub(super) fn returns(&self, way: &str) -> Option<RawClient> {
-        let proofs = [Some(&self.proof), self.renewed.as_ref()];
-        proofs.into_iter().flatten().find_map(|proof| {
-            let id = client_id(way);
-            self.enter(proof, Connect::new(5, &id).keep_session(false, 3_600))
-        })
-    }
-
-    /// The client after the change, if the proof of before is still taken.
-    pub(super) fn enters_by_the_proof_of_before(&self, connect: Connect<'_>) -> Option<RawClient> {
-        self.enter(&self.proof, connect)
-    }
-
-    pub(super) fn takes_the_proof_of_before(&self) -> bool {
-        self.enters_by_the_proof_of_before(Connect::new(5, &client_id("proof"))).is_some()
+        client.try_send(&connect.encode()).map_err(|_| 0)?;
+        let answer = client.read_or_end().ok_or(0)?;
+        assert_eq!(answer.first, CONNACK);
+        match answer.reason() {
+            0 => Ok((client, answer.body[0] == 1)),
+            reason => Err(reason),
+        }
     }
 
     /// Another client, whose rights nobody takes back.
@@ -215,11 +219,6 @@ impl Stage {
     }
 }
 
-/// The client identifier of the client in a way.
-pub(super) fn client_id(way: &str) -> String {
-    format!("{SUBJECT}-{way}")
-}
-
 /// The client goes away in order, and its session stays.
 pub(super) fn leave(mut client: RawClient) {
     client.send(&packet(DISCONNECT, &[]));
@@ -231,7 +230,7 @@ fn other(place: &Place, client_id: &str) -> RawClient {
     RawClient::connected(place.broker.plain_port(), &Connect::new(5, client_id).login(ADMIN))
 }
 
-fn serve(authority: &Authority, issuer: &Issuer, holder: &str) -> Place {
+fn serve(authority: &Authority, issuer: &Issuer, policy: &str, config: &str) -> Place {
     let directory = scratch();
     let at = directory.path();
     let write = |name: &str, text: &str| fs::write(at.join(name), text).expect("a file");
@@ -240,7 +239,7 @@ fn serve(authority: &Authority, issuer: &Issuer, holder: &str) -> Place {
     write("crl/fleet.crl", &authority.list(&[], 30));
     write("clients.crt", authority.pem());
     write("issuer.jwks", &issuer.key_set());
-    write("policy.toml", &POLICY.replace("${holder}", holder));
-    write("bastionmq.toml", &CONFIG.replace("${directory}", at.to_str().expect("UTF-8")));
+    write("policy.toml", policy);
+    write("bastionmq.toml", &config.replace("${directory}", at.to_str().expect("UTF-8")));
     Place::serve(directory)
 }
