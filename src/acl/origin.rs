@@ -31,15 +31,25 @@ impl Origin {
     }
 
     pub(super) fn has_listener(&self, url: &str) -> bool {
-        let is = |wanted: &str| match wanted.strip_suffix('*') {
-            Some(start) => url.starts_with(start),
-            None => url == wanted,
-        };
-        self.listeners.as_ref().is_none_or(|urls| urls.iter().any(|wanted| is(wanted)))
+        self.listeners.as_ref().is_none_or(|urls| urls.iter().any(|wanted| is_named(url, wanted)))
+    }
+
+    /// What it says of listeners and is true of none of `urls`.
+    pub(super) fn listeners_other_than(&self, urls: &[String]) -> impl Iterator<Item = &str> {
+        let wanted = self.listeners.iter().flat_map(|listeners| listeners.iter());
+        let is_missing = |wanted: &&str| !urls.iter().any(|url| is_named(url, wanted));
+        wanted.map(|wanted| &**wanted).filter(is_missing)
     }
 
     pub(super) fn has_transport(&self, security: TransportSecurity) -> bool {
         self.transport.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.includes(security)))
+    }
+}
+
+fn is_named(url: &str, wanted: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(start) => url.starts_with(start),
+        None => url == wanted,
     }
 }
 

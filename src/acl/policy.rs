@@ -7,6 +7,7 @@ use super::assign::{Assignment, Assignments};
 use super::error::PolicyWarning;
 use super::index::Index;
 use super::layer::Book;
+use super::origin::Origin;
 use super::permit::Permit;
 use super::rule::{Description, RuleId, Rulebook};
 use super::schedule::Schedule;
@@ -48,6 +49,9 @@ pub struct Policy {
     pub(super) assignments: Assignments,
     assignment_count: usize,
     warnings: Vec<PolicyWarning>,
+    /// From where the holders of assignments must come, with the line of each, where that is anywhere in
+    /// particular.
+    origins: Vec<(u32, Origin)>,
     /// Each once.
     schedules: Vec<Schedule>,
 }
@@ -75,8 +79,13 @@ impl Policy {
                 schedules.push(schedule);
             }
         }
+        let origins = assignments
+            .iter()
+            .filter(|assignment| assignment.origin != Origin::default())
+            .map(|assignment| (assignment.line, assignment.origin.clone()));
         Self {
             warnings: warnings::of(&rules, &assignments),
+            origins: origins.collect(),
             assignment_count: assignments.len(),
             assignments: Assignments::of(assignments),
             book: Arc::new(Book { index: Index::of(&rules), rules }),
@@ -120,6 +129,12 @@ impl Policy {
     #[must_use]
     pub fn warnings(&self) -> &[PolicyWarning] {
         &self.warnings
+    }
+
+    /// What of it holds for nobody if these are the URLs of all listeners.
+    #[must_use]
+    pub fn warnings_of_listeners(&self, urls: &[String]) -> Vec<PolicyWarning> {
+        warnings::of_listeners(&self.book.rules, &self.origins, urls)
     }
 
     /// How large it is.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::assign::{Assignment, Holder};
 use super::error::PolicyWarning;
 use super::limits::Limits;
+use super::origin::Origin;
 use super::rule::{Effect, Role, Rule, Rulebook};
 use super::template::Variable;
 
@@ -22,6 +23,33 @@ pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyW
     let mut warnings: Vec<_> = idle.chain(rules).chain(claims).chain(nameless).collect();
     warnings.sort_by_key(|warning| warning.line);
     warnings
+}
+
+/// Conditions that no client fulfils: none of `urls`, the listeners that there are, is one of those that
+/// a rule or an assignment names.
+pub(super) fn of_listeners(
+    rulebook: &Rulebook,
+    assignments: &[(u32, Origin)],
+    urls: &[String],
+) -> Vec<PolicyWarning> {
+    let of_rules = rulebook.rules.iter().filter_map(|rule| {
+        let conditions = rule.conditions.as_ref()?;
+        Some((rule.line, &conditions.origin))
+    });
+    let of_assignments = assignments.iter().map(|(line, origin)| (*line, origin));
+    let mut warnings: Vec<_> = of_rules
+        .chain(of_assignments)
+        .flat_map(|(line, origin)| {
+            let missing = origin.listeners_other_than(urls);
+            missing.map(move |url| PolicyWarning { line, message: no_listener(url, urls) })
+        })
+        .collect();
+    warnings.sort_by_key(|warning| warning.line);
+    warnings
+}
+
+fn no_listener(url: &str, urls: &[String]) -> String {
+    format!("nobody comes by {url:?}: there is no such listener, but {}", urls.join(", "))
 }
 
 fn role_warning(role: &Role, is_assigned: bool) -> Option<PolicyWarning> {

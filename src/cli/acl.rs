@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use self::client::{Client, parse_attribute, parse_time, parse_transport};
+use self::client::{
+    Client, attributes_of, parse_attribute, parse_time, parse_transport, principal, transport_of,
+};
 use crate::acl::{Description, Explanation, MAX_POLICY_BYTES, Policy, PolicyError, Request};
 use crate::clock::Now;
 use crate::identity::{Attribute, ClientId, Principal, TransportSecurity};
@@ -76,9 +78,10 @@ struct ExplainArgs {
     /// The URL of the listener that the client comes by
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     listener: String,
-    /// What protects its transport: plain, tls, mtls or unix
-    #[arg(long, value_name = "KIND", default_value = "plain", value_parser = parse_transport)]
-    transport: TransportSecurity,
+    /// What protects its transport: plain, tls, mtls or unix; without it, mtls for a certificate, unix
+    /// for a process, plain for others
+    #[arg(long, value_name = "KIND", value_parser = parse_transport)]
+    transport: Option<TransportSecurity>,
     /// When it asks, like "mon 08:00" in UTC; now, where it is left out
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Duration>,
@@ -97,6 +100,12 @@ struct Who {
     /// A client whose certificate carries this name
     #[arg(long, value_name = "NAME")]
     certificate: Option<String>,
+    /// A client with a token for this principal; --attribute claims.NAME=VALUE is what else it says
+    #[arg(long, value_name = "NAME")]
+    token: Option<String>,
+    /// A process at a Unix socket that runs as this user
+    #[arg(long, value_name = "NAME")]
+    unix: Option<String>,
     /// A client that has proven nothing
     #[arg(long)]
     anonymous: bool,
@@ -156,12 +165,13 @@ fn explain(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> io
         }
     };
     let Some(policy) = load(&args.policy, err)? else { return Ok(USAGE) };
+    let principal = args.who.principal();
     let client = Client {
-        principal: args.who.principal(),
         client_id: ClientId::new(&args.client_id),
-        attributes: args.attributes.iter().cloned().collect(),
+        attributes: attributes_of(&principal, args.attributes.iter().cloned()),
         listener: args.listener.clone(),
-        security: args.transport,
+        security: args.transport.unwrap_or_else(|| transport_of(&principal)),
+        principal,
         time: args.time.unwrap_or_else(|| Now::read().unix),
     };
     let explanation = policy.explain(&client.subject(), &request);
@@ -234,11 +244,9 @@ impl ExplainArgs {
 
 impl Who {
     fn principal(&self) -> Principal {
-        match (&self.user, &self.certificate) {
-            (Some(name), _) => Principal::User(name.as_str().into()),
-            (None, Some(name)) => Principal::Certificate(name.as_str().into()),
-            (None, None) => Principal::Anonymous,
-        }
+        let names = [&self.user, &self.certificate, &self.token, &self.unix];
+        // The command line has exactly one.
+        principal(names.map(Option::as_deref), self.anonymous).unwrap_or(Principal::Anonymous)
     }
 }
 
@@ -387,6 +395,30 @@ mod tests {
         let (code, out, _) = explain_sample(&["--user", "admin", "publish", "$SYS/x"]);
         assert_eq!(code, 1);
         assert!(out.contains("built-in rule \"reserved-topics\""), "{out}");
+    }
+
+    #[test]
+    fn explain_asks_for_every_kind_of_client_with_what_its_proof_says() {
+        let policy = file(
+            "[[role]]\nname = \"r\"\nrules = [{ allow = [\"publish\"], topics = [\"a/${username}\"] }]\n\
+             [[assign]]\nunix = { user = [\"plc\"] }\ntransport = [\"unix\"]\nroles = [\"r\"]\n\
+             [[assign]]\nclaims = { role = [\"sensor\"] }\nroles = [\"r\"]\n\
+             [[assign]]\ncertificate = { ou = [\"plant\"] }\ntransport = [\"mtls\"]\nroles = [\"r\"]\n",
+        );
+        let path = policy.path().display().to_string();
+        for (arguments, code) in [
+            (&["--unix", "plc", "publish", "a/plc"][..], 0),
+            (&["--unix", "other", "publish", "a/other"], 1),
+            (&["--token", "t", "--attribute", "claims.role=sensor", "publish", "a/t"], 0),
+            (&["--token", "t", "publish", "a/t"], 1),
+            (&["--certificate", "c", "--attribute", "certificate.ou=plant", "publish", "a/c"], 0),
+            (&["--certificate", "c", "publish", "a/c"], 1),
+        ] {
+            let (answer, out, err) = acl(&[&["explain", "--policy", &path], arguments].concat());
+            assert_eq!((answer, &*err), (code, ""), "{arguments:?}: {out}");
+            let principal = format!("{}:{},", &arguments[0][2..], arguments[1]);
+            assert!(out.contains(&principal), "{out}");
+        }
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl Loaded {
             Ok(policy) => {
                 let said = policy.warnings().iter().map(|warning| in_file(path, warning));
                 findings.warnings.extend(said);
+                let urls = self.config.listener.iter().map(|it| it.url.as_ref()?.name_when_bound());
+                if let Some(urls) = urls.collect::<Option<Vec<_>>>() {
+                    let said = policy.warnings_of_listeners(&urls);
+                    findings.warnings.extend(said.iter().map(|warning| in_file(path, warning)));
+                }
                 Some(policy)
             }
             Err(errors) => {

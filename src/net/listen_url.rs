@@ -176,6 +176,18 @@ impl ListenUrl {
         let place = Place::Port(Host::Address(address.ip()), address.port());
         Self { scheme: self.scheme, place }
     }
+
+    /// How it is called once it is bound, in the log and in policies, if that can be told before: not of
+    /// a port that the system chooses, and not of a name that has to be looked up.
+    #[must_use]
+    pub fn name_when_bound(&self) -> Option<String> {
+        match &self.place {
+            Place::Port(_, 0) => None,
+            Place::Port(Host::Name(name), _) if !name.eq_ignore_ascii_case("localhost") => None,
+            Place::Port(host, port) => Some(self.bound_to(host.address(*port).ok()?).to_string()),
+            Place::Path(_) => Some(self.to_string()),
+        }
+    }
 }
 
 impl Host {

@@ -374,3 +374,24 @@ fn a_directory_that_a_socket_cannot_be_in_is_told_before_the_start() {
     let said = complaint(&format!("[[listener]]\nurl = \"unix:///no/such/mqtt.sock\"\n{REST}"));
     assert!(said.contains("there is no directory /no: make it first"), "{said}");
 }
+
+#[test]
+fn a_rule_about_a_listener_that_does_not_exist_is_warned_of() {
+    const POLICY: &str = "[[role]]\nname = \"open\"\n\
+        rules = [{ allow = [\"publish\"], topics = [\"#\"] }]\n\
+        [[assign]]\neveryone = true\nlisteners = [\"mqtt://127.0.0.1:1884\"]\nroles = [\"open\"]\n";
+    for (url, is_warned) in [
+        ("mqtt://127.0.0.1:1883", true),
+        ("mqtt://localhost:1884", false),
+        // Which port it gets nobody knows.
+        ("mqtt://127.0.0.1:0", false),
+    ] {
+        let site = Site::new(&format!("[[listener]]\nurl = \"{url}\"\n{REST}"));
+        site.write("policy.toml", POLICY);
+        let warnings = site.resolve().expect("it holds").warnings;
+        let says = |warning: &String| {
+            warning.contains("policy.toml: line 4") && warning.contains("mqtt://127.0.0.1:1884")
+        };
+        assert_eq!(warnings.iter().any(says), is_warned, "{url}: {warnings:?}");
+    }
+}

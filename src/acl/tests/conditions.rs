@@ -94,3 +94,22 @@ fn a_condition_that_makes_no_sense_is_an_error() {
         assert_eq!(errors(&text), wanted, "{condition}");
     }
 }
+
+#[test]
+fn a_listener_that_does_not_exist_is_warned_of_wherever_it_is_named() {
+    let policy = Policy::parse(
+        "[[role]]\nname = \"r\"\nrules = [\n\
+         { allow = [\"publish\"], topics = [\"a\"], listeners = [\"mqtts://0.0.0.0:8883\", \"ws://*\"] },\n\
+         { allow = [\"publish\"], topics = [\"b\"], listeners = [\"mqtts://*\"] },\n]\n\
+         [[assign]]\neveryone = true\nlisteners = [\"mqtts://0.0.0.0:8884\"]\nroles = [\"r\"]\n",
+    )
+    .expect("a policy");
+    let urls = ["mqtts://0.0.0.0:8883", "unix:///run/mqtt.sock"].map(str::to_owned);
+    let warnings = policy.warnings_of_listeners(&urls);
+    let lines: Vec<_> = warnings.iter().map(|warning| warning.line).collect();
+    assert_eq!(lines, [4, 7], "{warnings:?}");
+    assert!(warnings[0].message.contains("\"ws://*\""), "{warnings:?}");
+    assert!(warnings[1].message.contains("unix:///run/mqtt.sock"), "what there is: {warnings:?}");
+    let all = ["mqtts://0.0.0.0:8883", "mqtts://0.0.0.0:8884", "ws://[::]:1"].map(str::to_owned);
+    assert!(policy.warnings_of_listeners(&all).is_empty());
+}

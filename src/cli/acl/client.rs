@@ -1,5 +1,6 @@
 //! The client that a question is about, as flags and tables name it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acl::{Subject, time_of_week};
@@ -32,6 +33,49 @@ impl Client {
     }
 }
 
+/// The principal of exactly one of these; none, where there are more or fewer.
+pub(super) fn principal(
+    [user, certificate, token, unix]: [Option<&str>; 4],
+    anonymous: bool,
+) -> Option<Principal> {
+    let named = [
+        user.map(|name| Principal::User(name.into())),
+        certificate.map(|name| Principal::Certificate(name.into())),
+        token.map(|name| Principal::Token(name.into())),
+        unix.map(|name| Principal::Unix(name.into())),
+        anonymous.then_some(Principal::Anonymous),
+    ];
+    let mut named = named.into_iter().flatten();
+    named.next().filter(|_| named.next().is_none())
+}
+
+/// What protects the transport of `principal` where nobody says so: some prove themselves by it.
+pub(super) fn transport_of(principal: &Principal) -> TransportSecurity {
+    match principal {
+        Principal::Certificate(_) => TransportSecurity::MutualTls,
+        Principal::Unix(_) => TransportSecurity::Unix,
+        Principal::Anonymous | Principal::User(_) | Principal::Token(_) | Principal::Http(_) => {
+            TransportSecurity::Plain
+        }
+    }
+}
+
+/// What is asked about, with what the proof of `principal` says of it in any case.
+pub(super) fn attributes_of(
+    principal: &Principal,
+    said: impl IntoIterator<Item = Attribute>,
+) -> Attributes {
+    let own = match principal {
+        Principal::Unix(name) => Some(Attribute {
+            source: AttributeSource::Unix,
+            name: "user".into(),
+            value: Arc::clone(name),
+        }),
+        _ => None,
+    };
+    own.into_iter().chain(said).collect()
+}
+
 /// `certificate.ou=plant-1`: the word of the policy for the proof, the name there, the value.
 pub(super) fn parse_attribute(text: &str) -> Result<Attribute, String> {
     let wrong = || {
@@ -52,4 +96,31 @@ pub(super) fn parse_transport(text: &str) -> Result<TransportSecurity, String> {
 /// `mon 08:00`, in UTC.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     time_of_week(text).ok_or_else(|| format!("{text:?} is no time: write \"mon 08:00\", in UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_proves_itself_in_exactly_one_way() {
+        let token = principal([None, None, Some("t"), None], false);
+        assert_eq!(token, Some(Principal::Token("t".into())));
+        assert_eq!(principal([None; 4], true), Some(Principal::Anonymous));
+        assert_eq!(principal([None; 4], false), None);
+        assert_eq!(principal([Some("u"), None, None, Some("x")], false), None);
+        assert_eq!(principal([Some("u"), None, None, None], true), None);
+    }
+
+    #[test]
+    fn who_proves_itself_by_its_transport_comes_by_it() {
+        let of = |names, expected| {
+            let principal = principal(names, false).expect("one");
+            assert_eq!(transport_of(&principal), expected, "{principal}");
+        };
+        of([Some("n"), None, None, None], TransportSecurity::Plain);
+        of([None, Some("n"), None, None], TransportSecurity::MutualTls);
+        of([None, None, Some("n"), None], TransportSecurity::Plain);
+        of([None, None, None, Some("n")], TransportSecurity::Unix);
+    }
 }

@@ -7,10 +7,12 @@ use clap::Args;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::client::{Client, parse_attribute, parse_time, parse_transport};
+use super::client::{
+    Client, attributes_of, parse_attribute, parse_time, parse_transport, principal, transport_of,
+};
 use super::{ALLOWED, DENIED, USAGE, load, located, read};
 use crate::acl::{Policy, Request};
-use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
+use crate::identity::ClientId;
 use crate::message::QoS;
 use crate::topic::{TopicFilterRef, TopicNameRef};
 
@@ -38,6 +40,8 @@ struct Table {
 struct Case {
     user: Option<String>,
     certificate: Option<String>,
+    token: Option<String>,
+    unix: Option<String>,
     #[serde(default)]
     anonymous: bool,
     #[serde(default)]
@@ -140,25 +144,20 @@ impl Case {
     }
 
     fn client(&self) -> Result<Client, String> {
-        let principal = match (&self.user, &self.certificate, self.anonymous) {
-            (Some(name), None, false) => Principal::User(name.as_str().into()),
-            (None, Some(name), false) => Principal::Certificate(name.as_str().into()),
-            (None, None, true) => Principal::Anonymous,
-            _ => return Err("a case has one of user, certificate, anonymous = true".to_owned()),
-        };
+        let names = [&self.user, &self.certificate, &self.token, &self.unix];
+        let principal = principal(names.map(Option::as_deref), self.anonymous)
+            .ok_or("a case has one of user, certificate, token, unix, anonymous = true")?;
         let attributes = self.attributes.iter().map(|text| parse_attribute(text));
+        let attributes = attributes.collect::<Result<Vec<_>, _>>()?;
         Ok(Client {
-            principal,
             client_id: ClientId::new(&self.client_id),
-            attributes: attributes
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .collect::<Attributes>(),
+            attributes: attributes_of(&principal, attributes),
             listener: self.listener.clone(),
             security: match &self.transport {
                 Some(transport) => parse_transport(transport)?,
-                None => TransportSecurity::Plain,
+                None => transport_of(&principal),
             },
+            principal,
             time: self.time.as_deref().map(parse_time).transpose()?.unwrap_or_default(),
         })
     }
