@@ -1,11 +1,10 @@
 //! Reading a file, changing what it says, and writing it back, so that nobody's change is lost.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{LockedDirectory, PrivateFileError, name_of, read_all};
+use super::{LockedDirectory, PrivateFileError, Revision, name_of, read_all};
 
 /// A file that is being changed. Those who do it this way take turns; a change by anybody else, such
 /// as an editor, is noticed before it is overwritten.
@@ -23,17 +22,6 @@ enum Before {
     Unread,
     Missing,
     Was(Revision),
-}
-
-/// Which version of a file it is: another one is another file, or was written later.
-#[derive(Debug, PartialEq, Eq)]
-struct Revision {
-    device: u64,
-    file: u64,
-    bytes: u64,
-    /// Seconds and nanoseconds: of the content, and of the file itself.
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Change {
@@ -79,17 +67,5 @@ impl Change {
             return Err(PrivateFileError::Changed { path: self.path.clone() });
         }
         staged.replace()
-    }
-}
-
-impl Revision {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            file: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }

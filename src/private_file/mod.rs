@@ -11,6 +11,7 @@
 
 mod change;
 mod directory;
+mod revision;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use thiserror::Error;
 
 pub use change::Change;
 pub use directory::{LockedDirectory, Staged};
+pub use revision::Revision;
 
 const DIRECTORY_MODE: u32 = 0o700;
 /// Reserved before the first byte is read, at most.

@@ -1,9 +1,10 @@
 //! Whether files are still what they were, without opening them: who has no file descriptor left must
 //! know as well.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::private_file::Revision;
 
 /// Entries of a folder that are looked at; one that has more is looked at as far as this.
 const MAX_ENTRIES: usize = 4_096;
@@ -11,50 +12,28 @@ const MAX_ENTRIES: usize = 4_096;
 /// Which files stand at some paths. Another file under the same name is another one, however it came
 /// there: written in place, renamed over it, or behind a symbolic link that was turned elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Signature(Vec<(PathBuf, Option<Identity>)>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    file: u64,
-    bytes: u64,
-    /// Seconds and nanoseconds: of the content, and of the file itself.
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
+pub(super) struct Signature(Vec<(PathBuf, Option<Revision>)>);
 
 impl Signature {
     /// That of `paths`, and of what is in those that are folders.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut found = Vec::new();
         for path in paths {
-            found.push((path.clone(), Identity::of(path)));
+            found.push((path.clone(), revision_of(path)));
             found.extend(entries(path));
         }
         Self(found)
     }
 }
 
-impl Identity {
-    fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|metadata| Self::read(&metadata))
-    }
-
-    fn read(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            file: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
+fn revision_of(path: &Path) -> Option<Revision> {
+    fs::metadata(path).ok().map(|metadata| Revision::of(&metadata))
 }
 
-fn entries(folder: &Path) -> Vec<(PathBuf, Option<Identity>)> {
+fn entries(folder: &Path) -> Vec<(PathBuf, Option<Revision>)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.flatten().take(MAX_ENTRIES).map(|entry| entry.path());
-    let mut found: Vec<_> = paths.map(|path| (path.clone(), Identity::of(&path))).collect();
+    let mut found: Vec<_> = paths.map(|path| (path.clone(), revision_of(&path))).collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found
 }
