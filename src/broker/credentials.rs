@@ -14,8 +14,8 @@ use crate::auth::{
     MAX_CREDENTIAL_CACHE_BYTES,
 };
 use crate::clock::Now;
-use crate::keys::{self, MasterKey, MasterKeyError, Purpose};
-use crate::private_file::{self, PrivateFileError};
+use crate::keys::{self, MasterKey, MasterKeyError, MasterKeySource, Purpose};
+use crate::private_file::{self, Change, PrivateFileError};
 use crate::secret::Secret;
 
 /// What sealing adds is far less.
@@ -33,7 +33,7 @@ pub struct VerifiedCredentials {
 #[derive(Debug)]
 struct CredentialFile {
     path: PathBuf,
-    master: MasterKey,
+    master: MasterKeySource,
     /// Whether the last writing failed, and the log says so already.
     has_failed: AtomicBool,
 }
@@ -68,12 +68,12 @@ impl VerifiedCredentials {
     /// When there is no master key to be had, or no randomness.
     pub fn open(keys: &keys::Settings, auth: &auth::Settings) -> Result<Self, KeepingError> {
         let lifetime = Duration::from_secs(auth.credential_cache_seconds.into());
-        let files = keys.master_key_file.as_ref().zip(auth.credential_cache_file.as_ref());
+        let files = keys.master_key_source().zip(auth.credential_cache_file.as_ref());
         let Some((master, path)) = files.filter(|_| !lifetime.is_zero()) else {
             return Self::in_memory(auth);
         };
-        let master = MasterKey::open(master)?;
-        let kept = read(path, &master, lifetime).unwrap_or_else(|error| {
+        let (key, _) = master.read_or_make()?;
+        let kept = read(path, &key, lifetime).unwrap_or_else(|error| {
             let path = path.display();
             tracing::warn!(%path, "the cache of verified credentials begins empty: {error}");
             None
@@ -147,8 +147,10 @@ impl VerifiedCredentials {
 
 impl CredentialFile {
     fn write(&self, content: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
-        let sealed = self.master.seal(Purpose::Credentials, content)?;
-        Ok(private_file::replace(&self.path, &sealed)?)
+        let change = Change::begin(&self.path)?;
+        // Read anew while nobody else writes: who replaces the master key writes this file after it.
+        let sealed = self.master.read()?.seal(Purpose::Credentials, content)?;
+        Ok(change.write(&sealed)?)
     }
 }
 
@@ -190,7 +192,10 @@ mod tests {
         }
 
         fn open(&self, seconds: u32) -> VerifiedCredentials {
-            let keys = keys::Settings { master_key_file: Some(self.path("master.key")) };
+            let keys = keys::Settings {
+                master_key_file: Some(self.path("master.key")),
+                ..keys::Settings::default()
+            };
             let auth = auth::Settings {
                 credential_cache_file: Some(self.path("credentials")),
                 credential_cache_seconds: seconds,

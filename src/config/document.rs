@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 15] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -24,6 +24,8 @@ const PATHS: [&str; 13] = [
     "password_file",
     "credential_cache_file",
     "master_key_file",
+    "ring_file",
+    "wrapped_dir",
     "policy_file",
     "socket",
     "ca_file",

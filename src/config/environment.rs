@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::{OsStr, OsString},
 };
 
@@ -12,6 +13,7 @@ use super::{
     settings::{SECTIONS, listener_keys},
     suggest::did_you_mean,
 };
+use crate::keys;
 
 const PREFIX: &str = "BASTIONMQ_";
 
@@ -29,8 +31,15 @@ pub(super) type Variables = [(OsString, OsString)];
 enum Target {
     Config,
     Listen,
+    /// No setting: whoever needs the key reads it where it is, so that no copy is kept.
+    MasterKey,
     Listener(&'static str),
     Section(&'static str, &'static str),
+}
+
+/// The variables of this process, less the one that is a secret.
+pub(super) fn of_process() -> Vec<(OsString, OsString)> {
+    env::vars_os().filter(|(name, _)| name != keys::VARIABLE).collect()
 }
 
 /// Reads every variable that is ours.
@@ -62,7 +71,7 @@ impl Overrides {
     fn set(&mut self, target: Target, text: &str, origin: &Origin) {
         let entry = |text: &str| Entry::text(text, origin.clone());
         match target {
-            Target::Config => {}
+            Target::Config | Target::MasterKey => {}
             Target::Listen => {
                 self.listen = text.split(',').map(|url| entry(url.trim())).collect();
             }
@@ -88,7 +97,11 @@ fn known() -> BTreeMap<String, Target> {
         let name = format!("{PREFIX}{key}").to_ascii_uppercase();
         (name, Target::Listener(key))
     });
-    let own = [(CONFIG.to_owned(), Target::Config), (LISTEN.to_owned(), Target::Listen)];
+    let own = [
+        (CONFIG.to_owned(), Target::Config),
+        (LISTEN.to_owned(), Target::Listen),
+        (keys::VARIABLE.to_owned(), Target::MasterKey),
+    ];
     of_sections.chain(of_listeners).chain(own).collect()
 }
 
@@ -141,6 +154,13 @@ mod tests {
         ] {
             assert_eq!(read_one(name, "x").1, [], "{name}");
         }
+    }
+
+    #[test]
+    fn the_master_key_is_no_setting_and_no_mistake() {
+        let (overrides, problems) = read_one("BASTIONMQ_MASTER_KEY", "canary");
+        assert_eq!(problems, []);
+        assert!(!format!("{overrides:?}").contains("canary"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 pub struct Sources {
     /// The file, if one was named on the command line.
     pub file: Option<PathBuf>,
-    /// The environment, as `std::env::vars_os` gives it.
+    /// The environment, as `std::env::vars_os` gives it, less the master key.
     pub environment: Vec<(OsString, OsString)>,
     /// The flags.
     pub flags: Flags,
@@ -59,7 +59,7 @@ impl Sources {
     /// The sources of this process.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Flags) -> Self {
-        Self { file, environment: std::env::vars_os().collect(), flags }
+        Self { file, environment: environment::of_process(), flags }
     }
 
     fn config_file(&self) -> Option<PathBuf> {

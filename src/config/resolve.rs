@@ -232,11 +232,13 @@ impl Loaded {
     /// Nothing that is made of passwords is written without a key.
     fn check_that_credentials_can_be_sealed(&self, findings: &mut Findings) {
         let Config { auth, keys, .. } = &self.config;
-        if auth.credential_cache_file.is_some() && keys.master_key_file.is_none() {
+        if auth.credential_cache_file.is_some() && keys.master_key_source().is_none() {
             let setting = "auth.credential_cache_file";
             let message = format!(
                 "`{setting}` is sealed under the master key, and there is none: set \
-                 `master_key_file` in [keys], a file that is made on first use"
+                 `master_key_file` in [keys], a file that is made on first use, or hand it over by \
+                 {VARIABLE} or systemd",
+                VARIABLE = keys::VARIABLE
             );
             findings.problems.push(self.problem(setting, message));
         }

@@ -1,37 +1,53 @@
-//! The master key of an installation: 32 random bytes in a file of mode 0600, made on first use.
+//! The master key of an installation: 32 random bytes, and while it is being replaced the one before
+//! it.
+//!
+//! As text it is one key or more, the one that seals first; the others still open what was sealed
+//! before. A key is `bastionmq-master-key-1:` and base64, or without that mark base64 or 64
+//! hexadecimal digits. Between keys stands white space or a comma.
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::private_file::{self, PrivateFileError};
+use super::hexadecimal;
+use super::master_key_source::VARIABLE;
+use crate::private_file::PrivateFileError;
 use crate::secret::Secret;
 
 pub(super) const KEY_BYTES: usize = 32;
-/// What the one line of the file starts with, so that nobody takes it for something else.
+/// What a key is written with, so that nobody takes it for something else.
 const MARK: &str = "bastionmq-master-key-1:";
-const MAX_FILE_BYTES: u64 = 1_024;
-/// Reading and writing, for others than the owner and the group.
-const OTHERS: u32 = 0o007;
+/// More would be rotations that nobody has finished.
+const MOST_KEYS: usize = 4;
 
 /// Seals the keys of files. Never written anywhere but to its own file.
-#[derive(Clone)]
-pub struct MasterKey(pub(super) Secret);
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterKey {
+    /// Seals and opens.
+    pub(super) current: Secret,
+    /// Those before it, which only open.
+    pub(super) previous: Vec<Secret>,
+}
 
-/// Why there is no master key. Names its file, and shows nothing of it.
+/// Why there is no master key. Names where it was looked for, and shows nothing of it.
 #[derive(Debug, Error)]
 pub enum MasterKeyError {
     /// It cannot be read or made.
     #[error(transparent)]
     File(#[from] PrivateFileError),
-    /// It holds something else.
+    /// The file holds something else.
     #[error("{} holds no master key of BastionMQ; is it the right file?", .0.display())]
     NoKey(PathBuf),
+    /// The variable holds something else.
+    #[error(
+        "the environment variable {VARIABLE} holds no master key: give it 32 bytes as 64 hexadecimal \
+         digits or as base64, such as `openssl rand -base64 32` prints"
+    )]
+    NoKeyInVariable,
     /// Whoever can read it can read what it seals.
     #[error("everybody can read or write {}: chmod 600 it", .0.display())]
     Exposed(PathBuf),
@@ -41,49 +57,57 @@ pub enum MasterKeyError {
 }
 
 impl MasterKey {
-    /// Reads the key in the file `path`, or makes both.
-    ///
-    /// # Errors
-    /// When the file cannot be read or made, holds something else, or is there for everybody.
-    pub fn open(path: &Path) -> Result<Self, MasterKeyError> {
-        match Self::read(path) {
-            Err(MasterKeyError::File(error)) if error.is_not_found() => {}
-            known => return known,
-        }
-        let key = random()?;
-        let text = Zeroizing::new(format!("{MARK}{}\n", Base64::encode_string(key.expose())));
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            private_file::create_dir(parent)?;
-        }
-        match private_file::create_new(path, text.as_bytes()) {
-            Ok(()) => Ok(Self(key)),
-            // Somebody was faster.
-            Err(PrivateFileError::Exists { .. }) => Self::read(path),
-            Err(error) => Err(error.into()),
-        }
+    /// A new one.
+    pub(super) fn random() -> Result<Self, MasterKeyError> {
+        let mut key = vec![0; KEY_BYTES];
+        let filled = getrandom::fill(&mut key);
+        filled.map_err(|error| MasterKeyError::NoRandomness(io::Error::other(error)))?;
+        Ok(Self { current: Secret::new(key), previous: Vec::new() })
     }
 
-    fn read(path: &Path) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(private_file::read_bounded(path, MAX_FILE_BYTES)?);
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0) {
-            return Err(MasterKeyError::Exposed(path.to_owned()));
+    /// Reads the text of the module's documentation.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let words = text.split([' ', '\t', '\r', '\n', ',']).filter(|word| !word.is_empty());
+        // One more than there may be, to know that there are too many.
+        let mut keys = words.take(MOST_KEYS + 1).map(parse_one);
+        let current = keys.next()??;
+        let previous = keys.collect::<Option<Vec<_>>>()?;
+        (previous.len() < MOST_KEYS).then_some(Self { current, previous })
+    }
+
+    /// What [`Self::parse`] reads: a line for each key.
+    pub(super) fn to_text(&self) -> Zeroizing<String> {
+        let line = MARK.len() + KEY_BYTES.div_ceil(3) * 4 + 1;
+        // Room for all of it: a text that grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(line * (1 + self.previous.len())));
+        for key in self.keys() {
+            let encoded = Zeroizing::new(Base64::encode_string(key.expose()));
+            text.extend([MARK, &encoded, "\n"]);
         }
-        let key = std::str::from_utf8(&bytes).ok().and_then(parse);
-        key.map(Self).ok_or_else(|| MasterKeyError::NoKey(path.to_owned()))
+        text
+    }
+
+    /// The one that seals, and those before it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+
+    /// Whether there is one before it, with which something may still be sealed.
+    #[must_use]
+    pub fn is_being_replaced(&self) -> bool {
+        !self.previous.is_empty()
     }
 }
 
-fn parse(text: &str) -> Option<Secret> {
-    let encoded = text.strip_suffix('\n').unwrap_or(text).strip_prefix(MARK)?;
-    let key = Secret::new(Base64::decode_vec(encoded).ok()?);
+fn parse_one(word: &str) -> Option<Secret> {
+    let key = match word.strip_prefix(MARK) {
+        Some(encoded) => Secret::new(Base64::decode_vec(encoded).ok()?),
+        None => match hexadecimal::decode::<KEY_BYTES>(word) {
+            Some(bytes) => Secret::from(bytes.as_slice()),
+            None => Secret::new(Base64::decode_vec(word).ok()?),
+        },
+    };
     (key.expose().len() == KEY_BYTES).then_some(key)
-}
-
-fn random() -> Result<Secret, MasterKeyError> {
-    let mut key = vec![0; KEY_BYTES];
-    let filled = getrandom::fill(&mut key);
-    filled.map_err(|error| MasterKeyError::NoRandomness(io::Error::other(error)))?;
-    Ok(Secret::new(key))
 }
 
 impl fmt::Debug for MasterKey {
@@ -92,53 +116,50 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+/// What a file that holds something else is called.
+pub(super) fn no_key(path: &Path) -> MasterKeyError {
+    MasterKeyError::NoKey(path.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_and_for_its_owner_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keys/master.key");
-        let made = MasterKey::open(&path).unwrap();
-        assert!(made.0 == MasterKey::open(&path).unwrap().0);
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        assert!(fs::read_to_string(&path).unwrap().starts_with("bastionmq-master-key-1:"));
-        let other = MasterKey::open(&directory.path().join("other.key")).unwrap();
-        assert!(made.0 != other.0);
+    fn debug_output_shows_nothing_of_the_key() {
+        let key = MasterKey { current: Secret::from("canary"), previous: Vec::new() };
+        assert_eq!(format!("{key:?}"), "MasterKey(..)");
     }
 
     #[test]
-    fn a_file_that_holds_something_else_is_named_and_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("master.key");
-        MasterKey::open(&path).unwrap();
-        let good = fs::read_to_string(&path).unwrap();
-        let cut = &good[..good.len() - 5];
-        for text in ["", "\n", "-----BEGIN PRIVATE KEY-----\n", cut, &format!("{good}\n")] {
-            fs::write(&path, text).unwrap();
-            let error = MasterKey::open(&path).unwrap_err();
-            assert!(matches!(error, MasterKeyError::NoKey(_)), "{text:?}: {error}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    fn a_key_may_be_written_in_three_ways() {
+        let key = MasterKey { current: Secret::new(vec![0x11; 32]), previous: Vec::new() };
+        let base64 = Base64::encode_string(key.current.expose());
+        for text in [&*key.to_text(), &base64, &"11".repeat(32), &format!("\n{base64}\r\n")] {
+            assert_eq!(MasterKey::parse(text), Some(key.clone()), "{text}");
         }
     }
 
     #[test]
-    fn a_key_that_everybody_can_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("master.key");
-        MasterKey::open(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(MasterKey::open(&path), Err(MasterKeyError::Exposed(_))));
+    fn the_first_of_several_seals_and_no_more_than_four_are_kept() {
+        let word = |byte: &str| byte.repeat(32);
+        let keys = MasterKey::parse(&format!("{}, {}", word("22"), word("11"))).unwrap();
+        assert_eq!(keys.current.expose(), [0x22; 32]);
+        assert_eq!(keys.previous, [Secret::new(vec![0x11; 32])]);
+        assert_eq!(MasterKey::parse(&keys.to_text()), Some(keys));
+        let four = ["11", "22", "33", "44"].map(word).join("\n");
+        assert!(MasterKey::parse(&four).is_some());
+        assert!(MasterKey::parse(&format!("{four}\n{}", word("55"))).is_none());
     }
 
     #[test]
-    fn debug_output_shows_nothing_of_the_key() {
-        let key = MasterKey(Secret::from("canary"));
-        assert_eq!(format!("{key:?}"), "MasterKey(..)");
+    fn other_text_is_no_key() {
+        let good = MasterKey::random().unwrap().to_text();
+        for text in ["", "\n", ",", "-----BEGIN PRIVATE KEY-----\n", &good[..good.len() - 5]] {
+            assert!(MasterKey::parse(text).is_none(), "{text:?}");
+        }
+        for digits in [31, 33] {
+            assert!(MasterKey::parse(&"11".repeat(digits)).is_none(), "{digits}");
+        }
     }
 }

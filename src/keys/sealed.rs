@@ -24,7 +24,7 @@ use crate::secret::Secret;
 
 const MAGIC: [u8; 8] = *b"BMQSEAL\x01";
 /// Those before the version.
-const MAGIC_NAME_BYTES: usize = 7;
+const MAGIC_NAME: &[u8] = b"BMQSEAL";
 const HEADER_BYTES: usize = 24;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
@@ -35,6 +35,8 @@ const SEALED_KEY_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 pub enum Purpose {
     /// The cache of verified credentials.
     Credentials,
+    /// The key ring.
+    KeyRing,
 }
 
 /// Why something was not sealed.
@@ -60,9 +62,23 @@ pub enum OpenError {
 }
 
 impl Purpose {
+    const ALL: [Self; 2] = [Self::Credentials, Self::KeyRing];
+
+    /// What `sealed` was sealed for.
+    pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {
+        let found = Self::ALL.into_iter().find(|purpose| sealed.starts_with(&purpose.header()));
+        match found {
+            Some(purpose) => Ok(purpose),
+            None if sealed.starts_with(&MAGIC) => Err(OpenError::Purpose),
+            None if sealed.starts_with(MAGIC_NAME) => Err(OpenError::Version),
+            None => Err(OpenError::Foreign),
+        }
+    }
+
     fn header(self) -> [u8; HEADER_BYTES] {
         let name: &[u8] = match self {
             Self::Credentials => b"credentials",
+            Self::KeyRing => b"key ring",
         };
         let mut header = [0; HEADER_BYTES];
         let bytes = MAGIC.iter().chain(name);
@@ -81,7 +97,7 @@ impl MasterKey {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         fill(key.as_mut_slice())?;
         let mut sealed = header.to_vec();
-        sealed.extend(encrypt(self.0.expose(), &header, key.as_slice())?);
+        sealed.extend(encrypt(self.current.expose(), &header, key.as_slice())?);
         sealed.extend(encrypt(key.as_slice(), &header, content)?);
         Ok(sealed)
     }
@@ -91,17 +107,16 @@ impl MasterKey {
     /// # Errors
     /// What it is instead.
     pub fn open_sealed(&self, purpose: Purpose, sealed: &[u8]) -> Result<Secret, OpenError> {
-        let header = purpose.header();
-        let (magic, version) = header.split_at(MAGIC_NAME_BYTES);
-        let rest = sealed.strip_prefix(magic).ok_or(OpenError::Foreign)?;
-        if rest.first() != version.first() {
-            return Err(OpenError::Version);
+        if Purpose::of(sealed)? != purpose {
+            return Err(OpenError::Purpose);
         }
-        let rest = rest.strip_prefix(version).ok_or(OpenError::Purpose)?;
+        let (header, rest) =
+            sealed.split_first_chunk::<HEADER_BYTES>().ok_or(OpenError::Unauthentic)?;
         let (key, content) =
             rest.split_at_checked(SEALED_KEY_BYTES).ok_or(OpenError::Unauthentic)?;
-        let key = decrypt(self.0.expose(), &header, key)?;
-        decrypt(key.expose(), &header, content)
+        let opened = self.keys().find_map(|master| decrypt(master.expose(), header, key).ok());
+        let key = opened.ok_or(OpenError::Unauthentic)?;
+        decrypt(key.expose(), header, content)
     }
 }
 
@@ -136,6 +151,7 @@ impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Credentials => f.write_str("the cache of verified credentials"),
+            Self::KeyRing => f.write_str("the key ring"),
         }
     }
 }
@@ -144,8 +160,12 @@ impl fmt::Display for Purpose {
 mod tests {
     use super::*;
 
+    fn key(byte: u8) -> MasterKey {
+        MasterKey { current: Secret::new(vec![byte; KEY_BYTES]), previous: Vec::new() }
+    }
+
     fn master() -> MasterKey {
-        MasterKey(Secret::new(vec![7; KEY_BYTES]))
+        key(7)
     }
 
     fn seal(content: &[u8]) -> Vec<u8> {
@@ -169,9 +189,17 @@ mod tests {
 
     #[test]
     fn any_other_key_is_refused() {
-        let other = MasterKey(Secret::new(vec![8; KEY_BYTES]));
-        let opened = other.open_sealed(Purpose::Credentials, &seal(b"content"));
+        let opened = key(8).open_sealed(Purpose::Credentials, &seal(b"content"));
         assert_eq!(opened.unwrap_err(), OpenError::Unauthentic);
+    }
+
+    #[test]
+    fn what_was_sealed_under_a_key_before_it_still_opens() {
+        let newer = MasterKey { previous: vec![master().current], ..key(8) };
+        let opened = newer.open_sealed(Purpose::Credentials, &seal(b"content")).unwrap();
+        assert_eq!(opened.expose(), b"content");
+        let sealed = newer.seal(Purpose::Credentials, b"content").unwrap();
+        assert_eq!(open(&sealed).unwrap_err(), OpenError::Unauthentic, "the newest one seals");
     }
 
     #[test]

@@ -1,0 +1,39 @@
+//! Hexadecimal digits of bytes that may be secret: no copy of them stays behind.
+
+use zeroize::Zeroizing;
+
+/// The bytes that `text` writes in digits of either case, if it does so for exactly `N`.
+pub(super) fn decode<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = Zeroizing::new([0; N]);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+fn digit(character: u8) -> Option<u8> {
+    let value = char::from(character).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_either_case_are_read() {
+        assert_eq!(decode::<4>("007F80ff").as_deref(), Some(&[0x00, 0x7f, 0x80, 0xff]));
+        assert_eq!(decode::<0>("").as_deref(), Some(&[]));
+    }
+
+    #[test]
+    fn too_few_digits_too_many_and_others_are_refused() {
+        for text in ["", "00", "00000", "000000", "0g00", "+100", "0x00", " 000", "é0"] {
+            assert!(decode::<2>(text).is_none(), "{text:?}");
+        }
+    }
+}
