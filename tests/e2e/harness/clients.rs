@@ -6,17 +6,24 @@ use std::process::{Command, Stdio};
 
 use super::{ADMIN, DEVICE1, DEVICE2, PATIENCE, Process, Site};
 
-/// A Python script, with the interpreter that `tests/run` has prepared.
-pub(crate) fn python(name: &str) -> Command {
+/// The Python interpreter that `tests/run` has prepared, and nothing for it to run.
+pub(crate) fn interpreter() -> Command {
     let mut command = Command::new(prepared("TEST_PYTHON"));
-    command.args(["-u", "-B"]).arg(script(name)).stdin(Stdio::piped());
+    command.args(["-u", "-B"]).stdin(Stdio::null());
+    command
+}
+
+/// A Python script.
+pub(crate) fn python(name: &str) -> Command {
+    let mut command = interpreter();
+    command.arg(script(name)).stdin(Stdio::piped());
     command
 }
 
 /// Python that is given as text.
 pub(crate) fn python_of(text: &str) -> Command {
-    let mut command = Command::new(prepared("TEST_PYTHON"));
-    command.args(["-u", "-B", "-c", text]).stdin(Stdio::null());
+    let mut command = interpreter();
+    command.args(["-c", text]);
     command
 }
 
