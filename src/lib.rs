@@ -17,6 +17,7 @@ pub mod session;
 pub mod router;
 pub mod auth;
 pub mod acl;
+pub mod envelope;
 
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 pub mod private_file;

@@ -1,0 +1,90 @@
+//! A stream as it is kept over a restart: what has been seen, and nothing of its keys.
+
+use super::window::{WORDS, Window};
+use super::{KeyId, Verified};
+
+/// What has been seen of one stream. The bytes hold no secret and prove nothing: whoever keeps them sees to
+/// it that they come back as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamImage<'a> {
+    /// The key of the stream.
+    pub key_id: KeyId,
+    /// Its sender.
+    pub sender: &'a str,
+    /// Its id.
+    pub stream: [u8; 16],
+    pub(super) highest: u64,
+    pub(super) seen: [u64; WORDS],
+    pub(super) newest_ms: u64,
+    pub(super) fresh_until_ms: u64,
+}
+
+/// Bytes are no image of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are no image of a stream")]
+pub struct NotAnImage;
+
+/// Bytes before the sender's name.
+const FIXED: usize = 8 + 16 + 3 * 8 + WORDS * 8;
+
+impl<'a> StreamImage<'a> {
+    /// Of one accepted message alone: what a journal appends, where the whole window would be too much.
+    /// `max_age_ms` is that of the check that accepted it, `None` where its time was not judged.
+    #[must_use]
+    pub fn of_message(verified: &Verified<'a>, max_age_ms: Option<u64>) -> Self {
+        let envelope = &verified.envelope;
+        let mut window = Window::new();
+        window.mark(envelope.seq(), None);
+        let time_ms = envelope.time_ms();
+        Self {
+            key_id: envelope.key_id(),
+            sender: envelope.sender(),
+            stream: envelope.stream(),
+            highest: window.highest(),
+            seen: *window.seen(),
+            newest_ms: time_ms,
+            fresh_until_ms: max_age_ms.map_or(u64::MAX, |age| time_ms.saturating_add(age)),
+        }
+    }
+
+    /// Appends its bytes: 184, and the sender's name.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.key_id.0);
+        into.extend_from_slice(&self.stream);
+        for number in [self.highest, self.newest_ms, self.fresh_until_ms].iter().chain(&self.seen) {
+            into.extend_from_slice(&number.to_be_bytes());
+        }
+        into.extend_from_slice(self.sender.as_bytes());
+    }
+
+    /// Reads what [`Self::write`] appended, and nothing else.
+    ///
+    /// # Errors
+    /// When the bytes are too few, or their end is no name of a sender.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, NotAnImage> {
+        let (fixed, sender) = bytes.split_at_checked(FIXED).ok_or(NotAnImage)?;
+        let sender = str::from_utf8(sender).map_err(|_| NotAnImage)?;
+        if sender.is_empty() || sender.len() > super::MAX_SENDER {
+            return Err(NotAnImage);
+        }
+        let (key_id, rest) = fixed.split_first_chunk().ok_or(NotAnImage)?;
+        let (stream, rest) = rest.split_first_chunk().ok_or(NotAnImage)?;
+        let (numbers, _) = rest.as_chunks();
+        let mut numbers = numbers.iter().map(|bytes| u64::from_be_bytes(*bytes));
+        let mut next = || numbers.next().ok_or(NotAnImage);
+        let (highest, newest_ms, fresh_until_ms) = (next()?, next()?, next()?);
+        let mut seen = [0; WORDS];
+        for word in &mut seen {
+            *word = next()?;
+        }
+        Ok(Self {
+            key_id: KeyId(*key_id),
+            sender,
+            stream: *stream,
+            highest,
+            seen,
+            newest_ms,
+            fresh_until_ms,
+        })
+    }
+}
