@@ -6,7 +6,7 @@ from typing import Any
 
 from .scene import (
     ED25519_SIGNER, MAX_AGE_MS, MAX_SKEW_MS, NOW_MS, P256_SIGNER, PAYLOAD, SENDER, STREAM, TOPIC,
-    Vector, hexed, key, scene, seal, signers,
+    Vector, hexed, scene, seal, signers, verify_only,
 )
 from .signing import Signer
 from .wire import Suite, Type
@@ -106,10 +106,12 @@ def _lengths() -> list[Vector]:
 
 
 def _checks() -> list[Vector]:
-    verify_only: Vector = {"topic_key": None, "mac_root": key().mac_root.hex()}
     return [
-        _good("a verify-only key verifies suite 1", **verify_only),
-        _good("a verify-only key verifies suite 2", suite=Suite.HMAC_ONLY, **verify_only),
+        verify_only(_good("a verify-only key verifies suite 1")),
+        verify_only(_good("a verify-only key verifies suite 2", suite=Suite.HMAC_ONLY)),
+        {**verify_only(_good("a verify-only key opens suite 2", suite=Suite.HMAC_ONLY)), "open": True},
+        _good("encrypted where nothing else is taken", encrypted_only=True),
+        _good("sealed at the last moment of its key", not_after_ms=NOW_MS),
         _good("a retiring key opens", state="retiring"),
         {**_good("a subscriber, who does not know who is connected"), "sender": None},
         _good("a topic by its own name", topics=[TOPIC]),
@@ -133,4 +135,7 @@ def _signed() -> list[Vector]:
         _good("a signature over every optional field", signer=ED25519_SIGNER, trace=TRACEPARENT,
               content_type="text/plain", private={0x90: b"one"}, **ed25519, **asked),
         _good("no signature where none is asked for", **ed25519),
+        _good("a signature where the verifier has no keys", signer=P256_SIGNER),
+        _good("a signature by a sender whose key the verifier does not have", signer=ED25519_SIGNER,
+              **signers({"press-8": ED25519_SIGNER})),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .keys import Key, State
@@ -9,6 +10,7 @@ from .opening import Check, Opener
 from .refusal import Refused
 from .scene import unhexed
 from .signing import PublicKey
+from .window import Windows
 
 Answer = tuple[str, bytes | None]
 
@@ -25,18 +27,20 @@ def opener_of(vector: dict[str, Any]) -> Opener:
     key = key_of(vector)
     listed = vector.get("signers", {}).items()
     keys = {name: PublicKey(each["algorithm"], bytes.fromhex(each["public_key"])) for name, each in listed}
-    return Opener({key.key_id: key}, keys)
+    return Opener({key.key_id: key}, keys, Windows(**vector.get("limits", {})))
 
 
 def key_of(vector: dict[str, Any]) -> Key:
     key_id, topics, state = bytes.fromhex(vector["key_id"]), tuple(vector["topics"]), State(vector["state"])
-    if vector.get("mac_root") is not None:
-        return Key.of_mac_root(key_id, bytes.fromhex(vector["mac_root"]), topics, state)
-    return Key.of_topic_key(key_id, bytes.fromhex(vector["topic_key"]), topics, state)
+    if "mac_root" in vector:
+        key = Key.of_mac_root(key_id, bytes.fromhex(vector["mac_root"]), topics, state)
+    else:
+        key = Key.of_topic_key(key_id, bytes.fromhex(vector["topic_key"]), topics, state)
+    return replace(key, not_after_ms=vector.get("not_after_ms"))
 
 
 def answer(opener: Opener, step: dict[str, Any]) -> Answer:
-    """Opens with a topic key, and verifies without."""
+    """Opens where it is told to or has a topic key, and verifies otherwise."""
     check = Check(
         topic=step["topic"],
         now_ms=step["now_ms"],
@@ -44,10 +48,11 @@ def answer(opener: Opener, step: dict[str, Any]) -> Answer:
         max_age_ms=step["max_age_ms"],
         max_skew_ms=step["max_skew_ms"],
         needs_signature=step.get("needs_signature", False),
+        encrypted_only=step.get("encrypted_only", False),
     )
     envelope = unhexed(step["envelope"])
     try:
-        if step.get("mac_root") is None:
+        if step.get("open", "topic_key" in step):
             return "ok", opener.open(envelope, check)
         opener.verify(envelope, check)
     except Refused as refused:

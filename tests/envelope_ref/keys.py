@@ -19,13 +19,14 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a ring. `enc_root` is None in a verify-only key."""
+    """A key of a ring. `enc_root` is None in a verify-only key; nothing is sealed after `not_after_ms`."""
 
     key_id: bytes
     topics: tuple[str, ...]
     state: State
     mac_root: bytes
     enc_root: bytes | None
+    not_after_ms: int | None = None
 
     @classmethod
     def of_topic_key(cls, key_id: bytes, topic_key: bytes, topics: tuple[str, ...], state: State) -> Key:

@@ -112,6 +112,8 @@ def _values() -> list[tuple[str, bytes]]:
         *[(name, crafted(replaced(fields(), kind, value))) for name, kind, value in wrong],
         *[(name, crafted(replaced(fields(), Type.SENDER, value))) for name, value in senders],
         ("CONTENT_TYPE that is not UTF-8", crafted([*head, (0x80, b"\xff"), BODY])),
+        ("TRACE with a line end", crafted([*head, (0x81, b"00-\n"), BODY])),
+        ("TRACE with a DEL", crafted([*head, (0x81, b"00-\x7f"), BODY])),
         ("TRACE that is not ASCII", crafted([*head, (0x81, "00-\u00e9".encode()), BODY])),
         ("HMAC of 31 bytes", HEADER + joined(fields()) + encode(Type.HMAC, bytes(31))),
         ("HMAC of 33 bytes", HEADER + joined(fields()) + encode(Type.HMAC, bytes(33))),
@@ -169,6 +171,9 @@ def _signatures() -> list[tuple[str, bytes]]:
         ("Ed25519 of 63 bytes", crafted([*fields(), (Type.SIGNATURE, b"\x01" + bytes(63))])),
         ("Ed25519 of 65 bytes", crafted([*fields(), (Type.SIGNATURE, b"\x01" + bytes(65))])),
         ("ECDSA of 70 bytes, as DER has them", crafted([*fields(), (Type.SIGNATURE, b"\x02" + bytes(70))])),
+        ("signature algorithm 0", crafted([*fields(), (Type.SIGNATURE, b"\x00" + bytes(64))])),
+        ("signature algorithm 3, which is only kept", crafted([*fields(), (Type.SIGNATURE, b"\x03" + bytes(3_309))])),
+        ("signature algorithm 255", crafted([*fields(), (Type.SIGNATURE, b"\xff")])),
         ("SIGNATURE before the body", crafted([*head, signature, BODY])),
         ("SIGNATURE twice", crafted([*fields(), signature, signature])),
     ]

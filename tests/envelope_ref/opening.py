@@ -13,7 +13,7 @@ from .keys import Key, State, stream_key
 from .refusal import Refusal, Refused
 from .sealing import context, nonce
 from .signing import PublicKey
-from .window import Windows
+from .window import Seen, Windows
 from .wire import Envelope, Suite, parse
 
 MAX_AGE_MS = 5 * 60 * 1000
@@ -32,15 +32,21 @@ class Check:
     max_age_ms: int | None = MAX_AGE_MS
     max_skew_ms: int = MAX_SKEW_MS
     needs_signature: bool = False
+    encrypted_only: bool = False
 
 
 class Opener:
     """Verifies envelopes, and opens them where it has their topic key."""
 
-    def __init__(self, keys: Mapping[bytes, Key], signers: Mapping[str, PublicKey] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[bytes, Key],
+        signers: Mapping[str, PublicKey] | None = None,
+        windows: Windows | None = None,
+    ) -> None:
         self._keys = keys
         self._signers = signers or {}
-        self._windows = Windows()
+        self._windows = windows or Windows()
 
     def verify(self, raw: bytes, check: Check) -> Envelope:
         """Checks an envelope, and remembers that it has come."""
@@ -64,9 +70,10 @@ class Opener:
         tag = hmac.digest(mac_key, context(check.topic) + envelope.tagged, "sha256")
         if not hmac.compare_digest(tag, envelope.tag):
             raise Refused(Refusal.BAD_TAG, "not by this key, for this topic, or changed since")
-        _check_time(envelope.time_ms, check)
-        if self._windows.get(_stream_name(envelope)).is_replay(envelope.seq):
-            raise Refused(Refusal.REPLAYED, f"number {envelope.seq} has come before, or is too old to tell")
+        if check.encrypted_only and envelope.suite is not Suite.AES_256_GCM:
+            raise Refused(Refusal.NOT_ENCRYPTED, f"suite {envelope.suite}")
+        _check_time(envelope.time_ms, key, check)
+        self._check_window(envelope)
         self._check_signature(envelope, check)
         return envelope, key
 
@@ -80,6 +87,18 @@ class Opener:
             raise Refused(Refusal.REVOKED_KEY, envelope.key_id.hex())
         return key
 
+    def _check_window(self, envelope: Envelope) -> None:
+        window = self._windows.get(_stream_name(envelope))
+        if window is None:
+            if envelope.time_ms <= self._windows.floor_ms:
+                raise Refused(Refusal.EXPIRED, "not newer than a stream that is forgotten")
+            return
+        seen = window.look(envelope.seq, envelope.tag, envelope.time_ms)
+        if seen is Seen.REUSED:
+            raise Refused(Refusal.STREAM_REUSED, f"number {envelope.seq} was of another envelope")
+        if seen is Seen.REPLAYED:
+            raise Refused(Refusal.REPLAYED, f"number {envelope.seq} has come before, or is too old to tell")
+
     def _check_signature(self, envelope: Envelope, check: Check) -> None:
         if envelope.signature is None:
             if check.needs_signature:
@@ -87,19 +106,24 @@ class Opener:
             return
         algorithm, signature = envelope.signature
         signer = self._signers.get(envelope.sender)
+        if signer is None and not check.needs_signature:
+            return
         if signer is None or signer.algorithm != algorithm:
             raise Refused(Refusal.BAD_SIGNATURE, f"no key of {envelope.sender} for algorithm {algorithm}")
         if not signer.has_signed(context(check.topic) + envelope.signed, signature):
             raise Refused(Refusal.BAD_SIGNATURE, f"not by {envelope.sender}")
 
     def _remember(self, envelope: Envelope, check: Check) -> None:
-        self._windows.accept(_stream_name(envelope), envelope.seq, check.now_ms)
-        # Where any age will do, the clock refuses nothing that a window has forgotten.
-        if check.max_age_ms is not None:
-            self._windows.forget(check.now_ms, check.max_age_ms, check.max_skew_ms)
+        window = self._windows.open(_stream_name(envelope), check.now_ms)
+        if window is None:
+            raise Refused(Refusal.TOO_MANY_STREAMS, envelope.sender)
+        fresh_until_ms = None if check.max_age_ms is None else envelope.time_ms + check.max_age_ms
+        window.accept(envelope.seq, envelope.tag, envelope.time_ms, fresh_until_ms)
 
 
-def _check_time(time_ms: int, check: Check) -> None:
+def _check_time(time_ms: int, key: Key, check: Check) -> None:
+    if key.not_after_ms is not None and time_ms > key.not_after_ms:
+        raise Refused(Refusal.EXPIRED_KEY, f"{time_ms - key.not_after_ms} ms after its last")
     if check.max_age_ms is None:
         return
     if check.now_ms - time_ms > check.max_age_ms:
@@ -112,7 +136,7 @@ def _decrypted(envelope: Envelope, key: Key, topic: str) -> bytes:
     if envelope.suite is Suite.HMAC_ONLY:
         return envelope.body
     if key.enc_root is None:
-        raise Refused(Refusal.DECRYPT_FAILED, f"{envelope.key_id.hex()} can only verify")
+        raise Refused(Refusal.VERIFY_ONLY_KEY, envelope.key_id.hex())
     cipher = AESGCM(stream_key(key.enc_root, envelope.sender, envelope.stream))
     try:
         return cipher.decrypt(nonce(envelope.seq), envelope.body, context(topic) + envelope.before_body)

@@ -12,10 +12,15 @@ class Refusal(Enum):
     REVOKED_KEY = "revoked_key"
     SENDER_MISMATCH = "sender_mismatch"
     BAD_TAG = "bad_tag"
+    NOT_ENCRYPTED = "not_encrypted"
+    EXPIRED_KEY = "expired_key"
     EXPIRED = "expired"
     FROM_FUTURE = "from_future"
     REPLAYED = "replayed"
+    STREAM_REUSED = "stream_reused"
+    TOO_MANY_STREAMS = "too_many_streams"
     BAD_SIGNATURE = "bad_signature"
+    VERIFY_ONLY_KEY = "verify_only_key"
     DECRYPT_FAILED = "decrypt_failed"
 
 

@@ -136,6 +136,12 @@ def scene(name: str) -> Vector:
     }
 
 
+def verify_only(vector: Vector) -> Vector:
+    """The same vector, for a verifier that has no more than the verify-only key."""
+    lesser = {name: value for name, value in vector.items() if name != "topic_key"}
+    return {**lesser, "mac_root": key().mac_root.hex()}
+
+
 def signers(names: Mapping[str, Signer]) -> Vector:
     """The public keys that a verifier has."""
     public = {name: signer.public() for name, signer in names.items()}

@@ -63,6 +63,7 @@ def _windows() -> list[Vector]:
 def _streams() -> list[Vector]:
     other_stream = seal(stream=drawn("other stream", 16))
     other_sender = seal(sender="press-8")
+    later = seal(stream=_stream(1), time_ms=NOW_MS + MAX_AGE_MS)
     other_topic = seal(topic="plant/line1/pressure")
     return [
         _steps("each stream has a window of its own", _step("ok", seal()), _step("ok", other_stream),
@@ -70,12 +71,29 @@ def _streams() -> list[Vector]:
         _steps("each sender has a window of its own, though streams be named alike", _step("ok", seal()),
                _step("ok", other_sender, sender="press-8"), _step("replayed", other_sender, sender="press-8")),
         _steps("a window is for all topics of its stream", _step("ok", seal()),
-               _step("replayed", other_topic, topic="plant/line1/pressure")),
+               _step("stream_reused", other_topic, topic="plant/line1/pressure")),
         _steps("two devices with one stream: the second is found out", _step("ok", seal(payload=PAYLOAD)),
-               _step("replayed", seal(payload=b"by its clone"))),
+               _step("stream_reused", seal(payload=b"by its clone")), _step("replayed", seal())),
+        _steps("a clone that seals later is found out by its clock, however old the number",
+               *(_step("ok", seal(seq=seq, suite=Suite.HMAC_ONLY)) for seq in range(1, 67)),
+               _step("stream_reused", seal(seq=1, time_ms=NOW_MS + 1, suite=Suite.HMAC_ONLY)),
+               _step("replayed", seal(seq=1, suite=Suite.HMAC_ONLY))),
+        _steps("a stream too many of one sender", *(_step("ok", seal(stream=_stream(number))) for number in range(3)),
+               _step("too_many_streams", seal(stream=_stream(3))), _step("replayed", seal(stream=_stream(1))),
+               _step("ok", seal(sender="press-8"), sender="press-8"), limits={"most": 8, "most_of_sender": 3}),
+        _steps("a stream too many of all senders", _step("ok", seal()), _step("ok", seal(sender="a"), sender="a"),
+               _step("too_many_streams", seal(sender="b"), sender="b"), limits={"most": 2, "most_of_sender": 2}),
+        _steps("a stream that the clock has outlived makes room, and does not come back",
+               _step("ok", seal()), _step("too_many_streams", later, now_ms=NOW_MS + MAX_AGE_MS),
+               _step("ok", later, now_ms=NOW_MS + MAX_AGE_MS + 1), _step("expired", seal()),
+               limits={"most": 1, "most_of_sender": 1}),
         _steps("a replay under another topic is another envelope", _step("ok", seal()),
                _step("bad_tag", seal(), topic="plant/line1/pressure")),
     ]
+
+
+def _stream(number: int) -> bytes:
+    return drawn(f"stream {number}", 16)
 
 
 def _what_is_refused_leaves_no_trace() -> list[Vector]:
@@ -122,10 +140,14 @@ def _two_at_once() -> list[Vector]:
         _steps("replayed, and too old", _step("ok", seal()), _step("expired", seal(), now_ms=late)),
         _steps("replayed, and changed", _step("ok", seal()), _step("bad_tag", flipped(seal(), -1))),
         _steps("replayed, and by somebody else", _step("ok", seal()), _step("sender_mismatch", seal(), sender="press-8")),
-        _steps("replayed, and without the signature asked for", _step("ok", signed),
-               _step("replayed", seal(suite=Suite.HMAC_ONLY)),
+        _steps("its number reused, and without the signature asked for", _step("ok", signed),
+               _step("stream_reused", seal(suite=Suite.HMAC_ONLY)),
                needs_signature=True, **signers({SENDER: ED25519_SIGNER})),
-        _steps("replayed, and its ciphertext forged", _step("ok", seal()), _step("replayed", _forged())),
+        _steps("its number reused, and its ciphertext forged", _step("ok", seal()), _step("stream_reused", _forged())),
+        _steps("replayed, and without the signature asked for", _step("ok", seal()),
+               _step("replayed", seal(), needs_signature=True)),
+        _steps("a replay of what only a verifier takes, where it is to be opened", _step("ok", _forged(), open=False),
+               _step("replayed", _forged())),
     ]
 
 

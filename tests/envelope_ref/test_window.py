@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from .window import WIDTH, Window, Windows
+from .window import WIDTH, Seen, Window, Windows
 
 
 class ReplayWindow(unittest.TestCase):
@@ -16,17 +16,28 @@ class ReplayWindow(unittest.TestCase):
                 expected = seq in seen or seq <= max(seen) - WIDTH
                 self.assertEqual(window.is_replay(seq), expected, f"{seq} of {max(seen)}")
                 if not expected:
-                    window.accept(seq, 0)
+                    window.accept(seq, b"tag", 0, 0)
                     seen.add(seq)
 
-    def test_a_stream_is_forgotten_when_the_clock_refuses_all_of_it(self) -> None:
-        windows, name = Windows(), (b"k", "s", b"stream")
-        windows.accept(name, 7, 1_000)
-        windows.forget(1_360, 300, 60)
-        self.assertTrue(windows.get(name).is_replay(7))
-        windows.forget(1_361, 300, 60)
-        self.assertFalse(windows.get(name).is_replay(7))
-        self.assertEqual(windows.of_stream, {})
+    def test_a_number_that_is_used_twice_is_told_from_a_replay(self) -> None:
+        window = Window()
+        for seq in range(1, 101):
+            window.accept(seq, b"tag", 1_000, 2_000)
+        self.assertIs(window.look(100, b"tag", 1_000), Seen.REPLAYED)
+        self.assertIs(window.look(100, b"gat", 1_000), Seen.REUSED)
+        # Too long ago to know its tag, but it is newer than all that was accepted.
+        self.assertIs(window.look(1, b"gat", 1_000), Seen.REPLAYED)
+        self.assertIs(window.look(1, b"gat", 1_001), Seen.REUSED)
+        self.assertIs(window.look(101, b"gat", 1_001), Seen.NEW)
+
+    def test_a_stream_is_forgotten_for_another_once_the_clock_refuses_all_of_it(self) -> None:
+        windows, old, new = Windows(most=1), (b"k", "s", b"old"), (b"k", "s", b"new")
+        first = windows.open(old, 1_000)
+        assert first is not None
+        first.accept(7, b"tag", 1_010, 1_310)
+        self.assertIsNone(windows.open(new, 1_310))
+        self.assertIsNotNone(windows.open(new, 1_311))
+        self.assertEqual((windows.get(old), windows.floor_ms), (None, 1_010))
 
 
 if __name__ == "__main__":

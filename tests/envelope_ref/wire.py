@@ -114,8 +114,9 @@ def _envelope(raw: bytes, fields: dict[int, Tlv]) -> Envelope:
     if seq == 0:
         raise malformed("SEQ begins at 1")
     notes = {kind: tlv.value for kind, tlv in fields.items() if kind >= 0x80}
-    _text(notes.get(Type.CONTENT_TYPE, b""), "utf-8", "CONTENT_TYPE")
-    _text(notes.get(Type.TRACE, b""), "ascii", "TRACE")
+    _text(notes.get(Type.CONTENT_TYPE, b""), "CONTENT_TYPE")
+    if not all(0x20 <= byte <= 0x7E for byte in notes.get(Type.TRACE, b"")):
+        raise malformed("TRACE is not printable ASCII")
     return Envelope(
         raw=raw,
         suite=suite,
@@ -181,7 +182,7 @@ def _suite(number: int) -> Suite:
 def _sender(tlv: Tlv | None) -> str:
     if tlv is None or not 1 <= len(tlv.value) <= MOST_SENDER_BYTES:
         raise malformed(f"SENDER of 1 to {MOST_SENDER_BYTES} bytes is required")
-    return _text(tlv.value, "utf-8", "SENDER")
+    return _text(tlv.value, "SENDER")
 
 
 def _signature(tlv: Tlv | None) -> tuple[int, bytes] | None:
@@ -190,13 +191,13 @@ def _signature(tlv: Tlv | None) -> tuple[int, bytes] | None:
     if not tlv.value:
         raise malformed("SIGNATURE names no algorithm")
     algorithm, signature = tlv.value[0], tlv.value[1:]
-    if len(signature) != SIGNATURE_BYTES.get(algorithm, len(signature)):
-        raise malformed(f"a signature of algorithm {algorithm} has another length")
+    if len(signature) != SIGNATURE_BYTES.get(algorithm):
+        raise malformed(f"algorithm {algorithm} is unknown, or its signatures have another length")
     return algorithm, signature
 
 
-def _text(value: bytes, encoding: str, field: str) -> str:
+def _text(value: bytes, field: str) -> str:
     try:
-        return value.decode(encoding)
+        return value.decode()
     except UnicodeDecodeError:
-        raise malformed(f"{field} is not {encoding.upper()}") from None
+        raise malformed(f"{field} is not UTF-8") from None
