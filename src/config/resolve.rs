@@ -17,8 +17,10 @@ use crate::{
     broker,
     clock::Now,
     control,
+    envelope::KeyRing,
     identity_service::{self, Access},
-    keys, net, session, telemetry,
+    keys::{self, RingFile},
+    net, session, telemetry,
     tls::ClientAuth,
 };
 
@@ -33,6 +35,8 @@ pub struct Resolved {
     pub passwords: Option<PasswordFile>,
     /// Whose tokens are believed; without it none are.
     pub tokens: Option<TokenVerifier>,
+    /// The keys of envelopes; without it there are none.
+    pub key_ring: Option<KeyRing>,
     /// How the HTTP service is reached; without it nobody is asked.
     pub http_access: Option<Access>,
     /// `[http]`.
@@ -71,6 +75,7 @@ impl Loaded {
         let policy = self.read_policy(&mut findings);
         let passwords = self.read_passwords(&mut findings);
         let tokens = self.read_token_keys(&mut findings);
+        let key_ring = self.read_key_ring(&mut findings);
         let http_access = self.read_http_access(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
@@ -81,7 +86,7 @@ impl Loaded {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
-                Known { policy, passwords, tokens, http_access },
+                Known { policy, passwords, tokens, key_ring, http_access },
                 Desks { admin, control },
                 findings.warnings,
             )),
@@ -121,6 +126,19 @@ impl Loaded {
         let tokens = self.read_token_keys(&mut findings);
         match findings.problems.is_empty() {
             true => Ok((tokens, findings.warnings)),
+            false => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
+    /// Reads the key ring anew, where there is one.
+    ///
+    /// # Errors
+    /// That it is missing, unreadable, or does not open under the master key.
+    pub fn key_ring(&self) -> Result<Option<KeyRing>, ConfigError> {
+        let mut findings = Findings::default();
+        let ring = self.read_key_ring(&mut findings);
+        match findings.problems.is_empty() {
+            true => Ok(ring),
             false => Err(ConfigError::of(findings.problems)),
         }
     }
@@ -203,6 +221,16 @@ impl Loaded {
                 None
             }
         }
+    }
+
+    fn read_key_ring(&self, findings: &mut Findings) -> Option<KeyRing> {
+        let keys = &self.config.keys;
+        let file = RingFile::new(keys.ring_file.clone()?, keys.master_key_source()?);
+        file.read()
+            .map_err(|error| {
+                findings.problems.push(self.problem("keys.ring_file", error.to_string()))
+            })
+            .ok()
     }
 
     fn text_of(
@@ -312,6 +340,7 @@ struct Known {
     policy: Policy,
     passwords: Option<PasswordFile>,
     tokens: Option<TokenVerifier>,
+    key_ring: Option<KeyRing>,
     http_access: Option<Access>,
 }
 
@@ -324,7 +353,7 @@ struct Desks {
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    Known { policy, passwords, tokens, http_access }: Known,
+    Known { policy, passwords, tokens, key_ring, http_access }: Known,
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
@@ -334,6 +363,7 @@ fn assemble(
         policy,
         passwords,
         tokens,
+        key_ring,
         http_access,
         http,
         auth,

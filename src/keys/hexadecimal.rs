@@ -1,5 +1,7 @@
 //! Hexadecimal digits of bytes that may be secret: no copy of them stays behind.
 
+use std::fmt::Write;
+
 use zeroize::Zeroizing;
 
 /// The bytes that `text` writes in digits of either case, if it does so for exactly `N`.
@@ -20,13 +22,26 @@ fn digit(character: u8) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
+/// `bytes` in lower-case digits.
+pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
+    // Room for all of it: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    for byte in bytes {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn digits_of_either_case_are_read() {
-        assert_eq!(decode::<4>("007F80ff").as_deref(), Some(&[0x00, 0x7f, 0x80, 0xff]));
+    fn what_is_written_is_read_again() {
+        let bytes = [0x00, 0x7f, 0x80, 0xff];
+        assert_eq!(*encode(&bytes), "007f80ff");
+        assert_eq!(decode::<4>("007F80ff").as_deref(), Some(&bytes));
         assert_eq!(decode::<0>("").as_deref(), Some(&[]));
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::master_key::{MasterKey, MasterKeyError, no_key};
 use super::settings::Settings;
-use crate::private_file::{self, PrivateFileError};
+use crate::private_file::{self, Change, PrivateFileError};
 use crate::secret::Secret;
 
 /// The environment variable that may hold the master key.
@@ -22,7 +22,7 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// What the name of the master key beside a ring ends with.
 const BESIDE: &str = ".master-key";
 
-const MAX_FILE_BYTES: u64 = 1_024;
+pub(super) const MAX_FILE_BYTES: u64 = 1_024;
 /// Reading and writing, for others than the owner and the group.
 const OTHERS: u32 = 0o007;
 
@@ -105,6 +105,14 @@ fn beside(ring: &Path) -> PathBuf {
     let mut name = ring.as_os_str().to_owned();
     name.push(BESIDE);
     PathBuf::from(name)
+}
+
+/// What the file `path` holds, which is being changed.
+pub(super) fn read_for_change(
+    path: &Path,
+    change: &mut Change,
+) -> Result<MasterKey, MasterKeyError> {
+    read_file(path, change.read(MAX_FILE_BYTES)?)
 }
 
 fn read_file(path: &Path, bytes: Vec<u8>) -> Result<MasterKey, MasterKeyError> {

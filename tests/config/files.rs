@@ -75,3 +75,16 @@ fn a_broken_certificate_is_an_error_with_the_line_of_its_listener() {
     assert!(said[0].starts_with("bastionmq.toml:2: mqtts://127.0.0.1:0: "), "{said:#?}");
     assert!(said[0].contains("certs/server.crt"), "{said:#?}");
 }
+
+#[test]
+fn a_key_ring_that_does_not_open_is_an_error_at_the_line_that_names_it() {
+    let site = Site::new(&format!("{PLAIN}[keys]\nring_file = \"ring\"\n"));
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].starts_with("bastionmq.toml:8: there is no key ring"), "{said:?}");
+    site.write("ring", "not a ring");
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].contains("ring.master-key"), "{said:?}");
+    site.write("ring.master-key", "0".repeat(64));
+    let said = complaints(&site, site.resolve());
+    assert!(said[0].contains("not written by BastionMQ"), "{said:?}");
+}
