@@ -39,7 +39,7 @@ pub struct Streams {
     senders: HashMap<Box<str>, Vec<Entry>>,
     count: usize,
     /// The newest TIME of all that was forgotten.
-    floor_ms: u64,
+    floor_ms: Option<u64>,
     /// When it last looked for what may be forgotten.
     swept_ms: u64,
 }
@@ -73,7 +73,7 @@ impl Streams {
     /// None yet, and room for so many.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, senders: HashMap::new(), count: 0, floor_ms: 0, swept_ms: 0 }
+        Self { limits, senders: HashMap::new(), count: 0, floor_ms: None, swept_ms: 0 }
     }
 
     /// How many there are.
@@ -88,16 +88,16 @@ impl Streams {
         self.count == 0
     }
 
-    /// The newest TIME of all that was forgotten, in milliseconds since the Unix epoch; 0 where nothing
-    /// was. It is exported beside the streams.
+    /// The newest TIME of all that was forgotten, in milliseconds since the Unix epoch; `None` where
+    /// nothing was. It is exported beside the streams.
     #[must_use]
-    pub fn floor_ms(&self) -> u64 {
+    pub fn floor_ms(&self) -> Option<u64> {
         self.floor_ms
     }
 
     /// Refuses streams that are not known and not newer than `floor_ms`; never fewer than before.
     pub fn raise_floor(&mut self, floor_ms: u64) {
-        self.floor_ms = self.floor_ms.max(floor_ms);
+        self.floor_ms = self.floor_ms.max(Some(floor_ms));
     }
 
     /// The keys of the stream that a claim names, where it has been seen.
@@ -116,7 +116,9 @@ impl Streams {
         let envelope = &authentic.envelope;
         match self.find(envelope.sender(), envelope.key_id(), envelope.stream()) {
             Some(state) => state.look(authentic),
-            None if envelope.time_ms() <= self.floor_ms => Err(Refusal::Expired(authentic.receipt)),
+            None if self.floor_ms >= Some(envelope.time_ms()) => {
+                Err(Refusal::Expired(authentic.receipt))
+            }
             None => Ok(()),
         }
     }
@@ -216,12 +218,12 @@ impl Streams {
 }
 
 /// Takes out what may be forgotten, and raises the floor to it; how many that were.
-fn forget_stale(entries: &mut Vec<Entry>, now_ms: u64, floor_ms: &mut u64) -> usize {
+fn forget_stale(entries: &mut Vec<Entry>, now_ms: u64, floor_ms: &mut Option<u64>) -> usize {
     let before = entries.len();
     entries.retain(|entry| {
         let stale = entry.state.fresh_until_ms < now_ms;
         if stale {
-            *floor_ms = entry.state.newest_ms.max(*floor_ms);
+            *floor_ms = Some(entry.state.newest_ms).max(*floor_ms);
         }
         !stale
     });
