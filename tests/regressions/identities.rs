@@ -1,5 +1,5 @@
 //! What holds for a user holds for everybody, however somebody proves who it is: by password,
-//! certificate, token or Unix socket, or not at all.
+//! certificate, token, Unix socket or HTTP service, or not at all.
 
 use serde_json::json;
 
@@ -10,12 +10,18 @@ use crate::harness::raw::{
 };
 use crate::stage::{Kind, SUBJECT, Stage, leave};
 
-const ALL: [Kind; 5] =
-    [Kind::Password, Kind::Certificate, Kind::Token { seconds: 600 }, Kind::Unix, Kind::Anonymous];
+const ALL: [Kind; 6] = [
+    Kind::Password,
+    Kind::Certificate,
+    Kind::Token { seconds: 600 },
+    Kind::Unix,
+    Kind::Http,
+    Kind::Anonymous,
+];
 
 const EVERYONE: &str = "everyone = true";
 
-/// A name is all that a certificate and a token of the same name share with a user.
+/// A name is all that a certificate, a token and a user of the HTTP service share with a user.
 #[test]
 fn r25_a_client_id_belongs_to_its_principal_whatever_that_is_and_whoever_else_comes() {
     let stage = Stage::set(EVERYONE);
@@ -93,11 +99,11 @@ const OF_NAMES: [(&str, &str); 2] = [
     ("mosquitto", "pattern readwrite of/%u/#\n"),
 ];
 
-/// Kinds whose names others give them: an authority, or an issuer of tokens.
-const NAMED_BY_OTHERS: [Kind; 2] = [Kind::Certificate, Kind::Token { seconds: 600 }];
+/// Kinds whose names others give them: an authority, an issuer of tokens, or an HTTP service.
+const NAMED_BY_OTHERS: [Kind; 3] = [Kind::Certificate, Kind::Token { seconds: 600 }, Kind::Http];
 
 #[test]
-fn r01_a_name_in_a_certificate_or_a_token_widens_no_pattern() {
+fn r01_a_name_that_others_have_given_widens_no_pattern() {
     for (format, policy) in OF_NAMES {
         let stage = Stage::with_policy(format, policy);
         for kind in NAMED_BY_OTHERS {

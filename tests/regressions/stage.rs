@@ -6,8 +6,9 @@ use std::fs;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::harness::identity_service::{IdentityService, Reply};
 use crate::harness::issuer::Issuer;
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, PUBACK, PUBLISH, RawClient, packet, publish_with,
@@ -46,6 +47,9 @@ key_file = "issuer.jwks"
 issuer = "issuer"
 audience = "broker"
 leeway_seconds = 0
+
+[http]
+url = "${service}"
 
 [acl]
 policy_file = "policy.toml"
@@ -89,9 +93,14 @@ pub(super) enum Kind {
         seconds: i64,
     },
     Unix,
+    /// By a password that an HTTP service knows.
+    Http,
     /// Not at all.
     Anonymous,
 }
+
+/// What the service knows everybody's password to be, whatever the name.
+const HTTP_PASSWORD: &str = "known-to-the-service";
 
 /// A proof at hand.
 pub(super) enum Proof {
@@ -134,7 +143,9 @@ impl Stage {
 
     fn serving(policy: &str, config: &str) -> Self {
         let (authority, issuer) = (Authority::new(), Issuer::new());
-        let place = serve(&authority, &issuer, policy, config);
+        let service = IdentityService::start(judge);
+        let config = config.replace("${service}", &service.url());
+        let place = serve(&authority, &issuer, policy, &config);
         let publisher = RefCell::new(other(&place, "publisher"));
         Self { place, authority, issuer, publisher }
     }
@@ -151,6 +162,7 @@ impl Stage {
             Kind::Certificate => Proof::Certificate(self.authority.client(name, 1)),
             Kind::Token { seconds } => Proof::token(&self.issuer, name, seconds),
             Kind::Unix => Proof::Unix,
+            Kind::Http => Proof::Login((name.to_owned().leak(), HTTP_PASSWORD)),
             Kind::Anonymous => Proof::Anonymous,
         }
     }
@@ -217,6 +229,14 @@ impl Stage {
     pub(super) fn shut_down(&self) {
         self.place.broker.terminate();
     }
+}
+
+/// The HTTP service: lets in whoever has the password, and leaves others to who knows them.
+fn judge(question: &Value) -> Reply {
+    Reply::Json(match question["password"] == HTTP_PASSWORD {
+        true => json!({"result": "allow", "roles": ["subject"]}),
+        false => json!({"result": "ignore"}),
+    })
 }
 
 /// The client goes away in order, and its session stays.

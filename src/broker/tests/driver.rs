@@ -72,10 +72,16 @@ pub(super) fn broker_that_speaks(
     settings: Settings,
     passwords: PasswordFile,
 ) -> Arc<Broker> {
+    let parts = Parts { settings, mqtt, ..parts(passwords) };
+    Arc::new(Broker::new(parts).expect("threads"))
+}
+
+/// Those of a broker where everybody may do everything.
+pub(super) fn parts(passwords: PasswordFile) -> Parts {
     let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
-    let parts = Parts {
-        settings,
-        mqtt,
+    Parts {
+        settings: Settings::default(),
+        mqtt: session::Settings::default(),
         max_connect_size: 1 << 16,
         policy: policy(OPEN),
         passwords,
@@ -84,8 +90,7 @@ pub(super) fn broker_that_speaks(
         tokens: None,
         identity_service: None,
         metrics: Arc::new(Metrics::new()),
-    };
-    Arc::new(Broker::new(parts).expect("threads"))
+    }
 }
 
 /// Every authenticator of which no other one asks for more.

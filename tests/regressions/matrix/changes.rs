@@ -40,6 +40,7 @@ const USER: &str = "users = [\"device1\"]";
 const CERTIFICATE: &str = "certificates = [\"device1\"]";
 const TOKEN: &str = "claims = { roles = [\"subject\"] }";
 const UNIX: &str = "unix = { uid = [\"${uid}\"] }";
+const HTTP: &str = "http = { roles = [\"subject\"] }";
 const CLIENT_IDS: &str = "client_ids = [\"device1-*\"]";
 
 const NOTHING: Change = Change {
@@ -52,11 +53,12 @@ const NOTHING: Change = Change {
 };
 
 /// One for each kind of proof.
-pub(super) const NONE: [Change; 5] = [
+pub(super) const NONE: [Change; 6] = [
     NOTHING,
     Change { kind: Kind::Certificate, holder: CERTIFICATE, ..NOTHING },
     Change { kind: Kind::Token { seconds: 600 }, holder: TOKEN, ..NOTHING },
     Change { kind: Kind::Unix, holder: UNIX, ..NOTHING },
+    Change { kind: Kind::Http, holder: HTTP, ..NOTHING },
     Change { kind: Kind::Anonymous, holder: "anonymous = true", ..NOTHING },
 ];
 
@@ -73,6 +75,13 @@ pub(super) const UNIX_PEER_NOT_ALLOWED: Change = Change {
     name: "the role of its user was removed",
     kind: Kind::Unix,
     holder: UNIX,
+    ..ROLE_REMOVED
+};
+
+pub(super) const HTTP_ROLE_REMOVED: Change = Change {
+    name: "the role of what the HTTP service says was removed",
+    kind: Kind::Http,
+    holder: HTTP,
     ..ROLE_REMOVED
 };
 

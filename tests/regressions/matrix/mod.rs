@@ -103,6 +103,11 @@ fn r12_nothing_passes_after_a_unix_peer_is_not_allowed_any_more() {
 }
 
 #[test]
+fn r12_nothing_passes_after_the_role_of_a_user_of_the_http_service_is_removed() {
+    nothing_passes_after(&changes::HTTP_ROLE_REMOVED);
+}
+
+#[test]
 fn r12_nothing_passes_after_a_client_is_banned_by_a_denial() {
     nothing_passes_after(&changes::CLIENT_BANNED);
 }

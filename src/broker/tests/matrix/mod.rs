@@ -7,6 +7,7 @@
 
 mod paths;
 mod people;
+mod service;
 
 use self::paths::{Outcome, Scene, Way};
 use self::people::Person;
@@ -40,6 +41,9 @@ rules = [{GRANTED}]
 users = ["ann"]
 certificates = ["ann"]
 anonymous = true
+roles = ["person"]
+[[assign]]
+http = {{ user = ["ann"] }}
 roles = ["person"]
 [[assign]]
 certificates = ["other"]
@@ -174,7 +178,7 @@ fn r12_no_message_passes_without_permission_by_any_way_of_anybody() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(cells, (21 * 10 + 2 * 4) * 5);
+    assert_eq!(cells, (21 * 13 + 2 * 5) * 5);
 }
 
 /// Whether it came to what it should.

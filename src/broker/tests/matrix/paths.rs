@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::driver::{Driver, Visit, id, policy, publish};
-use super::people::{Person, broker, other};
+use super::people::{Person, other};
 use super::{Column, SECRET, policy_of};
 use crate::broker::Broker;
 use crate::codec::{Delivery, Packet, Publish, ReasonCode};
@@ -34,7 +34,7 @@ pub(super) type Way = fn(&mut Scene) -> Outcome;
 
 impl Scene {
     pub(super) fn new(person: Person, column: Column) -> Self {
-        let broker = broker();
+        let broker = person.broker();
         broker.replace_policy(policy(&policy_of(column.before())));
         let mut other = other(&broker, "other");
         other.subscribe("#", QoS::ExactlyOnce);

@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::super::driver::{Driver, Visit, broker_of};
+use super::super::driver::{Driver, Visit, parts};
 use super::super::scram_client::Scram;
+use super::service;
 use crate::auth::{HashParameters, PasswordFile, SCRAM_SHA_256, ScramVerifier, hash};
-use crate::broker::{Broker, Settings};
+use crate::broker::{Broker, Parts};
 use crate::codec::{Auth, Connect, ConnectProperties, Packet, ReasonCode, Version};
 use crate::secret::Secret;
 
 const NAME: &str = "ann";
 const PASSWORD: &str = "apple";
+/// The one that the HTTP service knows.
+const HTTP_PASSWORD: &str = "apricot";
 /// A principal whose permissions never change.
 const OTHER: &str = "other";
 
@@ -21,6 +24,7 @@ enum Kind {
     Password,
     Scram,
     Certificate,
+    Http,
 }
 
 /// One whose permissions are looked at.
@@ -33,12 +37,20 @@ pub(super) struct Person {
 impl Person {
     /// Every kind in every version; SCRAM is of 5.0 alone.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let kinds = [Kind::Anonymous, Kind::Password, Kind::Scram, Kind::Certificate];
+        let kinds = [Kind::Anonymous, Kind::Password, Kind::Scram, Kind::Certificate, Kind::Http];
         let versions = [Version::V31, Version::V311, Version::V5];
         kinds
             .into_iter()
             .flat_map(move |kind| versions.map(|version| Self { version, kind }))
             .filter(|person| person.kind != Kind::Scram || person.version == Version::V5)
+    }
+
+    /// A broker that knows who this is.
+    pub(super) fn broker(self) -> Arc<Broker> {
+        let parts = parts(users().clone());
+        let service = (self.kind == Kind::Http).then(|| service::that_knows(HTTP_PASSWORD));
+        let parts = Parts { identity_service: service, ..parts };
+        Arc::new(Broker::new(parts).expect("threads"))
     }
 
     /// Connects; the reason code where it is not let in.
@@ -52,8 +64,9 @@ impl Person {
         let connect = visit.connect(self.version);
         match self.kind {
             Kind::Anonymous | Kind::Certificate => admitted(driver, connect),
-            Kind::Password => {
-                let (user_name, password) = (Some(NAME), Some(PASSWORD.as_bytes()));
+            Kind::Password | Kind::Http => {
+                let password = if self.kind == Kind::Http { HTTP_PASSWORD } else { PASSWORD };
+                let (user_name, password) = (Some(NAME), Some(password.as_bytes()));
                 admitted(driver, Connect { user_name, password, ..connect })
             }
             Kind::Scram => proven(driver, connect),
@@ -67,10 +80,10 @@ pub(super) fn other(broker: &Arc<Broker>, id: &'static str) -> Driver {
     admitted(driver, Visit::of(id).connect(Version::V5)).expect("it is let in").0
 }
 
-/// A broker that knows the password of the person.
-pub(super) fn broker() -> Arc<Broker> {
+/// The password file has the password of the person.
+fn users() -> &'static PasswordFile {
     static USERS: OnceLock<PasswordFile> = OnceLock::new();
-    let users = USERS.get_or_init(|| {
+    USERS.get_or_init(|| {
         let password = Secret::from(PASSWORD);
         let cheap = HashParameters::new(8, 1, 1).expect("parameters");
         let mut users = PasswordFile::default();
@@ -78,8 +91,7 @@ pub(super) fn broker() -> Arc<Broker> {
         let verifier = ScramVerifier::new(&password, 4_096, [7; 16]).expect("a verifier");
         users.set_scram(NAME, verifier).expect("a user");
         users
-    });
-    broker_of(Settings::default(), users.clone())
+    })
 }
 
 fn admitted(mut driver: Driver, connect: Connect<'_>) -> Result<(Driver, bool), ReasonCode> {
@@ -104,9 +116,9 @@ fn proven(mut driver: Driver, connect: Connect<'_>) -> Result<(Driver, bool), Re
     answered(driver)
 }
 
-/// Waits for the CONNACK: a password is checked on another thread.
+/// Waits for the CONNACK: a password is checked on another thread, or by a service.
 fn answered(mut driver: Driver) -> Result<(Driver, bool), ReasonCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(driver.log_in());
     driver.greeted().map(|is_resumed| (driver, is_resumed))
 }
