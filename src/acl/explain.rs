@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layer::Book;
+use super::client_rules::ClientRules;
 use super::permit::{Permit, SubscribeDecision};
 use super::policy::{Policy, Subject};
 use super::rule::{Action, Conditions, Description, Effect, Rule, RuleId, Rulebook};
@@ -50,7 +50,7 @@ pub struct Explanation<'p> {
     pub unsafe_name: Option<String>,
     /// The names of the roles that the client holds.
     pub roles: Vec<&'p str>,
-    /// The other rules of those roles, in the order of the file.
+    /// The other rules of those roles, in the order of the file, and then those of the client.
     pub others: Vec<Considered<'p>>,
 }
 
@@ -115,37 +115,57 @@ impl Policy {
     /// Decides `request` as the permit of `subject` does, and says why.
     #[must_use]
     pub fn explain(&self, subject: &Subject<'_>, request: &Request<'_>) -> Explanation<'_> {
+        self.explain_with_rules(subject, None, request)
+    }
+
+    /// As [`Self::explain`], for a client that has `own` rules to itself where it has any: see
+    /// [`Permit::with_rules`].
+    #[must_use]
+    pub fn explain_with_rules<'p>(
+        &'p self,
+        subject: &Subject<'_>,
+        own: Option<&'p ClientRules>,
+        request: &Request<'_>,
+    ) -> Explanation<'p> {
         let places = self.roles_of(subject);
-        let Book { rules: rulebook, .. } = &*self.book;
-        let answer = Answer::of(&self.permit(subject), request);
+        let permit = self.permit(subject);
+        let permit = match own {
+            Some(own) => permit.with_rules(own, subject),
+            None => permit,
+        };
+        let answer = Answer::of(&permit, request);
         let names = Names::of(subject);
-        let question = Question { rulebook, subject, names: &names, request };
-        let others = rulebook
-            .rules_of(&places)
-            .filter(|(id, _)| Some(*id) != answer.rule)
-            .map(|(id, rule)| Considered { rule: self.describe(id), why: question.aside(rule) })
-            .collect();
+        let policy = &self.book.rules;
+        let own = own.map(|own| &own.book().rules);
+        let mut others = Vec::new();
+        let all = [(Some(policy), &*places), (own, &[ClientRules::ROLE])];
+        for (rulebook, roles) in all.into_iter().filter_map(|(book, roles)| Some((book?, roles))) {
+            let question = Question { rulebook, subject, names: &names, request };
+            let rules = rulebook.rules_of(roles).filter(|(id, _)| Some(*id) != answer.rule);
+            others.extend(rules.map(|(id, rule)| Considered {
+                rule: rulebook.describe(Some(id)),
+                why: question.aside(rule),
+            }));
+        }
+        let decided_by = answer.rule.filter(|id| id.is_of_client()).and(own).unwrap_or(policy);
         Explanation {
             allowed: answer.allowed,
             max_qos: answer.max_qos,
-            by: self.describe(answer.rule),
-            unsafe_name: answer.rule.and_then(|id| self.unsafe_name(id, subject)),
+            by: decided_by.describe(answer.rule),
+            unsafe_name: answer.rule.and_then(|id| unsafe_name(decided_by, id, &names)),
             roles: places
                 .iter()
-                .filter_map(|place| Some(&*rulebook.roles.get(*place)?.name))
+                .filter_map(|place| Some(&*policy.roles.get(*place)?.name))
                 .collect(),
             others,
         }
     }
 }
 
-impl Policy {
-    fn unsafe_name(&self, id: RuleId, subject: &Subject<'_>) -> Option<String> {
-        let rule = self.book.rules.rules.get(id.index())?;
-        let names = Names::of(subject);
-        let mut topics = rule.topics.iter().filter(|_| rule.effect == Effect::Deny);
-        topics.find_map(|topic| topic.substitute(&names).err()).map(|error| error.to_string())
-    }
+fn unsafe_name(rulebook: &Rulebook, id: RuleId, names: &Names) -> Option<String> {
+    let rule = rulebook.rules.get(id.index())?;
+    let mut topics = rule.topics.iter().filter(|_| rule.effect == Effect::Deny);
+    topics.find_map(|topic| topic.substitute(names).err()).map(|error| error.to_string())
 }
 
 struct Answer {

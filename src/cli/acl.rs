@@ -1,5 +1,6 @@
 //! `bastionmq acl`: checks a policy file, explains its decisions, tests and compares.
 
+mod answer;
 mod client;
 mod diff;
 mod running;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use self::answer::Said;
 use self::client::{
     Client, attributes_of, parse_attribute, parse_time, parse_transport, principal, transport_of,
 };
@@ -82,6 +84,9 @@ struct ExplainArgs {
     /// for a process, plain for others
     #[arg(long, value_name = "KIND", value_parser = parse_transport)]
     transport: Option<TransportSecurity>,
+    /// File with what the HTTP service answers about it, as JSON: its roles, groups and rules
+    #[arg(long, value_name = "FILE")]
+    answer: Option<PathBuf>,
     /// When it asks, like "mon 08:00" in UTC; now, where it is left out
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Duration>,
@@ -106,6 +111,9 @@ struct Who {
     /// A process at a Unix socket that runs as this user
     #[arg(long, value_name = "NAME")]
     unix: Option<String>,
+    /// A client that an HTTP service has let in as this user; --answer FILE is what else it says
+    #[arg(long, value_name = "NAME")]
+    http: Option<String>,
     /// A client that has proven nothing
     #[arg(long)]
     anonymous: bool,
@@ -166,15 +174,17 @@ fn explain(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> io
     };
     let Some(policy) = load(&args.policy, err)? else { return Ok(USAGE) };
     let principal = args.who.principal();
+    let Some(said) = args.said(&principal, err)? else { return Ok(USAGE) };
     let client = Client {
         client_id: ClientId::new(&args.client_id),
-        attributes: attributes_of(&principal, args.attributes.iter().cloned()),
+        attributes: attributes_of(&principal, &said, args.attributes.iter().cloned()),
         listener: args.listener.clone(),
         security: args.transport.unwrap_or_else(|| transport_of(&principal)),
         principal,
+        own: said.and_then(|said| said.rules.clone()),
         time: args.time.unwrap_or_else(|| Now::read().unix),
     };
-    let explanation = policy.explain(&client.subject(), &request);
+    let explanation = client.explain(&policy, &request);
     show(args, &client.principal, &explanation, out)?;
     Ok(if explanation.allowed { ALLOWED } else { DENIED })
 }
@@ -216,6 +226,26 @@ fn located(file: &Path, rule: &Description<'_>) -> String {
 }
 
 impl ExplainArgs {
+    /// What the HTTP service says of the client; none, and why on `err`, where that cannot be told.
+    fn said(&self, principal: &Principal, err: &mut impl Write) -> io::Result<Option<Said>> {
+        let Some(file) = &self.answer else { return Ok(Some(None)) };
+        let path = file.display();
+        let json = match read(file) {
+            Ok(json) => json,
+            Err(error) => {
+                writeln!(err, "error: cannot read the answer {path}: {error}")?;
+                return Ok(None);
+            }
+        };
+        match answer::read(&json, principal, Now::read().unix) {
+            Ok(said) => Ok(Some(said)),
+            Err(error) => {
+                writeln!(err, "error: {path}: {error}")?;
+                Ok(None)
+            }
+        }
+    }
+
     fn request(&self) -> Result<Request<'_>, TopicError> {
         Ok(match self.action {
             Action::Publish => Request::Publish {
@@ -244,7 +274,7 @@ impl ExplainArgs {
 
 impl Who {
     fn principal(&self) -> Principal {
-        let names = [&self.user, &self.certificate, &self.token, &self.unix];
+        let names = [&self.user, &self.certificate, &self.token, &self.unix, &self.http];
         // The command line has exactly one.
         principal(names.map(Option::as_deref), self.anonymous).unwrap_or(Principal::Anonymous)
     }
@@ -418,6 +448,55 @@ mod tests {
             assert_eq!((answer, &*err), (code, ""), "{arguments:?}: {out}");
             let principal = format!("{}:{},", &arguments[0][2..], arguments[1]);
             assert!(out.contains(&principal), "{out}");
+        }
+    }
+
+    #[test]
+    fn explain_takes_what_an_http_service_answers() {
+        let policy = file(
+            "[[role]]\nname = \"r\"\nrules = [{ allow = [\"publish\"], topics = [\"a\", \"b\"] }]\n\
+             [[assign]]\nhttp = { user = [\"ann\"], roles = [\"sensor\"] }\nroles = [\"r\"]\n",
+        );
+        let answer = file(
+            r#"{"result": "allow", "roles": ["sensor"],
+                "acl": [{"deny": ["publish"], "topics": ["b"]},
+                        {"allow": ["publish"], "topics": ["own/${username}"]}]}"#,
+        );
+        let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
+        let explain = |user: &str, more: &[&str], topic: &str| {
+            let arguments = ["explain", "--policy", &path(&policy), "--http", user];
+            acl(&[&arguments, more, &["publish", topic]].concat())
+        };
+        let roles = ["--attribute", "http.roles=sensor"];
+        assert_eq!(explain("ann", &roles, "b").0, 0);
+        assert_eq!(explain("bob", &roles, "b").0, 1);
+        let answer = path(&answer);
+        let answer = ["--answer", &*answer];
+        let (code, out, _) = explain("ann", &answer, "a");
+        assert_eq!(code, 0);
+        assert!(out.starts_with("allowed: http:ann, publish \"a\""), "{out}");
+        assert!(out.contains("not rule 1 of those that came with its login: { deny"), "{out}");
+        let (code, out, _) = explain("ann", &answer, "b");
+        assert_eq!(code, 1);
+        assert!(out.contains("  by rule 1 of those that came with its login: { deny"), "{out}");
+        assert_eq!(explain("bob", &answer, "own/bob").0, 0);
+        assert_eq!(explain("bob", &answer, "a").0, 1);
+    }
+
+    #[test]
+    fn an_answer_that_lets_nobody_in_is_never_a_decision() {
+        for (who, json, error) in [
+            ("--user", r#"{"result": "allow"}"#, "only an HTTP service answers"),
+            ("--http", r#"{"result": "deny"}"#, "the client is not let in"),
+            ("--http", r#"{"result": "ignore"}"#, "does not know the client"),
+            ("--http", r#"{"result": "allow", "expire_at": 1}"#, "has expired"),
+            ("--http", r#"{"result": "allow", "role": []}"#, "unknown field `role`"),
+        ] {
+            let answer = file(json).into_temp_path();
+            let answer = answer.to_str().expect("UTF-8");
+            let (code, out, err) = explain_sample(&[who, "u", "--answer", answer, "publish", "a"]);
+            assert_eq!((code, &*out), (2, ""), "{json}");
+            assert!(err.contains(error), "{err}");
         }
     }
 

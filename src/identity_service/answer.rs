@@ -71,8 +71,11 @@ enum WrittenResult {
 }
 
 impl Answer {
-    /// Reads the answer to a question about `user`.
-    pub(super) fn read(json: &[u8], user: &str) -> Result<Self, AnswerFault> {
+    /// Reads the JSON that was answered to a question about `user`.
+    ///
+    /// # Errors
+    /// When it is not understood, or names too much.
+    pub fn read(json: &[u8], user: &str) -> Result<Self, AnswerFault> {
         // Where an object is wanted, serde would take a list of its values as well.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(AnswerFault::Json("an object is wanted".to_owned()));

@@ -28,14 +28,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at};
 
 pub use access::Access;
-pub use answer::{Admission, Answer};
+pub use answer::{Admission, Answer, AnswerFault};
 pub use bearer::{BearerToken, BearerTokenError};
 pub use question::Question;
 pub use settings::Settings;
 pub use url::{ServiceUrl, ServiceUrlError};
 
 use self::access::Fault;
-use self::answer::AnswerFault;
 use self::breaker::{Breaker, Change, Outcome, Pass};
 use self::cache::{Cache, CacheKey};
 use self::pool::Pool;

@@ -1,9 +1,9 @@
 //! The client that a question is about, as flags and tables name it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::acl::{Subject, time_of_week};
+use super::answer::Said;
+use crate::acl::{ClientRules, Explanation, Policy, Request, Subject, time_of_week};
 use crate::identity::{
     Attribute, AttributeSource, Attributes, ClientId, Principal, TransportSecurity,
 };
@@ -16,6 +16,8 @@ pub(super) struct Client {
     pub(super) attributes: Attributes,
     pub(super) listener: String,
     pub(super) security: TransportSecurity,
+    /// Rules that it has beside the policy.
+    pub(super) own: Option<ClientRules>,
     /// Since the Unix epoch.
     pub(super) time: Duration,
 }
@@ -31,11 +33,20 @@ impl Client {
             time: self.time,
         }
     }
+
+    /// What `policy`, and the rules that it has to itself, say to `request`.
+    pub(super) fn explain<'a>(
+        &'a self,
+        policy: &'a Policy,
+        request: &Request<'_>,
+    ) -> Explanation<'a> {
+        policy.explain_with_rules(&self.subject(), self.own.as_ref(), request)
+    }
 }
 
 /// The principal of exactly one of these; none, where there are more or fewer.
 pub(super) fn principal(
-    [user, certificate, token, unix]: [Option<&str>; 4],
+    [user, certificate, token, unix, http]: [Option<&str>; 5],
     anonymous: bool,
 ) -> Option<Principal> {
     let named = [
@@ -43,6 +54,7 @@ pub(super) fn principal(
         certificate.map(|name| Principal::Certificate(name.into())),
         token.map(|name| Principal::Token(name.into())),
         unix.map(|name| Principal::Unix(name.into())),
+        http.map(|name| Principal::Http(name.into())),
         anonymous.then_some(Principal::Anonymous),
     ];
     let mut named = named.into_iter().flatten();
@@ -60,20 +72,28 @@ pub(super) fn transport_of(principal: &Principal) -> TransportSecurity {
     }
 }
 
-/// What is asked about, with what the proof of `principal` says of it in any case.
+/// What is asked about, with what the proof of `principal` says of it in any case, and what the HTTP
+/// service has `said`.
 pub(super) fn attributes_of(
     principal: &Principal,
-    said: impl IntoIterator<Item = Attribute>,
+    said: &Said,
+    asked: impl IntoIterator<Item = Attribute>,
 ) -> Attributes {
-    let own = match principal {
-        Principal::Unix(name) => Some(Attribute {
-            source: AttributeSource::Unix,
-            name: "user".into(),
-            value: Arc::clone(name),
-        }),
+    let source = match principal {
+        Principal::Unix(_) => Some(AttributeSource::Unix),
+        Principal::Http(_) => Some(AttributeSource::Http),
         _ => None,
     };
-    own.into_iter().chain(said).collect()
+    let own = source.zip(principal.name()).map(|(source, name)| Attribute {
+        source,
+        name: "user".into(),
+        value: name.into(),
+    });
+    let own: Attributes = own.into_iter().chain(asked).collect();
+    match said {
+        Some(said) => own.and(&said.attributes),
+        None => own,
+    }
 }
 
 /// `certificate.ou=plant-1`: the word of the policy for the proof, the name there, the value.
@@ -104,12 +124,12 @@ mod tests {
 
     #[test]
     fn a_client_proves_itself_in_exactly_one_way() {
-        let token = principal([None, None, Some("t"), None], false);
+        let token = principal([None, None, Some("t"), None, None], false);
         assert_eq!(token, Some(Principal::Token("t".into())));
-        assert_eq!(principal([None; 4], true), Some(Principal::Anonymous));
-        assert_eq!(principal([None; 4], false), None);
-        assert_eq!(principal([Some("u"), None, None, Some("x")], false), None);
-        assert_eq!(principal([Some("u"), None, None, None], true), None);
+        assert_eq!(principal([None; 5], true), Some(Principal::Anonymous));
+        assert_eq!(principal([None; 5], false), None);
+        assert_eq!(principal([Some("u"), None, None, Some("x"), None], false), None);
+        assert_eq!(principal([Some("u"), None, None, None, None], true), None);
     }
 
     #[test]
@@ -118,9 +138,10 @@ mod tests {
             let principal = principal(names, false).expect("one");
             assert_eq!(transport_of(&principal), expected, "{principal}");
         };
-        of([Some("n"), None, None, None], TransportSecurity::Plain);
-        of([None, Some("n"), None, None], TransportSecurity::MutualTls);
-        of([None, None, Some("n"), None], TransportSecurity::Plain);
-        of([None, None, None, Some("n")], TransportSecurity::Unix);
+        of([Some("n"), None, None, None, None], TransportSecurity::Plain);
+        of([None, Some("n"), None, None, None], TransportSecurity::MutualTls);
+        of([None, None, Some("n"), None, None], TransportSecurity::Plain);
+        of([None, None, None, Some("n"), None], TransportSecurity::Unix);
+        of([None, None, None, None, Some("n")], TransportSecurity::Plain);
     }
 }

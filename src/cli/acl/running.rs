@@ -104,6 +104,7 @@ fn client_of(row: &SessionRow) -> Option<Client> {
         attributes: attributes.filter_map(|attribute| attribute.attribute()).collect(),
         listener: row.listener.clone()?,
         security: TransportSecurity::named(row.transport.as_deref()?)?,
+        own: None,
         time: Now::read().unix,
     })
 }

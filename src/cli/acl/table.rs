@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use toml::Spanned;
 use super::client::{
     Client, attributes_of, parse_attribute, parse_time, parse_transport, principal, transport_of,
 };
-use super::{ALLOWED, DENIED, USAGE, load, located, read};
+use super::{ALLOWED, DENIED, USAGE, answer, load, located, read};
 use crate::acl::{Policy, Request};
 use crate::identity::ClientId;
 use crate::message::QoS;
@@ -42,6 +43,9 @@ struct Case {
     certificate: Option<String>,
     token: Option<String>,
     unix: Option<String>,
+    http: Option<String>,
+    /// What the HTTP service says of the client, with the names of its JSON.
+    answer: Option<serde_json::Value>,
     #[serde(default)]
     anonymous: bool,
     #[serde(default)]
@@ -128,7 +132,7 @@ impl Case {
     /// The answer where it is not the one that is expected.
     fn ask(&self, policy: &Policy, file: &Path) -> Result<Option<String>, String> {
         let (client, request) = (self.client()?, self.request()?);
-        let explanation = policy.explain(&client.subject(), &request);
+        let explanation = client.explain(policy, &request);
         let granted = explanation.max_qos.is_none_or(|max_qos| max_qos as u8 >= self.qos);
         if (explanation.allowed && granted) == self.allowed {
             return Ok(None);
@@ -144,20 +148,26 @@ impl Case {
     }
 
     fn client(&self) -> Result<Client, String> {
-        let names = [&self.user, &self.certificate, &self.token, &self.unix];
+        let names = [&self.user, &self.certificate, &self.token, &self.unix, &self.http];
         let principal = principal(names.map(Option::as_deref), self.anonymous)
-            .ok_or("a case has one of user, certificate, token, unix, anonymous = true")?;
+            .ok_or("a case has one of user, certificate, token, unix, http, anonymous = true")?;
+        let said = match &self.answer {
+            // A table is about no moment in particular, so that no answer of it expires.
+            Some(json) => answer::read(json.to_string().as_bytes(), &principal, Duration::ZERO)?,
+            None => None,
+        };
         let attributes = self.attributes.iter().map(|text| parse_attribute(text));
         let attributes = attributes.collect::<Result<Vec<_>, _>>()?;
         Ok(Client {
             client_id: ClientId::new(&self.client_id),
-            attributes: attributes_of(&principal, attributes),
+            attributes: attributes_of(&principal, &said, attributes),
             listener: self.listener.clone(),
             security: match &self.transport {
                 Some(transport) => parse_transport(transport)?,
                 None => transport_of(&principal),
             },
             principal,
+            own: said.and_then(|said| said.rules.clone()),
             time: self.time.as_deref().map(parse_time).transpose()?.unwrap_or_default(),
         })
     }
@@ -243,6 +253,27 @@ mod tests {
             (policy.path().display().to_string(), table.path().display().to_string());
         let (code, out, err) = acl(&["test", &table, "--policy", &policy]);
         assert_eq!((code, &*err), (0, ""), "{out}");
+    }
+
+    #[test]
+    fn a_table_says_what_an_http_service_answers() {
+        let policy = file(
+            "[[role]]\nname = \"r\"\nrules = [{ allow = [\"publish\"], topics = [\"a\"] }]\n\
+             [[assign]]\nhttp = { roles = [\"sensor\"] }\nroles = [\"r\"]\n",
+        );
+        let table = file(
+            "cases = [\n  { http = \"ann\", publish = \"a\", allowed = false },\n  \
+             { http = \"ann\", answer = { result = \"allow\", roles = [\"sensor\"] }, \
+             publish = \"a\", allowed = true },\n  \
+             { http = \"ann\", answer = { result = \"allow\", expire_at = 9, \
+             acl = [{ allow = [\"publish\"], topics = [\"b\"] }] }, publish = \"b\", allowed = true },\n  \
+             { user = \"ann\", answer = { result = \"allow\" }, publish = \"a\", allowed = false },\n]\n",
+        );
+        let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
+        let (code, out, err) = acl(&["test", &path(&table), "--policy", &path(&policy)]);
+        assert_eq!(code, 2);
+        assert!(out.ends_with("3 of 4 as expected\n"), "{out}{err}");
+        assert!(err.contains(":5: error: only an HTTP service answers"), "{err}");
     }
 
     #[test]
