@@ -4,7 +4,7 @@ mod client_certificate;
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use client_certificate::{ClientCertificate, Evidence};
@@ -219,6 +219,17 @@ pub enum PeerAddress {
     Network(SocketAddr),
     /// From a process of this machine, over a Unix socket.
     Unix(Arc<UnixPeer>),
+}
+
+impl PeerAddress {
+    /// The IP address; none of a process.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Network(address) => Some(address.ip().to_canonical()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// The process that connected to a Unix socket, as the kernel knew it at that moment.

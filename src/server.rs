@@ -205,6 +205,7 @@ impl Server {
             tokio::spawn(admin::serve(socket, state, future::pending()))
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
+        let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         let mut accepting = JoinSet::new();
         let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
@@ -234,6 +235,7 @@ impl Server {
         drop(reload);
         timekeeper.abort();
         judge.abort();
+        revalidator.abort();
         file_keeper.abort();
         if timeout(LAST_SAVE, broker.save_files()).await.is_err() {
             tracing::warn!("the disk is too slow: verified credentials are not kept");

@@ -76,6 +76,18 @@ impl ClientRules {
     pub(super) fn book(&self) -> &Arc<Book> {
         &self.book
     }
+
+    /// Each of them on one line, as a policy file would have it.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.book.rules.rules.iter().map(ToString::to_string)
+    }
+}
+
+/// Those that say the same, in the same order.
+impl PartialEq for ClientRules {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.book, &other.book) || self.texts().eq(other.texts())
+    }
 }
 
 impl TryFrom<Vec<Written>> for ClientRules {

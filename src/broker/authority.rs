@@ -43,6 +43,8 @@ pub(super) struct Standing {
     pub(super) certificate: Option<Arc<ClientCertificate>>,
     /// This key has signed its token.
     pub(super) token_key: Option<Box<KeyFingerprint>>,
+    /// Whoever has let it in has said since that it may not stay.
+    pub(super) is_taken_back: bool,
 }
 
 /// A client is not any more who it has proven to be.
@@ -147,6 +149,9 @@ impl Authority {
     }
 
     fn check(&self, who: &Who) -> Result<(), Revoked> {
+        if who.standing.is_taken_back {
+            return Err(Revoked(Revocation::HttpService));
+        }
         self.check_certificate(who)?;
         if let Some(key) = &who.standing.token_key
             && !self.tokens.load().as_ref().is_some_and(|tokens| tokens.has_key(key))

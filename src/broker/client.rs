@@ -2,6 +2,7 @@
 
 mod door;
 mod judgement;
+mod renewal;
 mod report;
 
 use std::sync::Arc;
@@ -276,7 +277,7 @@ impl Client {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let silence = self.session.deadline()?;
-        Some(self.lease().map_or(silence, |lease| silence.min(lease.ends())))
+        Some(self.lease().and_then(Lease::due).map_or(silence, |due| silence.min(due)))
     }
 
     fn lease(&self) -> Option<&Lease> {
@@ -288,22 +289,22 @@ impl Client {
 
     /// Whether the connection has ended because the proof of its client has.
     fn ends_with_lease(&mut self, now: Now) -> bool {
-        if self.closed.is_some() || self.lease().is_none_or(|lease| lease.ends() > now.instant) {
-            return false;
-        }
+        let ended = self.lease().and_then(|lease| lease.ended(now.instant));
+        let Some(ended) = ended.filter(|_| self.closed.is_none()) else { return false };
         if let Stage::Inside(inside) = &self.stage {
             let who = inside.gate.who();
             let client_id = who.client_id.as_str();
-            tracing::info!(principal = %who.principal, client_id, "its proof has expired");
+            tracing::info!(principal = %who.principal, client_id, "{ended}");
         }
         self.end(now, ReasonCode::NotAuthorized);
         true
     }
 
     /// The deadline has come: ends the connection of a client that is silent for too long, or whose
-    /// proof of who it is has expired.
+    /// proof of who it is has expired; or has the client asked about again.
     pub fn on_deadline(&mut self, now: Now) {
         if !self.ends_with_lease(now) {
+            self.ask_again(now);
             self.step(now, Input::Tick);
             self.finish_round();
         }

@@ -32,7 +32,7 @@ pub(super) struct Gate {
 
 /// Whom the gate keeps, for the permit and for the log. A session without a connection keeps who its
 /// last one was, since a will may be left to publish.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Who {
     pub(super) principal: Principal,
     pub(super) client_id: ClientId,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Broker;
 use super::authenticators::{Offer, Proven, Refused, Verdict};
@@ -10,12 +10,14 @@ use super::authority::Standing;
 use super::exchange::Proof;
 use super::gate::{Gate, Who};
 use super::lease::Lease;
+use super::revalidation::spread;
 use super::seat::Seat;
 use super::sessions::Claimed;
 use crate::auth::{Authenticator, Authenticators};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
-use crate::identity::{Attributes, ClientId, Peer};
+use crate::identity::{Attributes, ClientId, Peer, Principal};
+use crate::identity_service::IdentityService;
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
 use crate::telemetry::logging::excerpt;
@@ -45,7 +47,7 @@ pub(super) struct Admitted {
     pub(super) gate: Gate,
     pub(super) claimed: Claimed,
     pub(super) is_client_id_assigned: bool,
-    pub(super) lease: Option<Lease>,
+    pub(super) lease: Option<Box<Lease>>,
     /// The last word of the method of authentication.
     pub(super) authentication_data: Option<Vec<u8>>,
 }
@@ -125,7 +127,8 @@ impl Broker {
         peer: &Peer,
         seat: &Arc<Seat>,
     ) -> Result<Admitted, Refusal> {
-        let Proven { principal, attributes, standing, lease, rules, authentication_data } = proven;
+        let Proven { principal, attributes, standing, ends, rules, authentication_data } = proven;
+        let is_by_http = matches!(principal, Principal::Http(_));
         let standing = Standing { certificate: peer.certificate.clone(), ..standing };
         let is_client_id_assigned = request.client_id.is_empty();
         let client_id = client_id(&request.client_id)?;
@@ -155,18 +158,27 @@ impl Broker {
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());
         }
-        let lease = Lease::sooner(lease, of_certificate(peer));
+        let now = Now::read();
+        let mut lease = lease_of(peer, now, ends);
+        let service = self.identity_service.as_ref().filter(|_| is_by_http);
+        if let Some(by) = service.and_then(IdentityService::revalidation) {
+            lease = lease.renewed_by(now.instant, by, spread(by.after));
+        }
+        let lease = lease.if_any();
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
     }
 }
 
-/// Nobody is let in for longer than the certificate holds that it has shown.
-fn of_certificate(peer: &Peer) -> Option<Lease> {
-    Lease::until(Now::read(), peer.certificate.as_ref()?.evidence.as_ref()?.ends)
+/// That of a proof that `ends` then, since the Unix epoch. Nobody is let in for longer than the
+/// certificate holds that it has shown.
+pub(super) fn lease_of(peer: &Peer, now: Now, ends: Option<Duration>) -> Lease {
+    let evidence = peer.certificate.as_ref().and_then(|shown| shown.evidence.as_ref());
+    let certificate = Lease::until(now, evidence.map(|evidence| evidence.ends));
+    Lease::until(now, ends).or_sooner(certificate)
 }
 
 /// A certificate says what it says of whoever has its key, a user with a password included.
-fn with_those_of_certificate(attributes: Attributes, peer: &Peer) -> Attributes {
+pub(super) fn with_those_of_certificate(attributes: Attributes, peer: &Peer) -> Attributes {
     match &peer.certificate {
         Some(shown) => attributes.and(&shown.attributes),
         None => attributes,

@@ -29,6 +29,7 @@ mod replacements;
 mod reports;
 mod retained;
 mod retained_backlog;
+mod revalidation;
 mod review;
 mod routes;
 mod seat;
@@ -61,6 +62,7 @@ use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
 use self::registry::Registry;
 use self::retained::RetainedMessages;
+use self::revalidation::Requests;
 use self::routes::Routes;
 use self::timers::Timers;
 use crate::acl::Policy;
@@ -111,6 +113,7 @@ pub struct Broker {
     lockouts: Arc<Lockouts>,
     authority: Authority,
     identity_service: Option<IdentityService>,
+    revalidations: Requests,
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
@@ -155,6 +158,7 @@ impl Broker {
             max_connect_size,
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
+            revalidations: Requests::new(),
             passwords,
             lockouts,
             routes: Routes::new(),

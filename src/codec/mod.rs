@@ -48,6 +48,18 @@ pub enum Version {
     V5 = 5,
 }
 
+impl Version {
+    /// `3.1`, `3.1.1` or `5.0`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V31 => "3.1",
+            Self::V311 => "3.1.1",
+            Self::V5 => "5.0",
+        }
+    }
+}
+
 /// One MQTT control packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 19] = [
+const LIMITS: [(&str, i64, i64); 21] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -32,6 +32,8 @@ const LIMITS: [(&str, i64, i64); 19] = [
     // A day: until then nobody notices that the service would say something else now.
     ("http.cache_seconds", 0, 86_400),
     ("http.max_cached_answers", 1, 1_000_000),
+    ("http.revalidate_seconds", 0, 86_400),
+    ("http.max_stale_seconds", 0, 2_592_000),
     ("http.breaker_failures", 1, 1_000_000),
     ("http.breaker_seconds", 1, 86_400),
 ];

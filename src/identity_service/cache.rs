@@ -2,7 +2,7 @@
 //! the questions under a key that lives in memory alone, so that nothing here helps to guess a
 //! password.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,16 +17,24 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub(super) struct CacheKey(Secret);
 
-/// HMAC-SHA-256 of a question.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct QuestionMac([u8; 32]);
+/// HMAC-SHA-256 of the name of a user.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UserMac([u8; 32]);
+
+/// HMAC-SHA-256 of a question, among those about the same user.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QuestionMac {
+    user: UserMac,
+    question: [u8; 32],
+}
 
 /// Admissions by question. Once it is full, the oldest goes.
 #[derive(Debug)]
 pub(super) struct Cache {
     lifetime: Duration,
     max: usize,
-    entries: HashMap<QuestionMac, Entry, foldhash::fast::RandomState>,
+    /// Those of one user side by side.
+    entries: BTreeMap<QuestionMac, Entry>,
     /// In the order in which they end; those that are not in `entries` any more among them.
     order: VecDeque<(QuestionMac, Instant)>,
 }
@@ -43,10 +51,19 @@ impl CacheKey {
         Self(Secret::new(bytes.to_vec()))
     }
 
+    /// That of a question about `user`.
+    pub(super) fn mac(&self, user: &str, question: &[u8]) -> QuestionMac {
+        QuestionMac { user: self.user(user), question: self.hmac(question) }
+    }
+
+    pub(super) fn user(&self, user: &str) -> UserMac {
+        UserMac(self.hmac(user.as_bytes()))
+    }
+
     #[allow(clippy::expect_used, reason = "HMAC takes keys of any length: RFC 2104")]
-    pub(super) fn mac(&self, question: &[u8]) -> QuestionMac {
+    fn hmac(&self, bytes: &[u8]) -> [u8; 32] {
         let mac: Hmac<Sha256> = Hmac::new_from_slice(self.0.expose()).expect("a key of any length");
-        QuestionMac(mac.chain_update(question).finalize().into_bytes().into())
+        mac.chain_update(bytes).finalize().into_bytes().into()
     }
 }
 
@@ -54,7 +71,7 @@ impl Cache {
     /// Keeps up to `max` admissions, each for `lifetime`; none where that is 0.
     pub(super) fn new(lifetime: Duration, max: NonZeroU32) -> Self {
         let max = usize::try_from(max.get()).unwrap_or(usize::MAX);
-        Self { lifetime, max, entries: HashMap::default(), order: VecDeque::new() }
+        Self { lifetime, max, entries: BTreeMap::new(), order: VecDeque::new() }
     }
 
     pub(super) fn find(&self, now: Instant, question: &QuestionMac) -> Option<Arc<Admission>> {
@@ -86,6 +103,16 @@ impl Cache {
         }
     }
 
+    /// Forgets what was said of a user.
+    pub(super) fn forget(&mut self, user: UserMac) {
+        let first = QuestionMac { user, question: [0; 32] };
+        let last = QuestionMac { user, question: [0xFF; 32] };
+        while let Some((question, _)) = self.entries.range(first..=last).next() {
+            let question = *question;
+            self.entries.remove(&question);
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.order.clear();
@@ -111,7 +138,7 @@ mod tests {
 
     fn macs(count: u8) -> Vec<QuestionMac> {
         let key = CacheKey::new([7; 32]);
-        (0..count).map(|number| key.mac(&[number])).collect()
+        (0..count).map(|number| key.mac("ann", &[number])).collect()
     }
 
     fn cache(max: u32) -> Cache {
@@ -121,12 +148,12 @@ mod tests {
     #[test]
     fn an_answer_is_found_by_its_question_under_the_same_key_for_its_time() {
         let (mut cache, now) = (cache(10), Instant::now());
-        let question = CacheKey::new([7; 32]).mac(b"question");
+        let question = CacheKey::new([7; 32]).mac("ann", b"question");
         cache.insert(now, question, &admission());
         assert!(cache.find(now + LIFETIME / 2, &question).is_some());
         assert!(cache.find(now + LIFETIME, &question).is_none());
-        for other in [CacheKey::new([8; 32]).mac(b"question"), CacheKey::new([7; 32]).mac(b"other")]
-        {
+        let (key, other_key) = (CacheKey::new([7; 32]), CacheKey::new([8; 32]));
+        for other in [other_key.mac("ann", b"question"), key.mac("ann", b"other")] {
             assert!(cache.find(now, &other).is_none());
         }
         cache.clear();
@@ -156,6 +183,19 @@ mod tests {
         cache.insert(later, macs[0], &admission());
         cache.insert(now + LIFETIME, macs[1], &admission());
         assert!(cache.find(now + LIFETIME, &macs[0]).is_some());
+    }
+
+    #[test]
+    fn what_was_said_of_one_user_is_forgotten_and_of_others_is_not() {
+        let (mut cache, now, key) = (cache(10), Instant::now(), CacheKey::new([7; 32]));
+        let questions = ["ann", "bob"]
+            .map(|user| [&b"one"[..], b"other"].map(|question| key.mac(user, question)));
+        questions.iter().flatten().for_each(|mac| cache.insert(now, *mac, &admission()));
+        cache.forget(key.user("ann"));
+        let is_known = questions.map(|of| of.map(|mac| cache.find(now, &mac).is_some()));
+        assert_eq!(is_known, [[false; 2], [true; 2]]);
+        cache.insert(now, questions[0][0], &admission());
+        assert!(cache.find(now, &questions[0][0]).is_some());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use tokio::time::{timeout, timeout_at};
 pub use access::Access;
 pub use answer::{Admission, Answer, AnswerFault};
 pub use bearer::{BearerToken, BearerTokenError};
-pub use question::Question;
+pub use question::{Again, Question};
 pub use settings::Settings;
 pub use url::{ServiceUrl, ServiceUrlError};
 
@@ -52,6 +52,20 @@ pub struct IdentityService {
     cache_key: CacheKey,
     cache: Mutex<Cache>,
     metrics: Arc<Metrics>,
+    revalidation: Option<Revalidation>,
+}
+
+/// How clients that are inside are asked about again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revalidation {
+    /// After how long.
+    pub after: Duration,
+    /// How much longer a client may stay where there is no answer.
+    pub max_stale: Duration,
+    /// How long to wait after a failure.
+    pub retry: Duration,
+    /// Questions under way at once: a part of all, so that logins have the rest.
+    pub most_at_once: usize,
 }
 
 /// Why a question has no answer. Nobody is let in without one.
@@ -115,7 +129,14 @@ impl IdentityService {
                 settings.max_cached_answers,
             )),
             metrics,
+            revalidation: Revalidation::by(settings, slots),
         })
+    }
+
+    /// How clients that are inside are asked about again, where they are.
+    #[must_use]
+    pub fn revalidation(&self) -> Option<&Revalidation> {
+        self.revalidation.as_ref()
     }
 
     /// Reaches the service by `access` from now on; what another way to it has said is forgotten.
@@ -124,15 +145,15 @@ impl IdentityService {
         self.cache.lock().clear();
     }
 
-    /// Asks `question`, whose turn has to come before `deadline`. Who does not wait any more drops the
-    /// future.
+    /// Asks the `question` of a login, whose turn has to come before `deadline`. Who does not wait any
+    /// more drops the future.
     ///
     /// # Errors
     /// That there is no answer, and why.
     pub async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Answer, Failure> {
         let user = question.username;
         let question = question.to_json();
-        let mac = self.cache_key.mac(&question);
+        let mac = self.cache_key.mac(user, &question);
         if let Some(admission) = self.cache.lock().find(Instant::now(), &mac) {
             self.metrics.http_auth.increment(HttpAuthResult::Cached);
             return Ok(Answer::Allow(admission));
@@ -149,6 +170,27 @@ impl IdentityService {
         answer
     }
 
+    /// Asks a `question` about a client that is inside. It waits for its turn behind all logins that do.
+    /// What was remembered of the user is forgotten: the answer may be another one.
+    ///
+    /// # Errors
+    /// That there is no answer, and why.
+    pub async fn ask_again(&self, question: Question<'_>) -> Result<Answer, Failure> {
+        let user = question.username;
+        let question = question.to_json();
+        let pool = self.pool.load_full();
+        let answer = match self.slots.acquire().await {
+            Ok(_slot) => self.ask_now(&pool, question, user).await,
+            Err(_) => Err(Failure::Busy),
+        };
+        self.metrics.http_revalidations.increment(HttpAuthResult::from(&answer));
+        if answer.is_ok() {
+            let user = self.cache_key.user(user);
+            self.cache.lock().forget(user);
+        }
+        answer
+    }
+
     async fn ask_in_turn(
         &self,
         pool: &Pool,
@@ -160,6 +202,11 @@ impl IdentityService {
             return Err(Failure::LeftAlone);
         }
         let _slot = self.slot(deadline).await?;
+        self.ask_now(pool, question, user).await
+    }
+
+    /// Asks, in one of the slots.
+    async fn ask_now(&self, pool: &Pool, question: Bytes, user: &str) -> Result<Answer, Failure> {
         let pass = self.breaker.lock().pass(Instant::now()).ok_or(Failure::LeftAlone)?;
         let mut trial = Trial { service: self, pass, outcome: Outcome::Abandoned };
         let started = Instant::now();
@@ -206,6 +253,19 @@ impl IdentityService {
             }
             None => {}
         }
+    }
+}
+
+impl Revalidation {
+    fn by(settings: &Settings, slots: usize) -> Option<Self> {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let after = seconds(settings.revalidate_seconds);
+        (!after.is_zero()).then(|| Self {
+            after,
+            max_stale: seconds(settings.max_stale_seconds),
+            retry: seconds(settings.breaker_seconds.get()).min(after),
+            most_at_once: (slots / 4).max(1),
+        })
     }
 }
 

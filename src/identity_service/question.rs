@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 pub struct Question<'a> {
     /// Who it claims to be.
     pub username: &'a str,
-    /// Its proof.
-    pub password: &'a str,
+    /// Its proof; none where it has been let in by one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<&'a str>,
     /// What it calls itself; empty where the broker is to choose.
     pub clientid: &'a str,
     /// Where it comes from; none over a Unix socket.
@@ -28,6 +29,27 @@ pub struct Question<'a> {
     /// The name in its client certificate, where it has shown one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<&'a str>,
+    /// Of a client that is inside: whether it still may be.
+    #[serde(flatten)]
+    pub again: Option<Again>,
+}
+
+/// What a question about a client that was let in before has beside the others.
+#[derive(Clone, Copy, Serialize)]
+pub struct Again {
+    /// That it is such a question.
+    revalidate: bool,
+    /// When the client has logged in, in seconds since the Unix epoch.
+    connected_at: u64,
+}
+
+impl Again {
+    /// A question about a client that has logged in at `connected_at`, in seconds since the Unix
+    /// epoch.
+    #[must_use]
+    pub fn since(connected_at: u64) -> Self {
+        Self { revalidate: true, connected_at }
+    }
 }
 
 /// Bytes of all that has a fixed size, and more.
@@ -38,7 +60,8 @@ const ESCAPED_BYTES: usize = 6;
 impl Question<'_> {
     /// The question as JSON, which is wiped when nobody has it any more.
     pub(super) fn to_json(self) -> Bytes {
-        let texts = [self.username, self.password, self.clientid, self.listener];
+        let password = self.password.unwrap_or_default();
+        let texts = [self.username, password, self.clientid, self.listener];
         let certificate = self.certificate.map_or(0, str::len);
         let length = texts.iter().map(|text| text.len()).sum::<usize>() + certificate;
         // Room for all of it: a buffer that grows leaves copies of the password behind.
@@ -77,13 +100,14 @@ mod tests {
 
     const QUESTION: Question<'_> = Question {
         username: "ann",
-        password: "ap\"ple",
+        password: Some("ap\"ple"),
         clientid: "c1",
         peerhost: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         listener: "mqtt://127.0.0.1:1883",
         transport: "plain",
         protocol: "5.0",
         certificate: None,
+        again: None,
     };
 
     #[test]
@@ -98,9 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn who_was_let_in_before_is_asked_about_without_a_password() {
+        let again = Question { password: None, again: Some(Again::since(9)), ..QUESTION };
+        let text = String::from_utf8(again.to_json().to_vec()).unwrap();
+        assert!(!text.contains("password"), "{text}");
+        assert!(text.ends_with(r#","revalidate":true,"connected_at":9}"#), "{text}");
+    }
+
+    #[test]
     fn whatever_a_client_sends_has_room() {
         let hostile = "\u{1}".repeat(65_535);
-        let question = Question { username: &hostile, password: &hostile, ..QUESTION };
+        let question = Question { username: &hostile, password: Some(&hostile), ..QUESTION };
         assert!(question.to_json().len() > 6 * 2 * 65_535);
     }
 

@@ -38,6 +38,11 @@ pub struct Settings {
     pub cache_seconds: u32,
     /// Answers that are remembered at once.
     pub max_cached_answers: NonZeroU32,
+    /// Seconds after which the service is asked again about a client that is inside; 0 never asks.
+    /// That happens without a password, which the service has to know.
+    pub revalidate_seconds: u32,
+    /// Seconds that a client may stay inside beyond that where the service gives no answer.
+    pub max_stale_seconds: u32,
     /// Failures in a row after which the service is left alone.
     pub breaker_failures: NonZeroU32,
     /// Seconds for which it is. Then one question tries whether it is back.
@@ -64,6 +69,8 @@ impl Default for Settings {
             max_waiting_logins: positive(1_024),
             cache_seconds: 60,
             max_cached_answers: positive(10_000),
+            revalidate_seconds: 0,
+            max_stale_seconds: 900,
             breaker_failures: positive(5),
             breaker_seconds: positive(10),
         }

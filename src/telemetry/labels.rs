@@ -147,6 +147,8 @@ label! {
         Certificate = "certificate",
         /// The key that has signed its token is not believed any more.
         TokenKeyRemoved = "token_key_removed",
+        /// The HTTP service that has let it in does not any more.
+        HttpService = "http_service",
     }
 }
 

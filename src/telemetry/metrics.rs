@@ -32,6 +32,8 @@ pub struct Metrics {
     pub credential_cache_hits: Counter,
     /// Logins that were put to the HTTP service, by what came of it.
     pub http_auth: Counters<HttpAuthResult>,
+    /// Clients that were inside when it was asked about them again, by what came of it.
+    pub http_revalidations: Counters<HttpAuthResult>,
     /// How long it took to ask it.
     pub http_auth_seconds: Histogram,
     /// 1 while it is left alone after too many failures.
@@ -120,6 +122,10 @@ impl Metrics {
             http_auth: register.counters(
                 "bastionmq_http_auth_total",
                 "Logins put to the HTTP service, by what came of it",
+            ),
+            http_revalidations: register.counters(
+                "bastionmq_http_revalidations_total",
+                "Clients that were inside when the HTTP service was asked about them again, by what came of it",
             ),
             http_auth_seconds: register.histogram(
                 "bastionmq_http_auth_seconds",

@@ -354,13 +354,17 @@ fn the_example_of_the_guide_serves() {
     let mut command = clients::python_of(example);
     let _service = Process::spawn("the example", command.arg(port.to_string()));
     let url = format!("http://127.0.0.1:{port}/login");
-    let broker = broker_with(&url, "breaker_failures = 1000000", "");
+    let settings = "breaker_failures = 1000000\nrevalidate_seconds = 1";
+    let broker = broker_with(&url, settings, "");
     wait_until("it serves", || log_in(broker.plain_port(), ANN) == 0);
     let mut ann = RawClient::connected(broker.plain_port(), &Connect::new(5, "c").login(ANN));
     assert_eq!(publish(&mut ann, "home/ann/lamp"), 0);
     assert_eq!(publish(&mut ann, "home/bob/lamp"), NOT_AUTHORIZED);
     assert_eq!(log_in(broker.plain_port(), ("ann", "pear")), BAD_CREDENTIALS);
     assert_eq!(log_in(broker.plain_port(), ("eve", "apple")), BAD_CREDENTIALS);
+    let stays = "bastionmq_http_revalidations_total{result=\"allowed\"}";
+    wait_until("it is asked again", || series(&broker, stays) >= 1.0);
+    assert_eq!(publish(&mut ann, "home/ann/lamp"), 0);
 }
 
 // ── how it may fail ────────────────────────────────────────────────────────────────────────────
@@ -437,6 +441,93 @@ fn a_service_that_is_down_or_says_nothing_lets_nobody_in() {
     assert_eq!(log_in(silent.plain_port(), ANN), UNAVAILABLE);
     silent.process().wait_for_text(Stream::Err, "has not answered in time");
     assert_eq!(outcomes(&silent, "timeout"), 1.0);
+}
+
+/// Says of ann what there is in `said`, also when it is asked again; nothing while there is none.
+fn says(said: &Arc<Mutex<Option<Value>>>) -> impl Fn(&Value) -> Reply + Send + Sync + use<> {
+    let said = Arc::clone(said);
+    move |question| {
+        let is_known = question["password"] == ANN.1 || question["revalidate"] == true;
+        match said.lock().expect("nobody has panicked").clone() {
+            Some(said) if is_known => Reply::Json(said),
+            Some(_) => Reply::Json(json!({"result": "deny"})),
+            None => Reply::Bytes(b"HTTP/1.1 503 Service Unavailable\r\n\r\n".to_vec()),
+        }
+    }
+}
+
+fn say(said: &Mutex<Option<Value>>, answer: Option<Value>) {
+    *said.lock().expect("nobody has panicked") = answer;
+}
+
+/// The client of ann, whose session is kept.
+fn ann(broker: &Broker, clean: bool) -> RawClient {
+    let connect = Connect::new(5, "c1").login(ANN).keep_session(clean, 3_600);
+    RawClient::connected(broker.plain_port(), &connect)
+}
+
+#[test]
+fn a_client_that_is_inside_is_asked_about_again_and_what_is_said_holds_at_once() {
+    let said = Arc::new(Mutex::new(Some(allow(&json!({"groups": ["flow"]})))));
+    let service = IdentityService::start(says(&said));
+    let broker = broker(&service, "revalidate_seconds = 1");
+    let before = unix_time();
+    let mut client = ann(&broker, true);
+    assert_eq!(client.subscribe(5, "flow", 0), 0);
+    service.wait_for_questions(3);
+    let questions = service.questions();
+    let (first, again) = (&questions[0].json, &questions[1].json);
+    assert_eq!(first["password"], ANN.1);
+    assert_eq!((first.get("revalidate"), first.get("connected_at")), (None, None));
+    assert_eq!((again.get("password"), &again["revalidate"]), (None, &json!(true)));
+    let since = again["connected_at"].as_u64().expect("a time");
+    assert!(since >= before && since <= unix_time(), "{since}");
+    for name in ["username", "clientid", "peerhost", "listener", "transport", "protocol"] {
+        assert_eq!(again[name], first[name], "{name}");
+    }
+    assert_eq!(publish(&mut client, "flow"), 0);
+
+    let rules = json!([{"allow": ["publish"], "topics": ["else"]}]);
+    say(&said, Some(allow(&json!({"acl": rules}))));
+    broker.process().wait_for_text(Stream::Err, "says otherwise of it now");
+    assert_eq!(publish(&mut client, "flow"), NOT_AUTHORIZED);
+    assert_eq!(publish(&mut client, "else"), 0);
+
+    say(&said, Some(json!({"result": "deny"})));
+    client.expect_disconnect(NOT_AUTHORIZED);
+    assert_eq!(series(&broker, "bastionmq_sessions_revoked_total{why=\"http_service\"}"), 1.0);
+    // Not even by what was remembered of it.
+    assert_eq!(log_in_as(broker.plain_port(), 5, "c1", ANN), BAD_CREDENTIALS);
+}
+
+#[test]
+fn a_client_stays_while_the_service_is_down_as_long_as_its_last_answer_counts() {
+    let said = Arc::new(Mutex::new(Some(allow(&json!({"groups": ["flow"]})))));
+    let service = IdentityService::start(says(&said));
+    let settings = "revalidate_seconds = 1\nbreaker_seconds = 1\ncache_seconds = 0\n";
+    let patient = broker(&service, &format!("{settings}max_stale_seconds = 600"));
+    let strict = broker(&service, &format!("{settings}max_stale_seconds = 1"));
+    let mut clients = [&patient, &strict].map(|broker| ann(broker, true));
+    assert_eq!(clients[1].subscribe(5, "flow", 1), 1);
+    say(&said, None);
+    clients[1].expect_disconnect(NOT_AUTHORIZED);
+    strict.process().wait_for_text(Stream::Err, "has not said for too long");
+    let failed = "bastionmq_http_revalidations_total{result=\"failed\"}";
+    wait_until("it is asked in vain", || series(&patient, failed) >= 2.0);
+    assert_eq!(publish(&mut clients[0], "flow"), 0);
+    // Its session was not taken back, and waits for it.
+    say(&said, Some(allow(&json!({"groups": ["flow"]}))));
+    wait_until("the service is asked again", || {
+        let mut client = RawClient::plain(strict.plain_port());
+        let connect = Connect::new(5, "c1").login(ANN).keep_session(false, 3_600);
+        client.send(&connect.encode());
+        let answer = client.expect(CONNACK);
+        answer.reason() == 0 && answer.body[0] == 1
+    });
+    let allowed = "bastionmq_http_revalidations_total{result=\"allowed\"}";
+    let before = series(&patient, allowed);
+    wait_until("it is asked about again", || series(&patient, allowed) > before);
+    assert_eq!(publish(&mut clients[0], "flow"), 0);
 }
 
 #[test]

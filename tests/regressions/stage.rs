@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ leeway_seconds = 0
 
 [http]
 url = "${service}"
+revalidate_seconds = 1
 
 [acl]
 policy_file = "policy.toml"
@@ -122,6 +123,8 @@ pub(super) struct Stage {
     pub(super) place: Place,
     pub(super) authority: Authority,
     pub(super) issuer: Issuer,
+    /// What the HTTP service says of whoever it has let in.
+    pub(super) said: Arc<Mutex<Value>>,
     publisher: RefCell<RawClient>,
 }
 
@@ -143,11 +146,12 @@ impl Stage {
 
     fn serving(policy: &str, config: &str) -> Self {
         let (authority, issuer) = (Authority::new(), Issuer::new());
-        let service = IdentityService::start(judge);
+        let said = Arc::new(Mutex::new(json!({"result": "allow", "roles": ["subject"]})));
+        let service = IdentityService::start(that_says(&said));
         let config = config.replace("${service}", &service.url());
         let place = serve(&authority, &issuer, policy, &config);
         let publisher = RefCell::new(other(&place, "publisher"));
-        Self { place, authority, issuer, publisher }
+        Self { place, authority, issuer, said, publisher }
     }
 
     /// A proof of that kind, of the client that is the subject.
@@ -231,12 +235,17 @@ impl Stage {
     }
 }
 
-/// The HTTP service: lets in whoever has the password, and leaves others to who knows them.
-fn judge(question: &Value) -> Reply {
-    Reply::Json(match question["password"] == HTTP_PASSWORD {
-        true => json!({"result": "allow", "roles": ["subject"]}),
-        false => json!({"result": "ignore"}),
-    })
+/// The HTTP service: says what is to be said of whoever has the password, or has had it, and leaves
+/// others to who knows them.
+fn that_says(said: &Arc<Mutex<Value>>) -> impl Fn(&Value) -> Reply + Send + Sync + use<> {
+    let said = Arc::clone(said);
+    move |question| {
+        let is_known = question["password"] == HTTP_PASSWORD || question["revalidate"] == true;
+        Reply::Json(match is_known {
+            true => said.lock().expect("nobody has panicked").clone(),
+            false => json!({"result": "ignore"}),
+        })
+    }
 }
 
 /// The client goes away in order, and its session stays.

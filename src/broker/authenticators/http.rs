@@ -5,11 +5,10 @@ use std::sync::Arc;
 use super::{Answer, Offer, Proven, Refused};
 use crate::auth::check_user_name;
 use crate::broker::Broker;
-use crate::broker::lease::Lease;
 use crate::broker::login::Patience;
 use crate::clock::Now;
-use crate::codec::{ReasonCode, Version};
-use crate::identity::{PeerAddress, Principal, TransportSecurity};
+use crate::codec::ReasonCode;
+use crate::identity::Principal;
 use crate::identity_service::{self as service, Admission, Failure, Question};
 use crate::session::Refusal;
 
@@ -62,14 +61,13 @@ fn fit<'a>(user: &str, password: &'a [u8]) -> Result<&'a str, &'static str> {
 }
 
 fn let_in(user: &Arc<str>, admission: &Admission) -> Answer {
-    let now = Now::read();
-    if admission.ends.is_some_and(|ends| ends <= now.unix) {
+    if admission.ends.is_some_and(|ends| ends <= Now::read().unix) {
         let text = "the login has expired";
         return Answer::Refused(Refused::from(Refusal::new(ReasonCode::NotAuthorized, text)));
     }
     Answer::Proven(Proven {
         attributes: admission.attributes.clone(),
-        lease: admission.ends.and_then(|ends| Lease::until(now, ends)),
+        ends: admission.ends,
         rules: admission.rules.clone(),
         ..Proven::new(Principal::Http(Arc::clone(user)))
     })
@@ -83,25 +81,14 @@ impl<'a> Offer<'a> {
         let peer = self.peer;
         Question {
             username,
-            password,
+            password: Some(password),
             clientid: self.client_id,
-            peerhost: match &peer.address {
-                PeerAddress::Network(address) => Some(address.ip().to_canonical()),
-                PeerAddress::Unix(_) => None,
-            },
+            peerhost: peer.address.ip(),
             listener: &peer.listener,
-            transport: match peer.security {
-                TransportSecurity::Plain => "plain",
-                TransportSecurity::Tls => "tls",
-                TransportSecurity::MutualTls => "mtls",
-                TransportSecurity::Unix => "unix",
-            },
-            protocol: match self.version {
-                Version::V31 => "3.1",
-                Version::V311 => "3.1.1",
-                Version::V5 => "5.0",
-            },
+            transport: peer.security.name(),
+            protocol: self.version.name(),
             certificate: peer.certificate.as_ref().map(|shown| &*shown.name),
+            again: None,
         }
     }
 }

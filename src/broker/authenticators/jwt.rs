@@ -4,7 +4,6 @@ use super::{Answer, Offer, Proven, Refused};
 use crate::auth::{TokenFault, looks_like_token};
 use crate::broker::Broker;
 use crate::broker::authority::Standing;
-use crate::broker::lease::Lease;
 use crate::clock::Now;
 use crate::identity::Principal;
 
@@ -15,8 +14,7 @@ pub(super) fn ask(broker: &Broker, offer: &Offer<'_>) -> Answer {
         return Answer::NotMine;
     };
     let Some(verifier) = broker.authority.tokens() else { return Answer::NotMine };
-    let now = Now::read();
-    let token = match verifier.verify(token.expose(), now.unix) {
+    let token = match verifier.verify(token.expose(), Now::read().unix) {
         Ok(token) => token,
         Err(fault) => return refused(fault),
     };
@@ -27,7 +25,7 @@ pub(super) fn ask(broker: &Broker, offer: &Offer<'_>) -> Answer {
     Answer::Proven(Proven {
         attributes: token.attributes,
         standing: Standing { token_key: Some(Box::new(token.key)), ..Standing::default() },
-        lease: Lease::until(now, token.ends),
+        ends: Some(token.ends),
         ..Proven::new(Principal::Token(token.subject))
     })
 }

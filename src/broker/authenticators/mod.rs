@@ -18,11 +18,11 @@ mod tests;
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Broker;
 use super::authority::Standing;
 use super::exchange::{Outcome, Proof};
-use super::lease::Lease;
 use super::lockouts::{Attempt, TooManyFailures};
 use super::login::Patience;
 use crate::acl::ClientRules;
@@ -66,8 +66,8 @@ pub(super) struct Proven {
     pub(super) attributes: Attributes,
     /// What that rests on.
     pub(super) standing: Standing,
-    /// When it has to prove anew who it is.
-    pub(super) lease: Option<Lease>,
+    /// When it has to prove anew who it is, since the Unix epoch.
+    pub(super) ends: Option<Duration>,
     /// Rules that came with the proof.
     pub(super) rules: Option<ClientRules>,
     /// The last word of the method of enhanced authentication.
@@ -273,7 +273,7 @@ impl Proven {
             principal,
             attributes: Attributes::default(),
             standing: Standing::default(),
-            lease: None,
+            ends: None,
             rules: None,
             authentication_data: None,
         }

@@ -153,7 +153,7 @@ impl Client {
         let reviewed = gate.generation();
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
-            lease: lease.map(Box::new),
+            lease,
             exchange: None,
             memo: None,
             stored: session,

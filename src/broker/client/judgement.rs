@@ -8,9 +8,10 @@ use crate::session::Outbound;
 use crate::telemetry::DropReason;
 
 impl Client {
-    /// Takes up what decides now, and judges a slice of the session under it; says whether any is
+    /// Takes up what is said of the client and what decides now, and judges a slice of the session under it; says whether any is
     /// left. The connection ends where its client is nobody any more.
     pub(super) fn judge(&mut self, now: Now) -> bool {
+        self.take_answer(now);
         let Stage::Inside(inside) = &mut self.stage else { return false };
         let generation = inside.gate.refresh(&self.broker.authority);
         if inside.reviewed != generation {
@@ -24,7 +25,7 @@ impl Client {
         self.go_on_with_review()
     }
 
-    fn begin_review(&mut self) {
+    pub(super) fn begin_review(&mut self) {
         let Stage::Inside(inside) = &mut self.stage else { return };
         let Some(subscriptions) = self.session.subscriptions() else { return };
         inside.review = Some(Box::new(Review::begin(&inside.stored, subscriptions)));
@@ -49,7 +50,7 @@ impl Client {
 
     /// What waits to be sent was for somebody else: where the client has not read it yet, it gets
     /// neither that nor a farewell.
-    fn end_revoked(&mut self, now: Now) {
+    pub(super) fn end_revoked(&mut self, now: Now) {
         let Stage::Inside(inside) = &self.stage else { return };
         if let Some(revoked) = inside.gate.revoked() {
             self.broker.report_revoked(inside.gate.who(), revoked);

@@ -5,11 +5,14 @@
 //! by its user, group or program is a matter of the policy, and is one. A ban other than by the policy
 //! does not exist.
 
-use serde_json::json;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use super::scene::Scene;
 use crate::harness::raw::{Connect, RawClient};
-use crate::harness::{Authority, DEVICE1, DEVICE2, issuer::Issuer};
+use crate::harness::{Authority, DEVICE1, DEVICE2, Stream, issuer::Issuer};
 use crate::stage::{Kind, Proof, SUBJECT};
 
 /// One thing that is taken back.
@@ -83,6 +86,63 @@ pub(super) const HTTP_ROLE_REMOVED: Change = Change {
     kind: Kind::Http,
     holder: HTTP,
     ..ROLE_REMOVED
+};
+
+/// What the service says from now on, and waits until the log has said `text` of every connection that
+/// it has let in.
+fn say(Scene { stage, .. }: &Scene, answer: Value, text: &str) {
+    *stage.said.lock().expect("nobody has panicked") = answer;
+    let (waiting, is_said) = (RefCell::new(BTreeSet::new()), Cell::new(false));
+    stage.place.broker.process().wait_for(Stream::Err, |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let is_about =
+            |message: &str| line["message"].as_str().is_some_and(|said| said.contains(message));
+        let client_id = line["client_id"].as_str()?.to_owned();
+        let mut waiting = waiting.borrow_mut();
+        if line["principal"] == format!("http:{SUBJECT}") {
+            if is_about(text) {
+                is_said.set(true);
+            }
+            if is_about(text) || is_about("disconnected") {
+                waiting.remove(&client_id);
+            } else if line["message"] == "connected" {
+                waiting.insert(client_id);
+            }
+        }
+        (is_said.get() && waiting.is_empty()).then_some(())
+    });
+}
+
+/// The service is not asked about clients that are away: what a session had when its client left, its
+/// delayed will still has. Whoever comes back is asked about.
+const DELAYED_WILL: &[&str] = &["delayed will"];
+
+pub(super) const HTTP_REFUSED: Change = Change {
+    name: "the HTTP service does not let it in any more",
+    kind: Kind::Http,
+    holder: HTTP,
+    make: |scene| say(scene, json!({"result": "deny"}), "the session ends"),
+    then: Then::Ends,
+    other_ways: DELAYED_WILL,
+};
+
+pub(super) const HTTP_ROLES_CHANGED: Change = Change {
+    name: "the HTTP service gives it no roles any more",
+    kind: Kind::Http,
+    holder: HTTP,
+    make: |scene| say(scene, json!({"result": "allow"}), "says otherwise of it now"),
+    then: Then::Stays,
+    other_ways: DELAYED_WILL,
+};
+
+pub(super) const HTTP_DENIAL_ADDED: Change = Change {
+    name: "the HTTP service has added a denial",
+    make: |scene| {
+        let denial = json!({"deny": ["publish", "subscribe"], "topics": ["#", "$SYS/#"]});
+        let answer = json!({"result": "allow", "roles": ["subject"], "acl": [denial]});
+        say(scene, answer, "says otherwise of it now");
+    },
+    ..HTTP_ROLES_CHANGED
 };
 
 pub(super) const CLIENT_UNASSIGNED: Change = Change {

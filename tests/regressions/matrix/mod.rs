@@ -108,6 +108,21 @@ fn r12_nothing_passes_after_the_role_of_a_user_of_the_http_service_is_removed() 
 }
 
 #[test]
+fn r12_nothing_passes_after_the_http_service_lets_a_client_in_no_more() {
+    nothing_passes_after(&changes::HTTP_REFUSED);
+}
+
+#[test]
+fn r12_nothing_passes_after_the_http_service_gives_a_client_no_roles() {
+    nothing_passes_after(&changes::HTTP_ROLES_CHANGED);
+}
+
+#[test]
+fn r12_nothing_passes_after_the_http_service_adds_a_denial() {
+    nothing_passes_after(&changes::HTTP_DENIAL_ADDED);
+}
+
+#[test]
 fn r12_nothing_passes_after_a_client_is_banned_by_a_denial() {
     nothing_passes_after(&changes::CLIENT_BANNED);
 }
