@@ -9,7 +9,7 @@ from .keys import Key, State
 from .opening import Check, Opener
 from .refusal import Refused
 from .scene import unhexed
-from .signing import PublicKey
+from .signing import PublicKey, Signer
 from .window import Windows
 
 Answer = tuple[str, bytes | None]
@@ -25,9 +25,14 @@ def answers(vector: dict[str, Any]) -> list[Answer]:
 def opener_of(vector: dict[str, Any]) -> Opener:
     """An opener with the keys that a vector gives it, and nothing seen yet."""
     key = key_of(vector)
-    listed = vector.get("signers", {}).items()
-    keys = {name: PublicKey(each["algorithm"], bytes.fromhex(each["public_key"])) for name, each in listed}
+    keys = {name: _public_key(each) for name, each in vector.get("signers", {}).items()}
     return Opener({key.key_id: key}, keys, Windows(**vector.get("limits", {})))
+
+
+def _public_key(listed: dict[str, Any]) -> PublicKey:
+    if "private_key" in listed:
+        return Signer(listed["algorithm"], bytes.fromhex(listed["private_key"])).public()
+    return PublicKey(listed["algorithm"], bytes.fromhex(listed["public_key"]))
 
 
 def key_of(vector: dict[str, Any]) -> Key:

@@ -2,7 +2,7 @@
  * each: the name of the result, and the payload in hexadecimal where it is `ok`.
  *
  *     new KEY_ID TOPIC_KEY FILTER...       a verifier that has seen nothing
- *     open TOPIC SENDER NOW MAX_AGE MAX_SKEW ENVELOPE
+ *     open TOPIC SENDER NOW MAX_AGE MAX_SKEW any|encrypted ENVELOPE
  *     seal TOPIC SENDER STREAM SEQ TIME PAYLOAD
  *
  * `-` stands for no sender, no limit of age, and no bytes. */
@@ -53,6 +53,7 @@ static void begin(char **words, size_t count) {
     if (bmq_opener_init(&opener, &key, 1) != BMQ_OK) abort();
     free(id);
     free(topic_key);
+    printf("new\n");
 }
 
 static void open_one(char **words) {
@@ -62,9 +63,10 @@ static void open_one(char **words) {
         .now_ms = strtoull(words[3], NULL, 10),
         .max_age_ms = strcmp(words[4], "-") == 0 ? BMQ_ANY_AGE : strtoull(words[4], NULL, 10),
         .max_skew_ms = strtoull(words[5], NULL, 10),
+        .takes_plaintext = strcmp(words[6], "any") == 0,
     };
     size_t length, opened = 0;
-    uint8_t *envelope = bytes(words[6], &length), *payload = malloc(length + 1);
+    uint8_t *envelope = bytes(words[7], &length), *payload = malloc(length + 1);
     bmq_result result = bmq_open(&opener, &check, envelope, length, payload, length, &opened);
     print(result, payload, opened);
     free(envelope);
@@ -99,7 +101,7 @@ int main(void) {
             words[count++] = word;
         }
         if (count > 2 && strcmp(words[0], "new") == 0) begin(words, count);
-        else if (count == 7 && strcmp(words[0], "open") == 0) open_one(words);
+        else if (count == 8 && strcmp(words[0], "open") == 0) open_one(words);
         else if (count == 7 && strcmp(words[0], "seal") == 0) seal_one(words);
         else return 1;
     }

@@ -33,9 +33,20 @@ static const uint8_t HEADER[4] = {0xBA, 0x57, 0x01, 0x00};
 
 const char *bmq_name(bmq_result result) {
     static const char *const names[] = {
-        "ok",          "malformed", "unknown_key",   "wrong_topic",    "sender_mismatch",
-        "bad_tag",     "expired",   "from_future",   "replayed",       "bad_signature",
-        "decrypt_failed", "too_large", "no_room",    "internal",
+        [BMQ_OK] = "ok",
+        [BMQ_MALFORMED] = "malformed",
+        [BMQ_UNKNOWN_KEY] = "unknown_key",
+        [BMQ_WRONG_TOPIC] = "wrong_topic",
+        [BMQ_SENDER_MISMATCH] = "sender_mismatch",
+        [BMQ_BAD_TAG] = "bad_tag",
+        [BMQ_NOT_ENCRYPTED] = "not_encrypted",
+        [BMQ_EXPIRED] = "expired",
+        [BMQ_FROM_FUTURE] = "from_future",
+        [BMQ_REPLAYED] = "replayed",
+        [BMQ_TOO_MANY_STREAMS] = "too_many_streams",
+        [BMQ_DECRYPT_FAILED] = "decrypt_failed",
+        [BMQ_TOO_LARGE] = "too_large",
+        [BMQ_INTERNAL] = "internal",
     };
     return names[result];
 }
@@ -297,9 +308,9 @@ static bool next_field(const uint8_t *raw, size_t length, size_t *at, uint8_t *t
     return true;
 }
 
-static bool is_ascii(field text) {
+static bool is_printable(field text) {
     for (size_t at = 0; at < text.length; at++) {
-        if (text.at[at] >= 0x80) return false;
+        if (text.at[at] < ' ' || text.at[at] > '~') return false;
     }
     return true;
 }
@@ -322,11 +333,10 @@ static bool is_utf8(field text) {
     return true;
 }
 
-static bool signature_has_its_length(field signature) {
+/* Its form is all that is checked: this device keeps no public keys of senders. */
+static bool signature_is_known(field signature) {
     if (signature.at == NULL) return true;
-    if (signature.length == 0) return false;
-    bool known = signature.at[0] == 1 || signature.at[0] == 2;
-    return !known || signature.length == 1 + 64;
+    return signature.length == 1 + 64 && (signature.at[0] == 1 || signature.at[0] == 2);
 }
 
 static bool parse(const uint8_t *raw, size_t length, envelope_view *view) {
@@ -354,7 +364,7 @@ static bool parse(const uint8_t *raw, size_t length, envelope_view *view) {
     bool encrypted = v->suite.at[0] == AES_256_GCM && v->ciphertext.length >= GCM_TAG_BYTES;
     bool plain = v->suite.at[0] == HMAC_ONLY && v->plaintext.at != NULL;
     return (encrypted || plain) && is_utf8(v->sender) && is_utf8(v->content_type) &&
-           is_ascii(v->trace) && signature_has_its_length(v->signature);
+           is_printable(v->trace) && signature_is_known(v->signature);
 }
 
 /* ── the replay window ────────────────────────────────────────────────────────────────────────── */
@@ -504,13 +514,14 @@ static bmq_result check_tag(bmq_opener *opener, const bmq_key *key, const bmq_st
     return mbedtls_ct_memcmp(tag, view->hmac.at, BMQ_TAG_BYTES) == 0 ? BMQ_OK : BMQ_BAD_TAG;
 }
 
-/* Checks 5 to 7. */
+/* Whether only what is encrypted is taken, and checks 5 and 6. */
 static bmq_result check_freshness(const bmq_check *check, const bmq_stream *stream,
                                   const envelope_view *view) {
+    if (view->suite.at[0] != AES_256_GCM && !check->takes_plaintext) return BMQ_NOT_ENCRYPTED;
     bmq_result result = check_time(number(view->time.at, 8), check);
     if (result != BMQ_OK) return result;
-    if (stream != NULL && is_replay(&stream->window, number(view->seq.at, 8))) return BMQ_REPLAYED;
-    return view->signature.at == NULL ? BMQ_OK : BMQ_BAD_SIGNATURE;
+    bool replay = stream != NULL && is_replay(&stream->window, number(view->seq.at, 8));
+    return replay ? BMQ_REPLAYED : BMQ_OK;
 }
 
 bmq_result bmq_open(bmq_opener *opener, const bmq_check *check, const uint8_t *envelope,
@@ -531,7 +542,7 @@ bmq_result bmq_open(bmq_opener *opener, const bmq_check *check, const uint8_t *e
     /* A stream gets its place now that its HMAC was right: nobody without the key takes one. */
     if (result == BMQ_OK && stream == NULL) {
         stream = room(opener, check);
-        result = stream == NULL ? BMQ_NO_ROOM : keep_stream(stream, key, &view, mac_key);
+        result = stream == NULL ? BMQ_TOO_MANY_STREAMS : keep_stream(stream, key, &view, mac_key);
     }
     mbedtls_platform_zeroize(mac_key, sizeof mac_key);
     if (result != BMQ_OK) return result;

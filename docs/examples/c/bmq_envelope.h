@@ -33,13 +33,13 @@ typedef enum {
     BMQ_WRONG_TOPIC,
     BMQ_SENDER_MISMATCH,
     BMQ_BAD_TAG,
+    BMQ_NOT_ENCRYPTED,
     BMQ_EXPIRED,
     BMQ_FROM_FUTURE,
-    BMQ_REPLAYED,
-    BMQ_BAD_SIGNATURE, /* also: this device keeps no senders' public keys, so it takes no signature */
+    BMQ_REPLAYED, /* also what others call stream_reused: the bitmap is all that is kept */
+    BMQ_TOO_MANY_STREAMS,
     BMQ_DECRYPT_FAILED,
     BMQ_TOO_LARGE, /* for the bounds above, or for the caller's buffer */
-    BMQ_NO_ROOM,   /* too many streams are alive */
     BMQ_INTERNAL,  /* Mbed TLS has no memory, or was built without what is needed */
 } bmq_result;
 
@@ -119,6 +119,7 @@ typedef struct {
     uint64_t now_ms;
     uint64_t max_age_ms; /* 300,000 as a rule; BMQ_ANY_AGE: TIME is not looked at */
     uint64_t max_skew_ms;
+    bool takes_plaintext; /* suite 2 as well: a broker with the verify-only key could have made it */
 } bmq_check;
 
 /* Opens an envelope: its payload goes to `out`. */
