@@ -38,6 +38,34 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Verifier`] and [`Opener`] take the steps of the format one after the other. Who serves many
+//! connections takes them itself, and locks the streams only where they are looked at; each sender may
+//! have its share of them behind a lock of its own.
+//!
+//! ```
+//! use std::sync::Mutex;
+//!
+//! use bastionmq::envelope::{Check, Claim, Envelope, KeyRing, Refusal, Streams, Verified};
+//!
+//! fn verify<'a>(
+//!     streams: &Mutex<Streams>,
+//!     ring: &KeyRing,
+//!     check: &Check<'_>,
+//!     bytes: &'a [u8],
+//! ) -> Result<Verified<'a>, Refusal> {
+//!     let lock = || streams.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+//!     let claim = Claim::of(Envelope::parse(bytes)?, ring, check)?;
+//!     let cached = lock().keys_of(&claim);
+//!     let authentic = claim.prove(cached, check)?;
+//!     if authentic.depends_on_signature(check) {
+//!         lock().look(&authentic)?;
+//!     }
+//!     let signed = authentic.signed(check)?;
+//!     lock().accept(&authentic)?;
+//!     Ok(Verified { envelope: *authentic.envelope(), receipt: authentic.receipt(), signed })
+//! }
+//! ```
 
 mod cipher;
 mod context;

@@ -1,7 +1,6 @@
 //! Verifying and then decrypting.
 
 use super::context::Context;
-use super::stream_keys::Purpose;
 use super::{Authentic, Check, Claim, Envelope, KeyRing, Refusal, Streams, Suite, Verified};
 
 /// Opens envelopes one after the other, with the streams it has seen.
@@ -45,13 +44,13 @@ impl Opener {
     ) -> Result<Verified<'a>, Refusal> {
         let claim = Claim::of(Envelope::parse(bytes)?, ring, check)?;
         let cached = self.streams.keys_of(&claim);
-        let authentic = claim.prove_for(Purpose::Open, cached, check)?;
+        let authentic = claim.prove_to_open(cached, check)?;
         if check.once {
             self.streams.look(&authentic)?;
         }
         let signed = authentic.signed(check)?;
         let start = into.len();
-        decrypt(&authentic, check, &mut self.aad, into)?;
+        authentic.open(check, &mut self.aad, into)?;
         if check.once {
             self.streams.accept(&authentic).inspect_err(|_| into.truncate(start))?;
         }
@@ -59,19 +58,26 @@ impl Opener {
     }
 }
 
-fn decrypt(
-    authentic: &Authentic<'_>,
-    check: &Check<'_>,
-    aad: &mut Vec<u8>,
-    into: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    let envelope = &authentic.envelope;
-    if envelope.suite() == Suite::Signed {
-        into.extend_from_slice(envelope.body());
-        return Ok(());
+impl Authentic<'_> {
+    /// Step 8: appends the payload to `into`, on an error nothing. What is authenticated besides is put
+    /// together in `aad`.
+    ///
+    /// # Errors
+    /// `verify_only_key`, where it was not proven with keys that open; `decrypt_failed`.
+    pub fn open(
+        &self,
+        check: &Check<'_>,
+        aad: &mut Vec<u8>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let envelope = &self.envelope;
+        if envelope.suite() == Suite::Signed {
+            into.extend_from_slice(envelope.body());
+            return Ok(());
+        }
+        let cipher = self.keys.cipher().ok_or(Refusal::VerifyOnlyKey(envelope.key_id()))?;
+        Context::of(check.topic).join(envelope.before_body(), aad);
+        let opened = cipher.open(envelope.seq(), aad, envelope.body(), into);
+        opened.map_err(|_| Refusal::DecryptFailed(self.receipt))
     }
-    let cipher = authentic.keys.cipher().ok_or(Refusal::VerifyOnlyKey(envelope.key_id()))?;
-    Context::of(check.topic).join(envelope.before_body(), aad);
-    let opened = cipher.open(envelope.seq(), aad, envelope.body(), into);
-    opened.map_err(|_| Refusal::DecryptFailed(authentic.receipt))
 }

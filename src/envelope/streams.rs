@@ -17,13 +17,14 @@ const SWEEP_INTERVAL_MS: u64 = 1_000;
 pub struct Limits {
     /// Of all senders together. Each takes about 1 KiB.
     pub streams: usize,
-    /// Of one sender, so that none can take the room of the others.
+    /// Of one sender, so that none can take the room of the others. A device that seals each message in a
+    /// process of its own uses one for each message of the last minutes.
     pub streams_per_sender: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 65_536, streams_per_sender: 16 }
+        Self { streams: 65_536, streams_per_sender: 256 }
     }
 }
 
@@ -36,6 +37,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Streams {
     limits: Limits,
+    /// The latest stream of each last: it is the likeliest to go on.
     senders: HashMap<Box<str>, Vec<Entry>>,
     count: usize,
     /// The newest TIME of all that was forgotten.
@@ -116,10 +118,15 @@ impl Streams {
         let envelope = &authentic.envelope;
         match self.find(envelope.sender(), envelope.key_id(), envelope.stream()) {
             Some(state) => state.look(authentic),
-            None if self.floor_ms >= Some(envelope.time_ms()) => {
-                Err(Refusal::Expired(authentic.receipt))
-            }
-            None => Ok(()),
+            None => self.look_at_new(authentic),
+        }
+    }
+
+    /// A stream that is not known may be one that was forgotten.
+    fn look_at_new(&self, authentic: &Authentic<'_>) -> Result<(), Refusal> {
+        match self.floor_ms >= Some(authentic.envelope.time_ms()) {
+            true => Err(Refusal::Expired(authentic.receipt)),
+            false => Ok(()),
         }
     }
 
@@ -128,13 +135,14 @@ impl Streams {
     /// # Errors
     /// `replayed`, `stream_reused`, `expired`, `too_many_streams`: then nothing has changed.
     pub fn accept(&mut self, authentic: &Authentic<'_>) -> Result<(), Refusal> {
-        self.look(authentic)?;
         let envelope = &authentic.envelope;
         let (sender, key_id, stream) = (envelope.sender(), envelope.key_id(), envelope.stream());
         if let Some(state) = self.find_mut(sender, key_id, stream) {
+            state.look(authentic)?;
             state.mark(authentic);
             return Ok(());
         }
+        self.look_at_new(authentic)?;
         if !self.make_room(sender, authentic.now_ms) {
             return Err(Refusal::TooManyStreams(authentic.receipt));
         }
@@ -177,12 +185,12 @@ impl Streams {
     }
 
     fn find(&self, sender: &str, key_id: KeyId, stream: [u8; 16]) -> Option<&State> {
-        let mut entries = self.senders.get(sender)?.iter();
+        let mut entries = self.senders.get(sender)?.iter().rev();
         entries.find(|entry| entry.is(key_id, stream)).map(|entry| &*entry.state)
     }
 
     fn find_mut(&mut self, sender: &str, key_id: KeyId, stream: [u8; 16]) -> Option<&mut State> {
-        let mut entries = self.senders.get_mut(sender)?.iter_mut();
+        let mut entries = self.senders.get_mut(sender)?.iter_mut().rev();
         entries.find(|entry| entry.is(key_id, stream)).map(|entry| &mut *entry.state)
     }
 

@@ -121,7 +121,19 @@ impl<'a, 'r> Claim<'a, 'r> {
         self.prove_for(Purpose::Verify, cached, check)
     }
 
-    pub(super) fn prove_for(
+    /// As [`Self::prove`], with keys that open too where the ring has them.
+    ///
+    /// # Errors
+    /// As [`Self::prove`].
+    pub fn prove_to_open(
+        self,
+        cached: Option<Arc<StreamKeys>>,
+        check: &Check<'_>,
+    ) -> Result<Authentic<'a>, Refusal> {
+        self.prove_for(Purpose::Open, cached, check)
+    }
+
+    fn prove_for(
         self,
         purpose: Purpose,
         cached: Option<Arc<StreamKeys>>,
@@ -154,6 +166,7 @@ fn receipt(envelope: &Envelope<'_>) -> Receipt {
 #[derive(Debug)]
 pub struct Authentic<'a> {
     pub(super) envelope: Envelope<'a>,
+    /// Those of its stream.
     pub(super) keys: Arc<StreamKeys>,
     pub(super) receipt: Receipt,
     pub(super) now_ms: u64,
@@ -172,6 +185,18 @@ impl<'a> Authentic<'a> {
     #[must_use]
     pub fn receipt(&self) -> Receipt {
         self.receipt
+    }
+
+    /// The keys of its stream, for whoever keeps them himself.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<StreamKeys> {
+        &self.keys
+    }
+
+    /// Whether [`Self::signed`] can refuse it: then a replay is told first.
+    #[must_use]
+    pub fn depends_on_signature(&self, check: &Check<'_>) -> bool {
+        check.signature_required || self.envelope.signature().is_some()
     }
 
     /// Step 7. It takes some 100 us, so call it without a lock, after [`Streams::look`] has refused what
@@ -259,7 +284,7 @@ impl Verifier {
     ) -> Result<Verified<'a>, Refusal> {
         let claim = Claim::of(Envelope::parse(bytes)?, ring, check)?;
         let authentic = claim.prove(self.streams.keys_of(&claim), check)?;
-        if check.once {
+        if check.once && authentic.depends_on_signature(check) {
             self.streams.look(&authentic)?;
         }
         let signed = authentic.signed(check)?;
