@@ -8,4 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod allocations;
+mod attacks;
+mod scene;
 mod vectors;
