@@ -31,6 +31,8 @@ targets! {
     config at "../../fuzz/checks/config.rs",
     decode at "../../fuzz/checks/decode.rs",
     differential at "../../fuzz/checks/differential.rs",
+    envelope at "../../fuzz/checks/envelope.rs",
+    envelope_open at "../../fuzz/checks/envelope_open.rs",
     listen_url at "../../fuzz/checks/listen_url.rs",
     matching at "../../fuzz/checks/matching.rs",
     passwords at "../../fuzz/checks/passwords.rs",
