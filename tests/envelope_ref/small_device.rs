@@ -21,13 +21,13 @@ pub(crate) struct Program {
     _directory: TempDir,
 }
 
-/// Compiles `sources`, which are named from the root of the repository, with the code for envelopes.
-pub(crate) fn compiled(sources: &[&str]) -> Program {
+/// Compiles sources, which are named from the root of the repository, with the code for envelopes.
+pub(crate) fn compiled(arguments: &[&str]) -> Program {
     let (root, directory) = (Path::new(env!("CARGO_MANIFEST_DIR")), scratch());
     let path = directory.path().join("program");
     let mut command = Command::new("cc");
     command.current_dir(root).args(WARNINGS).args(SANITIZERS).arg("-Idocs/examples/c");
-    command.arg("docs/examples/c/bmq_envelope.c").args(sources).arg("-lmbedcrypto");
+    command.arg("docs/examples/c/bmq_envelope.c").args(arguments).arg("-lmbedcrypto");
     let output = command.arg("-o").arg(&path).output().expect("cc runs");
     let said = String::from_utf8_lossy(&output.stderr);
     let hint = "is libmbedtls-dev installed? tests/run installs it";
@@ -50,7 +50,7 @@ fn the_code_in_c_opens_and_refuses_as_the_vectors_say() {
         questions.extend(steps(vector).iter().map(open));
     }
     assert!(questions.len() > 500, "{}", questions.len());
-    compare(&questions);
+    compare(&questions, "-UBMQ_MOST_STREAMS");
 }
 
 #[test]
@@ -59,7 +59,23 @@ fn the_code_in_c_seals_as_the_vectors_say() {
     let questions = plain.flat_map(|vector| [new_verifier(&vector), seal(&vector)]);
     let questions: Vec<_> = questions.collect();
     assert!(questions.len() > 30, "{}", questions.len());
-    compare(&questions);
+    compare(&questions, "-UBMQ_MOST_STREAMS");
+}
+
+/// It has no bound for each sender.
+#[test]
+fn the_code_in_c_keeps_as_many_streams_as_it_is_built_for() {
+    let limit = |vector: &Value, name: &str| vector["limits"][name].as_u64();
+    let limited = all().into_iter().filter(|vector| vector.get("limits").is_some());
+    let bounded_in_all = limited.filter(|it| limit(it, "most") == limit(it, "most_of_sender"));
+    let vectors: Vec<_> = bounded_in_all.collect();
+    assert!(vectors.len() > 1);
+    for vector in vectors {
+        let mut questions = vec![new_verifier(&vector)];
+        questions.extend(steps(&vector).iter().map(open));
+        let most = limit(&vector, "most").unwrap();
+        compare(&questions, &format!("-DBMQ_MOST_STREAMS={most}"));
+    }
 }
 
 /// Whether a vector asks for nothing that the code leaves out: it keeps a few keys that are in use, all
@@ -139,8 +155,8 @@ fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
 }
 
 /// Asks all of them, and fails with every answer that is another.
-fn compare(questions: &[Question]) {
-    let program = compiled(&["tests/envelope_ref/vectors.c"]);
+fn compare(questions: &[Question], definition: &str) {
+    let program = compiled(&[definition, "tests/envelope_ref/vectors.c"]);
     let mut command = Command::new(&program.path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");

@@ -61,6 +61,34 @@ class Example(unittest.TestCase):
                 else:
                     self.assertEqual(str(refused), step["expect"].replace("stream_reused", "replayed"))
 
+    def test_a_stream_that_makes_room_for_another_does_not_come_back(self) -> None:
+        module = example()
+        key = module.Key("00" * 8, "11" * 32, ["a"])
+        opener, age = module.Opener([key]), 300_000
+        sealed = [module.Sealer(key, "s").seal("a", b"", 1_000) for _ in range(module.MOST_STREAMS)]
+        for envelope in sealed:
+            opener.open("a", envelope, now=1_000)
+        later = module.Sealer(key, "s").seal("a", b"later", 1_000 + age)
+        for envelope, now, expected in (
+            (later, 1_000 + age, "too_many_streams"),
+            (later, 1_001 + age, b"later"),
+            (later, 1_001 + age, "replayed"),
+            (sealed[0], 1_000, "expired"),
+        ):
+            try:
+                self.assertEqual(opener.open("a", envelope, now=now), expected)
+            except module.Refused as refused:
+                self.assertEqual(str(refused), expected)
+
+    def test_while_keys_are_rolled_the_old_one_and_the_new_one_open(self) -> None:
+        module = example()
+        old, new = (module.Key(name * 8, name * 32, ["a"]) for name in ("00", "11"))
+        opener = module.Opener([old, new])
+        for key in (old, new, old):
+            self.assertEqual(opener.open("a", module.Sealer(key, "s").seal("a", b"payload")), b"payload")
+        with self.assertRaisesRegex(module.Refused, "unknown_key"):
+            module.Opener([new]).open("a", module.Sealer(old, "s").seal("a", b"payload"))
+
     def test_it_seals_as_the_vectors_say(self) -> None:
         module = example()
         optional = ("content_type", "trace", "private", "signer")

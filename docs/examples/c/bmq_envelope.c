@@ -401,13 +401,16 @@ static bmq_stream *stream_of(bmq_opener *opener, const bmq_key *key, const envel
     return NULL;
 }
 
-/* A place that is free, or whose stream the clock has outlived: no message of it can come again. */
-static bmq_stream *room(bmq_opener *opener, const bmq_check *check) {
+/* A place that is free, or whose stream the clock has outlived. What is forgotten cannot come again,
+ * even where the clock is set back: an unknown stream has to be newer. */
+static bmq_stream *room(bmq_opener *opener, uint64_t now_ms) {
     for (size_t at = 0; at < BMQ_MOST_STREAMS; at++) {
         bmq_stream *stream = &opener->streams[at];
-        bool outlived = check->max_age_ms != BMQ_ANY_AGE && check->now_ms > stream->last_ms &&
-                        check->now_ms - stream->last_ms > check->max_age_ms + check->max_skew_ms;
-        if (stream->key == NULL || outlived) return stream;
+        if (stream->key == NULL) return stream;
+        if (stream->fresh_until_ms < now_ms) {
+            if (opener->floor_ms < stream->newest_ms) opener->floor_ms = stream->newest_ms;
+            return stream;
+        }
     }
     return NULL;
 }
@@ -423,9 +426,18 @@ static bmq_result keep_stream(bmq_stream *stream, const bmq_key *key, const enve
     memcpy(stream->stream, view->stream.at, BMQ_STREAM_BYTES);
     memcpy(stream->mac_key, mac_key, BMQ_KEY_BYTES);
     memset(&stream->window, 0, sizeof stream->window);
-    stream->last_ms = 0;
+    stream->newest_ms = 0;
+    stream->fresh_until_ms = 0;
     stream->key = key;
     return BMQ_OK;
+}
+
+static void remember(bmq_stream *stream, uint64_t seq, uint64_t time_ms, uint64_t max_age_ms) {
+    bool is_bounded = max_age_ms <= UINT64_MAX - time_ms;
+    uint64_t until_ms = is_bounded ? time_ms + max_age_ms : UINT64_MAX;
+    accept(&stream->window, seq);
+    if (stream->newest_ms < time_ms) stream->newest_ms = time_ms;
+    if (stream->fresh_until_ms < until_ms) stream->fresh_until_ms = until_ms;
 }
 
 /* ── opening ──────────────────────────────────────────────────────────────────────────────────── */
@@ -515,11 +527,13 @@ static bmq_result check_tag(bmq_opener *opener, const bmq_key *key, const bmq_st
 }
 
 /* Whether only what is encrypted is taken, and checks 5 and 6. */
-static bmq_result check_freshness(const bmq_check *check, const bmq_stream *stream,
-                                  const envelope_view *view) {
+static bmq_result check_freshness(const bmq_opener *opener, const bmq_check *check,
+                                  const bmq_stream *stream, const envelope_view *view) {
+    uint64_t time_ms = number(view->time.at, 8);
     if (view->suite.at[0] != AES_256_GCM && !check->takes_plaintext) return BMQ_NOT_ENCRYPTED;
-    bmq_result result = check_time(number(view->time.at, 8), check);
+    bmq_result result = check_time(time_ms, check);
     if (result != BMQ_OK) return result;
+    if (stream == NULL && opener->floor_ms > 0 && time_ms <= opener->floor_ms) return BMQ_EXPIRED;
     bool replay = stream != NULL && is_replay(&stream->window, number(view->seq.at, 8));
     return replay ? BMQ_REPLAYED : BMQ_OK;
 }
@@ -536,12 +550,12 @@ bmq_result bmq_open(bmq_opener *opener, const bmq_check *check, const uint8_t *e
     size_t context = put_context(opener->aad, check->topic);
     uint8_t mac_key[BMQ_KEY_BYTES];
     result = check_tag(opener, key, stream, &view, envelope, context, mac_key);
-    if (result == BMQ_OK) result = check_freshness(check, stream, &view);
+    if (result == BMQ_OK) result = check_freshness(opener, check, stream, &view);
     bool fits = view.ciphertext.length <= out_size && view.plaintext.length <= out_size;
     if (result == BMQ_OK && !fits) result = BMQ_TOO_LARGE;
     /* A stream gets its place now that its HMAC was right: nobody without the key takes one. */
     if (result == BMQ_OK && stream == NULL) {
-        stream = room(opener, check);
+        stream = room(opener, check->now_ms);
         result = stream == NULL ? BMQ_TOO_MANY_STREAMS : keep_stream(stream, key, &view, mac_key);
     }
     mbedtls_platform_zeroize(mac_key, sizeof mac_key);
@@ -549,7 +563,6 @@ bmq_result bmq_open(bmq_opener *opener, const bmq_check *check, const uint8_t *e
 
     result = decrypt(opener, stream, &view, envelope, context, out, out_length);
     if (result != BMQ_OK) return result;
-    accept(&stream->window, number(view.seq.at, 8));
-    if (check->now_ms > stream->last_ms) stream->last_ms = check->now_ms;
+    remember(stream, number(view.seq.at, 8), number(view.time.at, 8), check->max_age_ms);
     return BMQ_OK;
 }

@@ -22,7 +22,9 @@
 /* Bounds of this device's own: raise them where there is room. */
 #define BMQ_MOST_TOPIC_BYTES 256
 #define BMQ_MOST_HEAD_BYTES 768 /* all that stands before the payload */
-#define BMQ_MOST_STREAMS 4      /* senders that are heard at a time */
+#ifndef BMQ_MOST_STREAMS
+#define BMQ_MOST_STREAMS 4 /* senders that are heard at a time; some 900 bytes for each */
+#endif
 
 #define BMQ_ANY_AGE UINT64_MAX
 
@@ -96,13 +98,15 @@ typedef struct {
     uint8_t mac_key[BMQ_KEY_BYTES];
     mbedtls_gcm_context gcm;
     bmq_window window;
-    uint64_t last_ms;
+    uint64_t newest_ms;      /* the newest TIME that was accepted */
+    uint64_t fresh_until_ms; /* later the clock refuses all that was accepted */
 } bmq_stream;
 
 typedef struct {
     const bmq_key *keys;
     size_t key_count;
     bmq_stream streams[BMQ_MOST_STREAMS];
+    uint64_t floor_ms; /* the newest TIME of all that was forgotten */
     mbedtls_md_context_t hmac;
     uint8_t aad[6 + BMQ_MOST_TOPIC_BYTES + BMQ_MOST_HEAD_BYTES];
 } bmq_opener;

@@ -156,7 +156,7 @@ class Window:
     """The newest number of a stream that was accepted, and which of the 1,024 before it were."""
 
     def __init__(self):
-        self.newest, self.seen, self.fresh_until = 0, 0, 0
+        self.newest, self.seen, self.last_sent = 0, 0, 0
 
     def is_replay(self, seq):
         age = self.newest - seq
@@ -174,7 +174,7 @@ class Opener:
     def __init__(self, keys, max_age_ms=300_000, max_skew_ms=60_000):
         self.keys = {key.id: key for key in keys}
         self.max_age_ms, self.max_skew_ms = max_age_ms, max_skew_ms
-        self.windows = {}
+        self.windows, self.floor = {}, -1
 
     def open(self, topic, raw, sender=None, now=None):
         """The payload. `sender`: whom alone to believe."""
@@ -199,7 +199,7 @@ class Opener:
             raise Refused("expired")
         if sent - now > self.max_skew_ms:
             raise Refused("from_future")
-        window = self.windows.get((key_id, name, stream)) or self.new_window(now)
+        window = self.windows.get((key_id, name, stream)) or self.new_window(sent, now)
         if window.is_replay(seq):
             raise Refused("replayed")
         (body_start, ciphertext) = fields[CIPHERTEXT]
@@ -208,14 +208,19 @@ class Opener:
         except InvalidTag:
             raise Refused("decrypt_failed") from None
         window.accept(seq)
-        window.fresh_until = max(window.fresh_until, sent + self.max_age_ms)
+        window.last_sent = max(window.last_sent, sent)
         self.windows[key_id, name, stream] = window
         return payload
 
-    def new_window(self, now):
-        """A window for one more stream; those that the clock has outlived make room for it."""
+    def new_window(self, sent, now):
+        """A window for one more stream. Those that the clock has outlived make room for it; what was
+        forgotten cannot come again, even where the clock is set back: an unknown stream has to be newer."""
         if len(self.windows) >= MOST_STREAMS:
-            self.windows = {name: kept for name, kept in self.windows.items() if kept.fresh_until >= now}
+            outlived = [name for name, kept in self.windows.items() if now - kept.last_sent > self.max_age_ms]
+            for name in outlived:
+                self.floor = max(self.floor, self.windows.pop(name).last_sent)
+        if sent <= self.floor:
+            raise Refused("expired")
         if len(self.windows) >= MOST_STREAMS:
             raise Refused("too_many_streams")
         return Window()
