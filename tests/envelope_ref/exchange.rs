@@ -24,7 +24,7 @@ const ROUNDS: u32 = 300;
 
 /// All that an envelope is sealed from.
 #[derive(Clone, Debug)]
-struct Inputs {
+pub(crate) struct Inputs {
     key_id: [u8; 8],
     topic_key: [u8; 32],
     topic: String,
@@ -44,7 +44,7 @@ struct Inputs {
 
 /// What somebody does to an envelope on its way.
 #[derive(Clone, Debug)]
-enum Tampering {
+pub(crate) enum Tampering {
     Flip(prop::sample::Index, u8),
     Cut(prop::sample::Index),
     Insert(prop::sample::Index, u8),
@@ -85,6 +85,10 @@ fn rust_and_python_say_the_same_of_what_was_changed_on_its_way() {
 }
 
 impl Inputs {
+    pub(crate) fn unsigned(self) -> Self {
+        Self { algorithm: 0, ..self }
+    }
+
     fn signer(&self) -> Option<Signer> {
         match self.algorithm {
             0 => None,
@@ -108,7 +112,7 @@ impl Inputs {
         }
     }
 
-    fn seal(&self) -> Vec<u8> {
+    pub(crate) fn seal(&self) -> Vec<u8> {
         let private = self.private.iter().map(|(kind, value)| (*kind, &**value));
         let (private, signer) = (private.collect::<Vec<_>>(), self.signer());
         let options = Options {
@@ -124,7 +128,8 @@ impl Inputs {
         sealed.expect("sealed")
     }
 
-    fn judge(&self, envelope: &[u8]) -> (String, Vec<u8>) {
+    /// What Rust makes of `envelope`: `ok` and the payload, or a refusal.
+    pub(crate) fn judge(&self, envelope: &[u8]) -> (String, Vec<u8>) {
         let mut ring = KeyRing::default();
         ring.insert(self.key());
         let sender_key = self.signer().map(|signer| signer.sender_key());
@@ -142,7 +147,7 @@ impl Inputs {
     }
 
     /// In the words of the vectors. The public key is derived by the one who verifies.
-    fn for_python(&self) -> Value {
+    pub(crate) fn for_python(&self) -> Value {
         let mut vector = json!({
             "key_id": hexed(&self.key_id),
             "topic_key": hexed(&self.topic_key),
@@ -175,7 +180,7 @@ impl Inputs {
 
 impl Tampering {
     /// Something else than `envelope`, whatever it is.
-    fn of(&self, mut envelope: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn of(&self, mut envelope: Vec<u8>) -> Vec<u8> {
         let length = envelope.len();
         match self {
             Self::Flip(at, bits) => envelope[at.index(length)] ^= bits,
@@ -190,7 +195,7 @@ impl Tampering {
     }
 }
 
-fn tampering() -> impl Strategy<Value = Tampering> {
+pub(crate) fn tampering() -> impl Strategy<Value = Tampering> {
     let at = any::<prop::sample::Index>;
     prop_oneof![
         4 => (at(), 1_u8..).prop_map(|(at, bits)| Tampering::Flip(at, bits)),
@@ -201,7 +206,7 @@ fn tampering() -> impl Strategy<Value = Tampering> {
     ]
 }
 
-fn inputs() -> impl Strategy<Value = Inputs> {
+pub(crate) fn inputs() -> impl Strategy<Value = Inputs> {
     let text = "[a-z0-9/\u{e9}\u{6e29}]{1,12}";
     let keys = (any::<[u8; 8]>(), any::<[u8; 32]>(), any::<[u8; 32]>(), any::<[u8; 16]>());
     let names = (text, "[a-zA-Z0-9_.\u{b0}-]{1,40}");

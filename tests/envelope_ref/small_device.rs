@@ -5,9 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
+use crate::exchange::{inputs, tampering};
 use crate::harness::scratch;
 use crate::vector::{all, hexed, steps, unhexed};
 
@@ -76,6 +79,26 @@ fn the_code_in_c_keeps_as_many_streams_as_it_is_built_for() {
         let most = limit(&vector, "most").unwrap();
         compare(&questions, &format!("-DBMQ_MOST_STREAMS={most}"));
     }
+}
+
+#[test]
+fn the_code_in_c_says_what_rust_says_of_what_was_changed_on_its_way() {
+    let mut runner = TestRunner::new(Config::default());
+    let mut questions = Vec::new();
+    for _ in 0..1_000 {
+        let drawn = (inputs(), tampering()).new_tree(&mut runner).unwrap();
+        let (inputs, tampering) = drawn.current();
+        let inputs = inputs.unsigned();
+        let changed = tampering.of(inputs.seal());
+        let (expected, _) = inputs.judge(&changed);
+        let mut vector = inputs.for_python();
+        vector["name"] = hexed(&changed).into();
+        vector["envelope"] = hexed(&changed).into();
+        vector["expect"] = expected.into();
+        questions.push(new_verifier(&vector));
+        questions.extend(steps(&vector).iter().map(open));
+    }
+    compare(&questions, "-UBMQ_MOST_STREAMS");
 }
 
 /// Whether a vector asks for nothing that the code leaves out: it keeps a few keys that are in use, all
