@@ -16,6 +16,7 @@ use crate::vector::{all, hexed, steps, unhexed};
 
 const WARNINGS: [&str; 6] =
     ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion"];
+/// What the program is compiled with unless it says otherwise.
 const SANITIZERS: [&str; 3] = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// A program of the examples; gone with this.
@@ -26,10 +27,14 @@ pub(crate) struct Program {
 
 /// Compiles sources, which are named from the root of the repository, with the code for envelopes.
 pub(crate) fn compiled(arguments: &[&str]) -> Program {
+    compiled_with(&[&SANITIZERS, arguments].concat())
+}
+
+fn compiled_with(arguments: &[&str]) -> Program {
     let (root, directory) = (Path::new(env!("CARGO_MANIFEST_DIR")), scratch());
     let path = directory.path().join("program");
     let mut command = Command::new("cc");
-    command.current_dir(root).args(WARNINGS).args(SANITIZERS).arg("-Idocs/examples/c");
+    command.current_dir(root).args(WARNINGS).arg("-Idocs/examples/c");
     command.arg("docs/examples/c/bmq_envelope.c").args(arguments).arg("-lmbedcrypto");
     let output = command.arg("-o").arg(&path).output().expect("cc runs");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -99,6 +104,15 @@ fn the_code_in_c_says_what_rust_says_of_what_was_changed_on_its_way() {
         questions.extend(steps(&vector).iter().map(open));
     }
     compare(&questions, "-UBMQ_MOST_STREAMS");
+}
+
+#[test]
+fn the_code_in_c_asks_for_no_memory_while_messages_pass() {
+    // A sanitizer has an allocator of its own.
+    let program = compiled_with(&["-O1", "tests/envelope_ref/memory.c"]);
+    let output = Command::new(&program.path).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
 }
 
 /// Whether a vector asks for nothing that the code leaves out: it keeps a few keys that are in use, all

@@ -23,7 +23,7 @@
 #define BMQ_MOST_TOPIC_BYTES 256
 #define BMQ_MOST_HEAD_BYTES 768 /* all that stands before the payload */
 #ifndef BMQ_MOST_STREAMS
-#define BMQ_MOST_STREAMS 4 /* senders that are heard at a time; some 900 bytes for each */
+#define BMQ_MOST_STREAMS 4 /* senders that are heard at a time; some 800 bytes for each */
 #endif
 
 #define BMQ_ANY_AGE UINT64_MAX
