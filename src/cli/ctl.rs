@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
-use self::show::{printable, show_files, show_lockout, show_session, show_status};
+pub(super) use self::show::printable;
+use self::show::{show_files, show_lockout, show_session, show_status};
 use crate::auth::Origin;
 use crate::clock::Now;
 use crate::control::{

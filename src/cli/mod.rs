@@ -6,10 +6,20 @@ mod check_config;
 mod completions;
 mod ctl;
 mod import;
+mod inspect;
+mod judging;
+mod keys;
 mod man;
+mod moment;
+mod open;
 mod passwd;
+mod pem;
 mod quickstart;
+mod ring;
+mod seal;
 mod serve;
+mod streams;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -25,6 +35,7 @@ Examples:
   bastionmq serve --config bastionmq.toml    run it
   bastionmq acl explain --user device1 publish devices/device1/up
   bastionmq ctl status                       how the running one is
+  bastionmq keys create --ring ring --topic 'plant/#'      to seal payloads from device to device
 
 Exit codes: 0 done, 1 an error (said on standard error), 2 a mistake in the command line.";
 
@@ -45,6 +56,11 @@ enum Command {
     Certs(certs::CertsArgs),
     Acl(acl::AclArgs),
     Ctl(ctl::CtlArgs),
+    Keys(keys::KeysArgs),
+    Seal(Box<seal::SealArgs>),
+    Open(Box<open::OpenArgs>),
+    Verify(Box<verify::VerifyArgs>),
+    Inspect(inspect::InspectArgs),
     Import(import::ImportArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -60,6 +76,11 @@ impl Command {
             Self::Certs(args) => certs::run(args),
             Self::Acl(args) => acl::run(args),
             Self::Ctl(args) => ctl::run(args),
+            Self::Keys(args) => keys::run(args),
+            Self::Seal(args) => seal::run(*args),
+            Self::Open(args) => open::run(*args),
+            Self::Verify(args) => verify::run(*args),
+            Self::Inspect(args) => inspect::run(args),
             Self::Import(args) => import::run(args),
             Self::Completions(args) => completions::run(args),
             Self::Man(args) => man::run(args),

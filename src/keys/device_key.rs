@@ -12,6 +12,8 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
+use crate::envelope::{SenderKey, Signer};
+
 const RSA: &str = "1.2.840.113549.1.1.1";
 const ELLIPTIC: &str = "1.2.840.10045.2.1";
 const P256: &str = "1.2.840.10045.3.1.7";
@@ -106,6 +108,30 @@ fn montgomery(key: &[u8; 32]) -> Result<[u8; 32], Unsuitable> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| Unsuitable::Unreadable)?;
     // On such a point everybody agrees on the same secret.
     if key.is_weak() { Err(Unsuitable::Unreadable) } else { Ok(key.to_montgomery().to_bytes()) }
+}
+
+/// The key that a device signs envelopes with: Ed25519 or P-256.
+#[must_use]
+pub fn signer_of(key: &PrivateKeyDer<'_>) -> Option<Signer> {
+    if let PrivateKeyDer::Pkcs8(pkcs8) = key
+        && let Some(seed) = curve25519(pkcs8.secret_pkcs8_der(), &PKCS8_ED25519)
+    {
+        return Some(Signer::ed25519(seed));
+    }
+    let number = private_p256(key)?;
+    Signer::p256(number.first_chunk()?).ok()
+}
+
+/// The key of a certificate, DER, that the signatures of its device verify with: Ed25519 or P-256.
+#[must_use]
+pub fn sender_key_of(certificate: &[u8]) -> Option<SenderKey> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let info = certificate.public_key();
+    match info.algorithm.algorithm.to_id_string().as_str() {
+        ED25519 => SenderKey::ed25519(info.subject_public_key.data.as_ref().try_into().ok()?).ok(),
+        ELLIPTIC => SenderKey::p256(&p256(info).ok()?).ok(),
+        _ => None,
+    }
 }
 
 /// A private RSA key.

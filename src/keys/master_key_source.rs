@@ -101,7 +101,7 @@ impl MasterKeySource {
 }
 
 /// The master key that a ring has of its own, where no other one is named.
-fn beside(ring: &Path) -> PathBuf {
+pub(super) fn beside(ring: &Path) -> PathBuf {
     let mut name = ring.as_os_str().to_owned();
     name.push(BESIDE);
     PathBuf::from(name)

@@ -14,7 +14,7 @@ mod wrapped_dir;
 mod wrapped_key;
 mod wrapping;
 
-pub use device_key::{Recipient, Unsuitable};
+pub use device_key::{Recipient, Unsuitable, sender_key_of, signer_of};
 pub use key_document::{Extent, IsVerifyOnly, NotAKey, export, import, parse_topics};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use master_key_source::{CREDENTIAL, MasterKeySource, VARIABLE};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::key_document::{KeyDocument, NotAKey, to_json};
+use super::master_key_source::beside;
 use super::{MasterKeyError, MasterKeySource, OpenError, Purpose, SealError};
 use crate::envelope::KeyRing;
 use crate::private_file::{Change, PrivateFileError, read_bounded};
@@ -48,7 +49,7 @@ pub enum RingError {
         reason: MasterKeyError,
     },
     /// It does not open.
-    #[error("{} does not open under the master key of {place}: {reason}", path.display())]
+    #[error("{} does not open under the master key of {place}: {reason}{}", path.display(), hint(path, place))]
     Sealed {
         /// The ring.
         path: PathBuf,
@@ -175,6 +176,17 @@ impl RingFile {
 
     fn without_key(&self, reason: MasterKeyError) -> RingError {
         RingError::MasterKey { path: self.path.clone(), reason }
+    }
+}
+
+/// What may have been forgotten.
+fn hint(ring: &Path, place: &MasterKeySource) -> String {
+    let beside = beside(ring);
+    let is_another = beside.exists() && *place != MasterKeySource::File(beside.clone());
+    if is_another {
+        format!("; there is {} as well, for --master-key-file", beside.display())
+    } else {
+        String::new()
     }
 }
 

@@ -205,6 +205,11 @@ fn help_teaches_by_example() {
         &["check-config", "--help"],
         &["passwd", "--help"],
         &["certs", "--help"],
+        &["keys", "--help"],
+        &["seal", "--help"],
+        &["open", "--help"],
+        &["verify", "--help"],
+        &["inspect", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {

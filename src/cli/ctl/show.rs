@@ -8,7 +8,7 @@ use crate::control::{FileStatus, LockoutRow, SessionRow, SessionState, Status, T
 const UNKNOWN: &str = "?";
 
 /// Whatever a client calls itself, it does not steer the terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
