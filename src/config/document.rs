@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 16] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -26,6 +26,7 @@ const PATHS: [&str; 15] = [
     "master_key_file",
     "ring_file",
     "wrapped_dir",
+    "key_file",
     "policy_file",
     "socket",
     "ca_file",

@@ -88,3 +88,20 @@ fn a_key_ring_that_does_not_open_is_an_error_at_the_line_that_names_it() {
     let said = complaints(&site, site.resolve());
     assert!(said[0].contains("not written by BastionMQ"), "{said:?}");
 }
+
+#[test]
+fn every_file_is_looked_for_beside_the_configuration() {
+    let section = "[jwt]\nkey_file = \"issuer.pem\"\nissuer = \"x\"\n[keys]\nring_file = \"ring\"\n\
+                   wrapped_dir = \"wrapped\"\nmaster_key_file = \"master.key\"\n";
+    let site = Site::new(&format!("{PLAIN}{section}"));
+    let config = site.load().unwrap().config;
+    let keys = config.keys;
+    for (path, name) in [
+        (config.jwt.key_file, "issuer.pem"),
+        (keys.ring_file, "ring"),
+        (keys.wrapped_dir, "wrapped"),
+        (keys.master_key_file, "master.key"),
+    ] {
+        assert_eq!(path, Some(site.home().join(name)));
+    }
+}
