@@ -37,6 +37,9 @@ pub(super) struct JudgingArgs {
     /// How far ahead the clock of the sender may be, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     max_skew: u32,
+    /// Refuse what is not encrypted (suite 2)
+    #[arg(long)]
+    encrypted_only: bool,
     /// The certificate of the sender, PEM, Ed25519 or P-256: it must have signed it
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
@@ -74,6 +77,7 @@ impl JudgingArgs {
             max_skew: Duration::from_secs(self.max_skew.into()),
             // A process that judges one envelope knows of no other.
             once: false,
+            encrypted_only: self.encrypted_only,
             sender_key: sender_key.as_ref(),
             signature_required: sender_key.is_some(),
             ..Check::new(self.topic.borrowed(), now_ms())

@@ -13,8 +13,8 @@ Examples:
   bastionmq open --ring ring --topic plant/7 --max-age off --in capture --out payload
 
 An envelope that is refused gives nothing, exit code 1, and the name of the reason on standard error:
-malformed, unknown_key, wrong_topic, revoked_key, sender_mismatch, bad_tag, expired, expired_key,
-from_future, bad_signature, verify_only_key, decrypt_failed.";
+malformed, unknown_key, wrong_topic, revoked_key, sender_mismatch, bad_tag, not_encrypted, expired_key,
+expired, from_future, bad_signature, verify_only_key, decrypt_failed.";
 
 /// Verify an envelope, and print its payload
 #[derive(Debug, Args)]

@@ -2,14 +2,15 @@
 //! it.
 //!
 //! As text it is one key or more, the one that seals first; the others still open what was sealed
-//! before. A key is `bastionmq-master-key-1:` and base64, or without that mark base64 or 64
-//! hexadecimal digits. Between keys stands white space or a comma.
+//! before. A key is `bastionmq-master-key-1:` and base64, or without that mark base64 of any kind or 64
+//! hexadecimal digits. Between keys stands white space or a comma. One key may also be its 32 bytes as they
+//! are.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Base64Unpadded, Base64Url, Base64UrlUnpadded, Encoding};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -65,8 +66,14 @@ impl MasterKey {
         Ok(Self { current: Secret::new(key), previous: Vec::new() })
     }
 
-    /// Reads the text of the module's documentation.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads what the module's documentation says.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        // Text of that length is not random, and a key cut short at best.
+        let is_text = bytes.iter().all(|byte| matches!(byte, b'\t'..=b'\r' | b' '..=b'~'));
+        if bytes.len() == KEY_BYTES && !is_text {
+            return Some(Self { current: Secret::from(bytes), previous: Vec::new() });
+        }
+        let text = std::str::from_utf8(bytes).ok()?;
         let words = text.split([' ', '\t', '\r', '\n', ',']).filter(|word| !word.is_empty());
         // One more than there may be, to know that there are too many.
         let mut keys = words.take(MOST_KEYS + 1).map(parse_one);
@@ -104,10 +111,19 @@ fn parse_one(word: &str) -> Option<Secret> {
         Some(encoded) => Secret::new(Base64::decode_vec(encoded).ok()?),
         None => match hexadecimal::decode::<KEY_BYTES>(word) {
             Some(bytes) => Secret::from(bytes.as_slice()),
-            None => Secret::new(Base64::decode_vec(word).ok()?),
+            None => Secret::new(any_base64(word)?),
         },
     };
     (key.expose().len() == KEY_BYTES).then_some(key)
+}
+
+/// With the one or the other alphabet, and padded or not.
+fn any_base64(word: &str) -> Option<Vec<u8>> {
+    Base64::decode_vec(word)
+        .or_else(|_| Base64Unpadded::decode_vec(word))
+        .or_else(|_| Base64Url::decode_vec(word))
+        .or_else(|_| Base64UrlUnpadded::decode_vec(word))
+        .ok()
 }
 
 impl fmt::Debug for MasterKey {
@@ -132,34 +148,50 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_written_in_three_ways() {
-        let key = MasterKey { current: Secret::new(vec![0x11; 32]), previous: Vec::new() };
+    fn a_key_may_be_written_in_many_ways() {
+        let key = MasterKey { current: Secret::new(vec![0xfb; 32]), previous: Vec::new() };
         let base64 = Base64::encode_string(key.current.expose());
-        for text in [&*key.to_text(), &base64, &"11".repeat(32), &format!("\n{base64}\r\n")] {
-            assert_eq!(MasterKey::parse(text), Some(key.clone()), "{text}");
+        let url = base64.replace('+', "-").replace('/', "_");
+        for text in [
+            &*key.to_text(),
+            &base64,
+            base64.trim_end_matches('='),
+            &url,
+            url.trim_end_matches('='),
+            &"fb".repeat(32),
+            &"FB".repeat(32),
+            &format!("\n{base64}\r\n"),
+        ] {
+            assert_eq!(parse(text), Some(key.clone()), "{text}");
         }
+        assert_eq!(MasterKey::parse(key.current.expose()), Some(key));
+    }
+
+    fn parse(text: &str) -> Option<MasterKey> {
+        MasterKey::parse(text.as_bytes())
     }
 
     #[test]
     fn the_first_of_several_seals_and_no_more_than_four_are_kept() {
         let word = |byte: &str| byte.repeat(32);
-        let keys = MasterKey::parse(&format!("{}, {}", word("22"), word("11"))).unwrap();
+        let keys = parse(&format!("{}, {}", word("22"), word("11"))).unwrap();
         assert_eq!(keys.current.expose(), [0x22; 32]);
         assert_eq!(keys.previous, [Secret::new(vec![0x11; 32])]);
-        assert_eq!(MasterKey::parse(&keys.to_text()), Some(keys));
+        assert_eq!(parse(&keys.to_text()), Some(keys));
         let four = ["11", "22", "33", "44"].map(word).join("\n");
-        assert!(MasterKey::parse(&four).is_some());
-        assert!(MasterKey::parse(&format!("{four}\n{}", word("55"))).is_none());
+        assert!(parse(&four).is_some());
+        assert!(parse(&format!("{four}\n{}", word("55"))).is_none());
     }
 
     #[test]
     fn other_text_is_no_key() {
         let good = MasterKey::random().unwrap().to_text();
         for text in ["", "\n", ",", "-----BEGIN PRIVATE KEY-----\n", &good[..good.len() - 5]] {
-            assert!(MasterKey::parse(text).is_none(), "{text:?}");
+            assert!(parse(text).is_none(), "{text:?}");
         }
         for digits in [31, 33] {
-            assert!(MasterKey::parse(&"11".repeat(digits)).is_none(), "{digits}");
+            assert!(parse(&"11".repeat(digits)).is_none(), "{digits}");
         }
+        assert!(parse(&"1".repeat(32)).is_none() && MasterKey::parse(&[0xff; 31]).is_none());
     }
 }

@@ -73,7 +73,7 @@ impl MasterKeySource {
             Self::Variable => {
                 let text = env::var_os(VARIABLE).map(OsString::into_encoded_bytes);
                 let text = Secret::new(text.unwrap_or_default());
-                parse(text.expose()).ok_or(MasterKeyError::NoKeyInVariable)
+                MasterKey::parse(text.expose()).ok_or(MasterKeyError::NoKeyInVariable)
             }
         }
     }
@@ -120,11 +120,7 @@ fn read_file(path: &Path, bytes: Vec<u8>) -> Result<MasterKey, MasterKeyError> {
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0) {
         return Err(MasterKeyError::Exposed(path.to_owned()));
     }
-    parse(&bytes).ok_or_else(|| no_key(path))
-}
-
-fn parse(bytes: &[u8]) -> Option<MasterKey> {
-    MasterKey::parse(std::str::from_utf8(bytes).ok()?)
+    MasterKey::parse(&bytes).ok_or_else(|| no_key(path))
 }
 
 impl fmt::Display for MasterKeySource {

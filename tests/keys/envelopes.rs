@@ -59,6 +59,8 @@ fn what_is_refused_is_named_gives_nothing_and_is_exit_code_1() {
     expect(&["--topic", "plant/7"], &forged, "bad_tag");
     expect(&["--topic", "other/7"], &envelope, "wrong_topic");
     expect(&["--topic", "plant/7", "--sender", "sensor-8"], &envelope, "sender_mismatch");
+    let readable = desk.run_with(&[&SEAL[..], &["--suite", "2"]].concat(), b"hello").stdout;
+    expect(&["--topic", "plant/7", "--encrypted-only"], &readable, "not_encrypted");
     expect(&["--topic", "plant/7"], &envelope[..50], "malformed");
     expect(&["--topic", "plant/7"], b"21.5", "malformed");
     expect(&["--topic", "plant/7"], b"", "malformed");
