@@ -170,7 +170,7 @@ fn topic(name: &str) -> TopicNameRef<'_> {
     TopicNameRef::parse(name).expect("a topic")
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     u64::try_from(elapsed.as_millis()).expect("before the year 584,556,019")
 }

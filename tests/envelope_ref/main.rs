@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod command_line;
 mod devices;
 mod exchange;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod page;
 mod reference;
 mod small_device;
 mod vector;

@@ -113,6 +113,8 @@ class Sealer:
 def parse(raw):
     """The fields by type, each with where it begins and its value; strictly."""
     fields, last, at = {}, 0, len(HEADER)
+    if not raw.startswith(HEADER):
+        raise Refused("malformed")
     try:
         while at < len(raw):
             start, (kind, length) = at, struct.unpack_from(">BH", raw, at)
@@ -129,14 +131,13 @@ def parse(raw):
         check_values({kind: value for kind, (_, value) in fields.items()})
     except (ValueError, KeyError, IndexError, struct.error):
         raise Refused("malformed") from None
-    if raw[:4] != HEADER:
-        raise Refused("malformed")
     return fields
 
 
 def check_values(values):
-    """Raises what is no Refused yet where a value is missing, or none that its type may have."""
-    values[SENDER].decode(), values.get(CONTENT_TYPE, b"").decode()
+    """Raises a ValueError or KeyError where a value is missing, or none that its type may have."""
+    for text in (values[SENDER], values.get(CONTENT_TYPE, b"")):
+        text.decode()
     body = values[CIPHERTEXT] if values[SUITE] == AES_256_GCM else values[PLAINTEXT] + bytes(16)
     signature = values.get(SIGNATURE, b"\x01" + bytes(64))
     fine = (
