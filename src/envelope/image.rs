@@ -1,6 +1,6 @@
 //! A stream as it is kept over a restart: what has been seen, and nothing of its keys.
 
-use super::window::{WORDS, Window};
+use super::window::{PLACES, Place, WORDS, Window};
 use super::{KeyId, Verified};
 
 /// What has been seen of one stream. The bytes hold no secret and prove nothing: whoever keeps them sees to
@@ -45,6 +45,36 @@ impl<'a> StreamImage<'a> {
             newest_ms: time_ms,
             fresh_until_ms: max_age_ms.map_or(u64::MAX, |age| time_ms.saturating_add(age)),
         }
+    }
+
+    /// Of a stream of which these sequence numbers were seen, for who keeps windows in a form of their own.
+    /// `newest_ms` and `fresh_until_ms` are as [`Self::times`] gave them.
+    #[must_use]
+    pub fn of_numbers(
+        key_id: KeyId,
+        sender: &'a str,
+        stream: [u8; 16],
+        (newest_ms, fresh_until_ms): (u64, u64),
+        numbers: impl IntoIterator<Item = u64>,
+    ) -> Self {
+        let mut window = Window::new();
+        numbers.into_iter().for_each(|seq| window.mark(seq, None));
+        let (highest, seen) = (window.highest(), *window.seen());
+        Self { key_id, sender, stream, highest, seen, newest_ms, fresh_until_ms }
+    }
+
+    /// The sequence numbers that were seen, the lowest first, as far back as a window goes.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> + use<> {
+        let window = Window::restored(self.highest, self.seen);
+        let lowest = self.highest.saturating_sub(PLACES - 1).max(1);
+        (lowest..=self.highest).filter(move |seq| window.look(*seq) != Place::New)
+    }
+
+    /// The newest TIME that was accepted, and later than when the clock refuses all that was; in
+    /// milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn times(&self) -> (u64, u64) {
+        (self.newest_ms, self.fresh_until_ms)
     }
 
     /// Appends its bytes: 184, and the sender's name.
