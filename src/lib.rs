@@ -37,6 +37,8 @@ pub mod private_file;
 #[cfg(feature = "broker")]
 pub mod keys;
 #[cfg(feature = "broker")]
+pub mod replay_log;
+#[cfg(feature = "broker")]
 pub mod telemetry;
 #[cfg(feature = "broker")]
 pub mod tls;

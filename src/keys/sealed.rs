@@ -37,6 +37,8 @@ pub enum Purpose {
     Credentials,
     /// The key ring.
     KeyRing,
+    /// The key of the log of replay windows.
+    ReplayWindows,
 }
 
 /// Why something was not sealed.
@@ -62,7 +64,7 @@ pub enum OpenError {
 }
 
 impl Purpose {
-    const ALL: [Self; 2] = [Self::Credentials, Self::KeyRing];
+    const ALL: [Self; 3] = [Self::Credentials, Self::KeyRing, Self::ReplayWindows];
 
     /// What `sealed` was sealed for.
     pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {
@@ -79,6 +81,7 @@ impl Purpose {
         let name: &[u8] = match self {
             Self::Credentials => b"credentials",
             Self::KeyRing => b"key ring",
+            Self::ReplayWindows => b"replay windows",
         };
         let mut header = [0; HEADER_BYTES];
         let bytes = MAGIC.iter().chain(name);
@@ -152,6 +155,7 @@ impl fmt::Display for Purpose {
         match self {
             Self::Credentials => f.write_str("the cache of verified credentials"),
             Self::KeyRing => f.write_str("the key ring"),
+            Self::ReplayWindows => f.write_str("the key of the replay windows"),
         }
     }
 }
