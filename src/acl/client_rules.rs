@@ -48,6 +48,7 @@ enum WrittenAction {
     Publish,
     Subscribe,
     Receive,
+    Open,
 }
 
 /// Why rules of a client are not used; none of them is then.
@@ -108,7 +109,8 @@ impl TryFrom<Vec<Written>> for ClientRules {
         });
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
         let role = Role { rules: 0..rules.len(), ..Role::default() };
-        let mut rules = Rulebook { roles: vec![role], rules, is_of_client: true };
+        let mut rules =
+            Rulebook { roles: vec![role], rules, is_of_client: true, ..Rulebook::default() };
         rules.finish(&[Self::ROLE]);
         Ok(Self { book: Arc::new(Book { index: Index::of(&rules), rules }) })
     }
@@ -129,6 +131,7 @@ impl Written {
             publish: about(WrittenAction::Publish),
             subscribe: about(WrittenAction::Subscribe),
             receive: about(WrittenAction::Receive),
+            open: about(WrittenAction::Open),
         };
         let template = |topic: &String| {
             Template::parse(topic).map_err(|error| format!("topic {topic:?}: {error}"))
@@ -143,6 +146,7 @@ impl Written {
             max_qos: self.max_qos(effect)?,
             retain: self.retain(effect, actions)?,
             max_payload: self.max_payload(effect, actions)?,
+            needs_envelope: false,
             conditions: None,
         })
     }

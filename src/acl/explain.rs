@@ -1,8 +1,10 @@
 //! Why a request is allowed or denied: the rule that decided, and why the others did not.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::client_rules::ClientRules;
+use super::envelope::{EnvelopeMode, EnvelopeTerms};
 use super::permit::{Permit, SubscribeDecision};
 use super::policy::{Policy, Subject};
 use super::rule::{Action, Conditions, Description, Effect, Rule, RuleId, Rulebook};
@@ -34,6 +36,23 @@ pub enum Request<'a> {
         /// On this topic.
         topic: TopicNameRef<'a>,
     },
+    /// To be given opened what the broker has sealed.
+    Open {
+        /// On this topic.
+        topic: TopicNameRef<'a>,
+    },
+}
+
+impl<'a> Request<'a> {
+    /// The one topic that it is about, where it is about one.
+    fn topic(&self) -> Option<TopicNameRef<'a>> {
+        match *self {
+            Self::Publish { topic, .. } | Self::Receive { topic } | Self::Open { topic } => {
+                Some(topic)
+            }
+            Self::Subscribe { .. } => None,
+        }
+    }
 }
 
 /// The decision of a policy with its reasons.
@@ -45,6 +64,8 @@ pub struct Explanation<'p> {
     pub max_qos: Option<QoS>,
     /// What decided.
     pub by: Description<'p>,
+    /// What holds for the payloads of the topic, where they are not just what they are.
+    pub envelope: Option<Arc<EnvelopeTerms>>,
     /// Why a name of the client could not be put into a deny rule that decided, and that therefore
     /// denies every topic.
     pub unsafe_name: Option<String>,
@@ -78,6 +99,8 @@ pub enum Aside {
     Retain,
     /// It allows no payload of more bytes than these.
     MaxPayload(u32),
+    /// It allows envelopes alone, and nothing verifies those of this topic.
+    Envelope,
     /// It is not about clients that come by this listener.
     Listener,
     /// It is not about clients whose transport is protected like this.
@@ -99,6 +122,9 @@ impl fmt::Display for Aside {
             Self::MaxQos(qos) => write!(f, "only up to QoS {}", *qos as u8),
             Self::Retain => f.write_str("does not fit the retain flag"),
             Self::MaxPayload(bytes) => write!(f, "only payloads of up to {bytes} bytes"),
+            Self::Envelope => f.write_str(
+                "only envelopes that hold, and no [[envelope]] verifies those of this topic",
+            ),
             Self::Listener => f.write_str("only by another listener"),
             Self::Transport => f.write_str("only over another transport"),
             Self::Time => f.write_str("not at this hour"),
@@ -134,6 +160,7 @@ impl Policy {
             None => permit,
         };
         let answer = Answer::of(&permit, request);
+        let envelope = request.topic().and_then(|topic| permit.envelope(topic)).cloned();
         let names = Names::of(subject);
         let policy = &self.book.rules;
         let own = own.map(|own| &own.book().rules);
@@ -152,6 +179,7 @@ impl Policy {
             allowed: answer.allowed,
             max_qos: answer.max_qos,
             by: decided_by.describe(answer.rule),
+            envelope,
             unsafe_name: answer.rule.and_then(|id| unsafe_name(decided_by, id, &names)),
             roles: places
                 .iter()
@@ -181,6 +209,7 @@ impl Answer {
                 permit.publish(topic, qos, retain, bytes)
             }
             Request::Receive { topic } => permit.receive(topic),
+            Request::Open { topic } => permit.open(topic),
             Request::Subscribe { filter } => return permit.subscribe(filter).into(),
         };
         Self { allowed: decision.allowed, max_qos: None, rule: decision.rule }
@@ -213,6 +242,7 @@ impl Question<'_> {
             Request::Publish { .. } => Action::Publish,
             Request::Subscribe { .. } => Action::Subscribe,
             Request::Receive { .. } => Action::Receive,
+            Request::Open { .. } => Action::Open,
         };
         if !self.rulebook.actions_of(rule).has(action) {
             return Aside::Action;
@@ -236,7 +266,11 @@ impl Question<'_> {
         let overlaps = |filter| own.is_none_or(|own| topic::overlaps(own, filter));
         let covers = |filter| own.is_none_or(|own| topic::covers(own, filter));
         match *self.request {
-            Request::Publish { topic, .. } | Request::Receive { topic } if !matches(topic) => {
+            Request::Publish { topic, .. }
+            | Request::Receive { topic }
+            | Request::Open { topic }
+                if !matches(topic) =>
+            {
                 Aside::Topic
             }
             Request::Subscribe { filter } if !overlaps(filter) => Aside::Topic,
@@ -245,12 +279,20 @@ impl Question<'_> {
             }
             Request::Publish { qos, .. } if qos > rule.max_qos => Aside::MaxQos(rule.max_qos),
             Request::Publish { retain, .. } if !rule.retain.admits(retain) => Aside::Retain,
+            Request::Publish { topic, .. } if rule.needs_envelope && !self.is_verified(topic) => {
+                Aside::Envelope
+            }
             Request::Publish { bytes, .. } => match rule.max_payload {
                 Some(most) if bytes > most as usize => Aside::MaxPayload(most),
                 _ => self.condition_aside(rule),
             },
             _ => self.condition_aside(rule),
         }
+    }
+
+    fn is_verified(&self, topic: TopicNameRef<'_>) -> bool {
+        let terms = self.rulebook.envelopes.terms(topic);
+        terms.is_some_and(|terms| terms.mode == EnvelopeMode::Verify)
     }
 
     fn condition_aside(&self, rule: &Rule) -> Aside {
@@ -273,7 +315,9 @@ fn closeness(aside: &Aside) -> u8 {
         Aside::Action => 0,
         Aside::Topic => 1,
         Aside::Name(_) => 2,
-        Aside::Retain | Aside::MaxQos(_) | Aside::MaxPayload(_) | Aside::Part => 3,
+        Aside::Retain | Aside::MaxQos(_) | Aside::MaxPayload(_) | Aside::Envelope | Aside::Part => {
+            3
+        }
         Aside::Listener | Aside::Transport | Aside::Time => 4,
         Aside::Outranked => 5,
     }

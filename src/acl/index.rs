@@ -26,6 +26,8 @@ pub(super) struct Clause {
     pub(super) retain: Retain,
     /// Bytes.
     pub(super) max_payload: u32,
+    /// Whether it allows to publish envelopes alone, which hold.
+    pub(super) needs_envelope: bool,
     /// Whether its rule has conditions of place or time.
     pub(super) is_conditional: bool,
 }
@@ -339,6 +341,7 @@ fn by_rule(rulebook: &Rulebook) -> Vec<Clause> {
             max_qos: rule.max_qos,
             retain: rule.retain,
             max_payload: rule.max_payload.unwrap_or(u32::MAX),
+            needs_envelope: rule.needs_envelope,
             is_conditional: rule.conditions.is_some(),
         })
         .collect()

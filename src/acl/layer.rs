@@ -53,6 +53,8 @@ pub(super) struct Publishing<'a> {
     pub(super) topic: TopicNameRef<'a>,
     pub(super) qos: QoS,
     pub(super) retain: bool,
+    /// Whether what is published is an envelope that holds, or is refused.
+    pub(super) is_verified: bool,
 }
 
 impl Layer {
@@ -122,6 +124,11 @@ impl Layer {
     /// Whether a message on `topic` may be delivered.
     pub(super) fn receive(&self, names: &Names, topic: TopicNameRef<'_>) -> Word<RuleId> {
         self.decide(&self.about(topic, names), Action::Receive, true, |_| true)
+    }
+
+    /// Whether what the broker has sealed of `topic` is opened for the client.
+    pub(super) fn open(&self, names: &Names, topic: TopicNameRef<'_>) -> Word<RuleId> {
+        self.decide(&self.about(topic, names), Action::Open, true, |_| true)
     }
 
     /// How far `filter` may be subscribed to.
@@ -237,7 +244,9 @@ impl Layer {
 
 impl Publishing<'_> {
     fn is_admitted_by(&self, clause: &Clause) -> bool {
-        self.qos <= clause.max_qos && clause.retain.admits(self.retain)
+        self.qos <= clause.max_qos
+            && clause.retain.admits(self.retain)
+            && (self.is_verified || !clause.needs_envelope)
     }
 }
 

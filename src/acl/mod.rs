@@ -31,6 +31,9 @@
 //! - `${username}` and `${client_id}` stand for the client's names. A name that is missing or
 //!   empty, begins with `$`, or holds `/`, `+`, `#` or a control character stands for nothing: an
 //!   allow rule is then not used, and a deny rule denies every topic for its actions.
+//! - `[[envelope]]` tables say on which topics payloads are sealed ([`EnvelopeMode`]); the first one that
+//!   names a topic holds. An allow rule with `envelope = "required"` holds only where they are verified,
+//!   and `open` is the permission to be given them opened, where the broker seals.
 //! - Clients never publish to topics that begin with `$`, and no wildcard at the root matches them:
 //!   `$SYS/#` is subscribed to where a rule names it.
 //! - What is not understood is an error with its line and column. There is no empty policy.
@@ -41,6 +44,7 @@
 mod assign;
 mod client_rules;
 mod document;
+mod envelope;
 mod error;
 mod examples;
 mod explain;
@@ -63,6 +67,7 @@ mod warnings;
 mod tests;
 
 pub use client_rules::{ClientRules, ClientRulesError};
+pub use envelope::{EnvelopeMode, EnvelopeTerms};
 pub use error::{PolicyError, PolicyWarning};
 pub use examples::Example;
 pub use explain::{Aside, Considered, Explanation, Request};

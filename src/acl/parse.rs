@@ -2,6 +2,7 @@
 
 mod assign;
 mod conditions;
+mod envelope;
 mod group;
 mod limits;
 mod role;
@@ -97,7 +98,9 @@ impl<'t> Reader<'t> {
     }
 
     fn document(&mut self, document: &Item<'_>) {
-        document.only(&["role", "group", "assign"], &mut self.faults);
+        document.only(&["role", "group", "assign", "envelope"], &mut self.faults);
+        let envelopes = document.tables("envelope", "an [[envelope]] table", &mut self.faults);
+        self.envelopes(&envelopes);
         let roles = document.tables("role", "a [[role]] table", &mut self.faults);
         for role in &roles {
             self.role(role);

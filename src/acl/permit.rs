@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::client_rules::ClientRules;
+use super::envelope::{EnvelopeMode, EnvelopeTerms};
 use super::layer::{Book, Granted, Layer, Publishing, Word};
 use super::limits::Limits;
 use super::rule::{Description, RuleId};
@@ -88,7 +89,7 @@ impl Permit {
         if topic.is_reserved() {
             return Decision::denied(Some(RuleId::RESERVED_TOPICS));
         }
-        let asked = Publishing { topic, qos, retain };
+        let asked = self.publishing(topic, qos, retain);
         let word = self.ask(|layer| layer.publish(&self.names, asked, bytes), |first, _| first);
         word.into()
     }
@@ -99,7 +100,7 @@ impl Permit {
         if topic.is_reserved() {
             return None;
         }
-        let asked = Publishing { topic, qos, retain };
+        let asked = self.publishing(topic, qos, retain);
         match self.ask(|layer| layer.largest_payload(&self.names, asked), u32::max) {
             Word::Allowed(bytes) => Some(bytes),
             Word::Denied(_) | Word::Nothing => None,
@@ -127,6 +128,20 @@ impl Permit {
         self.ask(|layer| layer.receive(&self.names, topic), |first, _| first).into()
     }
 
+    /// Whether the client is given opened what the broker has sealed of `topic`, where it may
+    /// [receive](Self::receive) it.
+    #[must_use]
+    pub fn open(&self, topic: TopicNameRef<'_>) -> Decision {
+        self.ask(|layer| layer.open(&self.names, topic), |first, _| first).into()
+    }
+
+    /// What holds for the payloads of `topic`, whoever publishes them; nothing where they are what they
+    /// are.
+    #[must_use]
+    pub fn envelope(&self, topic: TopicNameRef<'_>) -> Option<&Arc<EnvelopeTerms>> {
+        self.policy.rules().envelopes.terms(topic)
+    }
+
     /// The limits of its roles.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -141,6 +156,12 @@ impl Permit {
             Some(own) if rule.is_some_and(RuleId::is_of_client) => own.rules().describe(rule),
             _ => self.policy.rules().describe(rule),
         }
+    }
+
+    fn publishing<'a>(&self, topic: TopicNameRef<'a>, qos: QoS, retain: bool) -> Publishing<'a> {
+        let terms = self.envelope(topic);
+        let is_verified = terms.is_some_and(|terms| terms.mode == EnvelopeMode::Verify);
+        Publishing { topic, qos, retain, is_verified }
     }
 
     /// What the policy says, with what the rules of the client say where it has any.

@@ -125,6 +125,18 @@ impl Policy {
         self.book.rules.describe(rule.into())
     }
 
+    /// Whether payloads of some topics are verified or sealed, which takes keys.
+    #[must_use]
+    pub fn needs_keys(&self) -> bool {
+        self.book.rules.envelopes.need_keys()
+    }
+
+    /// How far ahead the time of an envelope may be on any topic.
+    #[must_use]
+    pub fn longest_skew(&self) -> Duration {
+        self.book.rules.envelopes.longest_skew()
+    }
+
     /// What in it probably does not do what its author meant.
     #[must_use]
     pub fn warnings(&self) -> &[PolicyWarning] {

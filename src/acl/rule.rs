@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::Subject;
+use super::envelope::Envelopes;
 use super::limits::Limits;
 use super::origin::Origin;
 use super::schedule::Schedule;
@@ -54,6 +55,8 @@ pub(super) struct Actions {
     pub(super) publish: bool,
     pub(super) subscribe: bool,
     pub(super) receive: bool,
+    /// To be given opened what the broker has sealed.
+    pub(super) open: bool,
 }
 
 /// One of [`Actions`].
@@ -62,6 +65,7 @@ pub(super) enum Action {
     Publish,
     Subscribe,
     Receive,
+    Open,
 }
 
 impl Actions {
@@ -70,6 +74,7 @@ impl Actions {
             Action::Publish => self.publish,
             Action::Subscribe => self.subscribe,
             Action::Receive => self.receive,
+            Action::Open => self.open,
         }
     }
 }
@@ -118,6 +123,8 @@ pub(super) struct Rule {
     pub(super) retain: Retain,
     /// Bytes; no bound where there is none.
     pub(super) max_payload: Option<u32>,
+    /// Whether it allows to publish envelopes alone, which hold.
+    pub(super) needs_envelope: bool,
     /// Boxed, since most rules have none.
     pub(super) conditions: Option<Box<Conditions>>,
 }
@@ -160,6 +167,8 @@ pub(super) struct Rulebook {
     pub(super) roles: Vec<Role>,
     pub(super) rules: Vec<Rule>,
     pub(super) is_of_client: bool,
+    /// On which topics payloads are sealed.
+    pub(super) envelopes: Envelopes,
 }
 
 impl Rulebook {
@@ -196,10 +205,10 @@ impl Rulebook {
     /// What a rule is about. Who may subscribe receives, unless its role says itself what is
     /// received; who may not subscribe does not receive in any case.
     pub(super) fn actions_of(&self, rule: &Rule) -> Actions {
-        let Actions { publish, subscribe, receive } = rule.actions;
+        let Actions { publish, subscribe, receive, open } = rule.actions;
         let says_itself = self.roles.get(rule.role).is_some_and(|role| role.allows_receive);
         let implied = subscribe && (rule.effect == Effect::Deny || !says_itself);
-        Actions { publish, subscribe, receive: receive || implied }
+        Actions { publish, subscribe, receive: receive || implied, open }
     }
 
     /// The roles at `places`.
@@ -321,6 +330,9 @@ impl fmt::Display for Rule {
         if let Some(bytes) = self.max_payload {
             write!(f, ", max_payload_bytes = {bytes}")?;
         }
+        if self.needs_envelope {
+            f.write_str(", envelope = \"required\"")?;
+        }
         if self.priority != 0 {
             write!(f, ", priority = {}", self.priority)?;
         }
@@ -352,6 +364,7 @@ impl Actions {
         let publish = self.publish.then_some("publish");
         let subscribe = self.subscribe.then_some("subscribe");
         let receive = self.receive.then_some("receive");
-        publish.into_iter().chain(subscribe).chain(receive).collect()
+        let open = self.open.then_some("open");
+        publish.into_iter().chain(subscribe).chain(receive).chain(open).collect()
     }
 }

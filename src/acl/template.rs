@@ -158,6 +158,17 @@ impl Template {
         levels
     }
 
+    /// Every topic that it is about for some client, and maybe more; none only where it is about none.
+    pub(super) fn widest(&self) -> Option<TopicFilter> {
+        let level = |level: Level<'_>| match level {
+            Level::Text(text) => text.to_owned(),
+            Level::Any | Level::Name { .. } => "+".to_owned(),
+            Level::Rest => "#".to_owned(),
+        };
+        let levels: Vec<String> = self.levels().into_iter().map(level).collect();
+        TopicFilter::parse(&levels.join("/")).ok()
+    }
+
     /// Whether it is about topics that begin with `$`.
     pub(super) fn is_reserved(&self) -> bool {
         matches!(&self.kind, Kind::Fixed(filter) if filter.as_str().starts_with('$'))

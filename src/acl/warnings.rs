@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::assign::{Assignment, Holder};
+use super::envelope::{EnvelopeMode, Envelopes, Table};
 use super::error::PolicyWarning;
 use super::limits::Limits;
 use super::origin::Origin;
 use super::rule::{Effect, Role, Rule, Rulebook};
-use super::template::Variable;
+use super::template::{Template, Variable};
+use crate::topic;
 
 /// The oddities of a policy, in the order of the file.
 pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyWarning> {
@@ -20,7 +22,15 @@ pub(super) fn of(rulebook: &Rulebook, assignments: &[Assignment]) -> Vec<PolicyW
     let claims = assignments.iter().filter_map(claim_warning);
     let nameless =
         assignments.iter().filter_map(|assignment| nameless_warning(rulebook, assignment));
-    let mut warnings: Vec<_> = idle.chain(rules).chain(claims).chain(nameless).collect();
+    let idle_envelopes = rulebook.rules.iter().filter_map(|rule| envelope_warning(rulebook, rule));
+    let hidden = hidden_topics(&rulebook.envelopes);
+    let mut warnings: Vec<_> = idle
+        .chain(rules)
+        .chain(idle_envelopes)
+        .chain(hidden)
+        .chain(claims)
+        .chain(nameless)
+        .collect();
     warnings.sort_by_key(|warning| warning.line);
     warnings
 }
@@ -76,6 +86,42 @@ fn rule_warning(rule: &Rule) -> Option<PolicyWarning> {
         return None;
     };
     Some(PolicyWarning { line: rule.line, message: message.to_owned() })
+}
+
+/// What a rule says of envelopes, where no topic of it has any.
+fn envelope_warning(rulebook: &Rulebook, rule: &Rule) -> Option<PolicyWarning> {
+    let topics: Vec<_> = rule.topics.iter().filter_map(Template::widest).collect();
+    let has = |mode| topics.iter().any(|topic| rulebook.envelopes.has(mode, topic));
+    let message = if rule.needs_envelope && !has(EnvelopeMode::Verify) {
+        "the rule allows nothing: no [[envelope]] table has its topics in mode \"verify\""
+    } else if rule.effect == Effect::Allow && rule.actions.open && !has(EnvelopeMode::Seal) {
+        "there is nothing to open: no [[envelope]] table has topics of this rule in mode \"seal\""
+    } else {
+        return None;
+    };
+    Some(PolicyWarning { line: rule.line, message: message.to_owned() })
+}
+
+/// Topics of [[envelope]] tables that an earlier one has taken.
+fn hidden_topics(envelopes: &Envelopes) -> Vec<PolicyWarning> {
+    let tables = &envelopes.0;
+    let mut warnings = Vec::new();
+    for (place, table) in tables.iter().enumerate() {
+        let earlier = || tables.iter().take(place);
+        for filter in &table.topics {
+            let takes = |it: &&Table| {
+                it.topics.iter().any(|outer| topic::covers(outer.borrowed(), filter.borrowed()))
+            };
+            let Some(first) = earlier().find(takes) else { continue };
+            let (filter, first) = (filter.as_str(), first.terms.line);
+            let message = format!(
+                "{filter:?} has no effect here: the first table that names a topic holds, and that \
+                 is the one on line {first}"
+            );
+            warnings.push(PolicyWarning { line: table.terms.line, message });
+        }
+    }
+    warnings
 }
 
 fn rests_on_claim(variables: impl Iterator<Item = Variable>) -> bool {

@@ -127,6 +127,8 @@ enum Action {
     Subscribe,
     /// Be delivered a message on a topic
     Receive,
+    /// Be given opened what the broker has sealed on a topic
+    Open,
 }
 
 /// Runs the command that `args` name.
@@ -201,6 +203,9 @@ fn show(
         writeln!(out, "  granted up to QoS {}; each delivery is decided by its topic", qos as u8)?;
     }
     writeln!(out, "  by {}", located(&args.policy, &explanation.by))?;
+    if let Some(terms) = &explanation.envelope {
+        writeln!(out, "  payloads by {}:{}: {terms}", args.policy.display(), terms.line)?;
+    }
     if let Some(reason) = &explanation.unsafe_name {
         writeln!(out, "  which denies every topic, because {reason}")?;
     }
@@ -256,6 +261,7 @@ impl ExplainArgs {
             },
             Action::Subscribe => Request::Subscribe { filter: TopicFilterRef::parse(&self.topic)? },
             Action::Receive => Request::Receive { topic: TopicNameRef::parse(&self.topic)? },
+            Action::Open => Request::Open { topic: TopicNameRef::parse(&self.topic)? },
         })
     }
 
@@ -268,6 +274,7 @@ impl ExplainArgs {
             }
             Action::Subscribe => format!("subscribe {topic:?}"),
             Action::Receive => format!("receive {topic:?}"),
+            Action::Open => format!("open {topic:?}"),
         }
     }
 }

@@ -61,12 +61,13 @@ fn rule(role: usize, line: u32, access: Access, topic: Template) -> Rule {
         role,
         line,
         effect,
-        actions: Actions { publish, subscribe, receive: false },
+        actions: Actions { publish, subscribe, receive: false, open: false },
         topics: Box::new([topic]),
         priority: 0,
         max_qos: QoS::ExactlyOnce,
         retain: Retain::Any,
         max_payload: None,
+        needs_envelope: false,
         conditions: None,
     }
 }

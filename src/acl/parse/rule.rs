@@ -6,7 +6,7 @@ use crate::acl::rule::{Actions, Effect, Retain, Rule};
 use crate::acl::template::Template;
 use crate::message::QoS;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "allow",
     "deny",
     "topics",
@@ -14,6 +14,7 @@ const KEYS: [&str; 10] = [
     "max_qos",
     "retain",
     "max_payload_bytes",
+    "envelope",
     "listeners",
     "transport",
     "time",
@@ -40,6 +41,7 @@ impl Reader<'_> {
             max_qos: self.max_qos(item, effect),
             retain: self.retain(item, effect, actions),
             max_payload: self.max_payload(item, effect, actions),
+            needs_envelope: self.needs_envelope(item, effect, actions),
             conditions: self.conditions(item),
         };
         self.rulebook.rules.push(rule);
@@ -72,9 +74,11 @@ impl Reader<'_> {
                 "publish" => actions.publish = true,
                 "subscribe" => actions.subscribe = true,
                 "receive" => actions.receive = true,
+                "open" => actions.open = true,
                 other => {
-                    let message =
-                        format!("{other:?} is no action: write publish, subscribe or receive");
+                    let message = format!(
+                        "{other:?} is no action: write publish, subscribe, receive or open"
+                    );
                     self.faults.add(&action.span, message);
                 }
             }
@@ -113,6 +117,20 @@ impl Reader<'_> {
             self.faults.add(&value.span(), message);
         }
         u32::try_from(bytes).ok()
+    }
+
+    fn needs_envelope(&mut self, item: &Item<'_>, effect: Effect, actions: Actions) -> bool {
+        let Some(text) = item.string("envelope", &mut self.faults) else { return false };
+        if text.text != "required" {
+            let message = "envelope is \"required\", or left out";
+            self.faults.add(&text.span, message);
+        }
+        if effect == Effect::Deny || !actions.publish {
+            let message = "envelope = \"required\" limits what a rule allows to publish: leave it out \
+                           here";
+            self.faults.add(&text.span, message);
+        }
+        true
     }
 
     fn max_qos(&mut self, item: &Item<'_>, effect: Effect) -> QoS {

@@ -115,7 +115,7 @@ roles = "a"
     let found = errors(text);
     let expected = [
         "line 4, column 1: a [[role]] table has no key \"colour\", only name, description, inherits, rules, limits",
-        "line 6, column 25: \"write\" is no action: write publish, subscribe or receive",
+        "line 6, column 25: \"write\" is no action: write publish, subscribe, receive or open",
         "line 6, column 45: topic \"a/#/b\": '#' stands alone in the last level, '+' alone in its level",
         "line 6, column 54: topic \"a/${user}\": there is no ${user}: write ${username} or ${client_id}",
         "line 6, column 78: max_qos is 0, 1 or 2, without quotes",
@@ -137,7 +137,7 @@ roles = "a"
         "line 19, column 10: there is no role \"b\": correct its name, or add a [[role]] of that name",
         "line 20, column 1: nobody is named: add users, groups, certificates, client_ids, certificate, unix, claims, http, anonymous = true or everyone = true",
         "line 21, column 9: roles takes a list of strings, in brackets, not this string",
-        "line 22, column 2: a policy has no key \"general\", only role, group, assign",
+        "line 22, column 2: a policy has no key \"general\", only role, group, assign, envelope",
     ];
     assert_eq!(found, expected);
 }

@@ -5,6 +5,7 @@ mod client_rules;
 mod conditions;
 mod consistency;
 mod decisions;
+mod envelopes;
 mod explanations;
 mod files;
 mod index;

@@ -49,11 +49,18 @@ pub(super) enum Use {
     PublishRetained,
     Subscribe,
     Receive,
+    Open,
 }
 
 impl Use {
-    const ALL: [Self; 5] =
-        [Self::Publish, Self::PublishAtQos2, Self::PublishRetained, Self::Subscribe, Self::Receive];
+    const ALL: [Self; 6] = [
+        Self::Publish,
+        Self::PublishAtQos2,
+        Self::PublishRetained,
+        Self::Subscribe,
+        Self::Receive,
+        Self::Open,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -62,6 +69,7 @@ impl Use {
             Self::PublishRetained => "publish retained",
             Self::Subscribe => "subscribe",
             Self::Receive => "receive",
+            Self::Open => "open",
         }
     }
 }
@@ -149,6 +157,7 @@ pub(super) fn uses(permit: &Permit, filter: &TopicFilter) -> Vec<Use> {
         (Use::PublishRetained, publishes(QoS::AtMostOnce, true)),
         (Use::Subscribe, matches!(granted, SubscribeDecision::Granted { .. })),
         (Use::Receive, permit.receive(topic).allowed),
+        (Use::Open, permit.open(topic).allowed),
     ]
     .into_iter()
     .filter_map(|(it, is_allowed)| is_allowed.then_some(it))

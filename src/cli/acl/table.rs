@@ -59,6 +59,7 @@ struct Case {
     publish: Option<String>,
     subscribe: Option<String>,
     receive: Option<String>,
+    open: Option<String>,
     #[serde(default)]
     qos: u8,
     #[serde(default)]
@@ -177,23 +178,25 @@ impl Case {
         let filter =
             |text| TopicFilterRef::parse(text).map_err(|error| format!("{text:?}: {error}"));
         let qos = QoS::from_bits(self.qos).ok_or("qos is 0, 1 or 2")?;
-        match (&self.publish, &self.subscribe, &self.receive) {
-            (Some(topic), None, None) => {
+        match (&self.publish, &self.subscribe, &self.receive, &self.open) {
+            (Some(topic), None, None, None) => {
                 let (retain, bytes) = (self.retain, self.bytes);
                 Ok(Request::Publish { topic: name(topic)?, qos, retain, bytes })
             }
-            (None, Some(text), None) => Ok(Request::Subscribe { filter: filter(text)? }),
-            (None, None, Some(topic)) => Ok(Request::Receive { topic: name(topic)? }),
-            _ => Err("a case has one of publish, subscribe, receive".to_owned()),
+            (None, Some(text), None, None) => Ok(Request::Subscribe { filter: filter(text)? }),
+            (None, None, Some(topic), None) => Ok(Request::Receive { topic: name(topic)? }),
+            (None, None, None, Some(topic)) => Ok(Request::Open { topic: name(topic)? }),
+            _ => Err("a case has one of publish, subscribe, receive, open".to_owned()),
         }
     }
 
     fn asked(&self) -> String {
         let retained = if self.retain { ", retained" } else { "" };
-        match (&self.publish, &self.subscribe, &self.receive) {
+        match (&self.publish, &self.subscribe, &self.receive, &self.open) {
             (Some(topic), ..) => format!("publish {topic:?} at QoS {}{retained}", self.qos),
-            (_, Some(filter), _) => format!("subscribe {filter:?} at QoS {}", self.qos),
-            (.., topic) => format!("receive {:?}", topic.as_deref().unwrap_or_default()),
+            (_, Some(filter), ..) => format!("subscribe {filter:?} at QoS {}", self.qos),
+            (_, _, Some(topic), _) => format!("receive {topic:?}"),
+            (.., topic) => format!("open {:?}", topic.as_deref().unwrap_or_default()),
         }
     }
 }
