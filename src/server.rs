@@ -12,11 +12,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::acl::Policy;
 use crate::admin::{self, AdminState};
-use crate::broker::{Broker, KeepingError, Parts, VerifiedCredentials};
+use crate::broker::{
+    Broker, EnvelopeSettings, KeepingError, Parts, VerifiedCredentials, Windows, WindowsError,
+};
+use crate::clock::Now;
 use crate::config::{Loaded, Resolved, ResolvedListener};
 use crate::control::{ControlSocket, Desk};
 use crate::identity_service::IdentityService;
+use crate::keys::{self, MasterKeyError};
 use crate::net::{self, BindError, Endpoint, Listener, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
@@ -71,6 +76,12 @@ pub enum ServerError {
     /// What is known of credentials cannot be kept.
     #[error("cannot keep verified credentials: {0}")]
     Credentials(#[from] KeepingError),
+    /// Replay windows cannot be kept.
+    #[error("cannot keep replay windows: {0}")]
+    Windows(#[from] WindowsError),
+    /// There is no master key to seal with what they are kept by.
+    #[error("cannot keep replay windows: {0}")]
+    MasterKey(#[from] MasterKeyError),
     /// There is no key for what is remembered of the HTTP service's answers.
     #[error("the system gives no random numbers: {0}")]
     NoRandomness(io::Error),
@@ -117,6 +128,8 @@ impl Server {
             http,
             auth,
             keys,
+            key_ring,
+            envelope,
             mqtt,
             broker,
             network,
@@ -140,6 +153,7 @@ impl Server {
         let identity_service = http_access
             .map(|access| IdentityService::new(access, &http, Arc::clone(&metrics)))
             .transpose();
+        let windows = open_windows(&envelope, &keys, &policy)?;
         let parts = Parts {
             settings: broker,
             mqtt,
@@ -150,6 +164,8 @@ impl Server {
             passwords: passwords.unwrap_or_default(),
             tokens,
             identity_service: identity_service.map_err(ServerError::NoRandomness)?,
+            ring: key_ring.unwrap_or_default(),
+            windows,
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
@@ -244,6 +260,21 @@ impl Server {
             admin.abort();
         }
     }
+}
+
+/// Whoever has a key ring may have envelopes, now or after a change of the policy.
+fn open_windows(
+    settings: &EnvelopeSettings,
+    keys: &keys::Settings,
+    policy: &Policy,
+) -> Result<Windows, ServerError> {
+    let (now, skew) = (Now::read(), policy.longest_skew());
+    let master = keys.ring_file.as_ref().and_then(|_| keys.master_key_source());
+    let Some(master) = master else { return Ok(Windows::in_memory(settings)?) };
+    let Some(directory) = &settings.state_dir else {
+        return Ok(Windows::forgetful(settings, skew, now)?);
+    };
+    Ok(Windows::open(settings, directory, &master.read()?, skew, now)?)
 }
 
 /// Certificates are judged by who accepts them, and all files are looked at from now on.

@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use bastionmq::acl::Policy;
 use bastionmq::auth::{self, Authenticator, Authenticators, PasswordFile};
-use bastionmq::broker::{self, Broker, Client, Delivered, Parts, Patience, VerifiedCredentials};
+use bastionmq::broker::{
+    self, Broker, Client, Delivered, EnvelopeSettings, Parts, Patience, VerifiedCredentials,
+    Windows,
+};
 use bastionmq::clock::Now;
+use bastionmq::envelope::KeyRing;
 use bastionmq::identity::{Peer, TransportSecurity};
 use bastionmq::session;
 use bastionmq::telemetry::Metrics;
@@ -215,6 +219,8 @@ fn broker() -> Arc<Broker> {
         passwords: PasswordFile::default(),
         tokens: None,
         identity_service: None,
+        ring: KeyRing::default(),
+        windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

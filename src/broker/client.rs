@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::Broker;
 use super::bell::Bell;
 use super::counts::Received;
-use super::gate::Gate;
+use super::gate::{Delivery, Gate};
 use super::lease::Lease;
 use super::login::Caller;
 use super::parked::Stored;
@@ -19,6 +19,7 @@ use super::publish::Round;
 use super::publish_memo::PublishMemo;
 use super::retained_backlog::Next;
 use super::review::Review;
+use super::sealed_publish::{Published, Publishing};
 use super::seat::{Order, Seat};
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
@@ -149,6 +150,7 @@ impl Client {
         }
         self.broker.counts.bytes_received(taken);
         self.broker.counts.add_received(received);
+        self.settle(now);
         self.finish_round();
         taken
     }
@@ -233,10 +235,14 @@ impl Client {
     fn deliver_one(&mut self, now: Now, outbound: Outbound) {
         let Stage::Inside(inside) = &mut self.stage else { return };
         inside.gate.refresh(&self.broker.authority);
-        if inside.gate.may_receive(&outbound.message.topic, &self.broker.counts) {
-            self.step(now, Input::Deliver(outbound));
-        } else {
-            self.drop_denied(&outbound);
+        match inside.gate.may_receive(&outbound.message.topic, &self.broker.counts) {
+            Delivery::AsItIs => self.step(now, Input::Deliver(outbound)),
+            Delivery::Denied => self.drop_denied(&outbound),
+            delivery => {
+                if let Some(outbound) = self.broker.leaving(delivery, outbound, now) {
+                    self.step(now, Input::Deliver(outbound));
+                }
+            }
         }
     }
 
@@ -407,6 +413,7 @@ impl Client {
             Action::Reauthenticate { data } => self.reauthenticate(now, data.as_ref()),
             Action::Publish { message, packet_id } => self.publish(now, &message, packet_id),
             Action::Subscribe { packet_id, requests } => {
+                self.settle(now);
                 let Stage::Inside(inside) = &mut self.stage else { return };
                 let Inside { gate, stored, .. } = &mut **inside;
                 let outcomes =
@@ -414,6 +421,7 @@ impl Client {
                 self.session.step(now, Input::Subscribed { packet_id, outcomes }, &mut self.output);
             }
             Action::Unsubscribe(filters) => {
+                self.settle(now);
                 let Stage::Inside(inside) = &mut self.stage else { return };
                 for filter in filters {
                     inside.stored.retained.remove(&filter);
@@ -429,10 +437,27 @@ impl Client {
         let Stage::Inside(inside) = &mut self.stage else { return };
         let Inside { gate, memo, .. } = &mut **inside;
         let memo = memo.get_or_insert_default();
-        let reason = self.broker.publish(gate, memo, message, &mut self.round);
-        if let Some(packet_id) = packet_id {
-            let published = Input::Published { packet_id, reason };
-            self.session.step(now, published, &mut self.output);
+        let publishing = Publishing { message, packet_id, now };
+        match (self.broker.publish(gate, memo, publishing, &mut self.round), packet_id) {
+            (Published::Done(reason), Some(packet_id)) => {
+                let published = Input::Published { packet_id, reason };
+                self.session.step(now, published, &mut self.output);
+            }
+            (Published::Done(_), None) => {}
+            (Published::Waits, _) if self.round.pending.is_full() => self.settle(now),
+            (Published::Waits, _) => {}
+        }
+    }
+
+    /// Has routed what waits to be written down. Whatever else a client asks for comes after that.
+    fn settle(&mut self, now: Now) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        if self.round.pending.is_empty() {
+            return;
+        }
+        let memo = inside.memo.get_or_insert_default();
+        for (packet_id, reason) in self.broker.settle(memo, &mut self.round) {
+            self.step(now, Input::Published { packet_id, reason });
         }
     }
 
@@ -444,6 +469,7 @@ impl Client {
     }
 
     fn leave(&mut self, now: Instant) {
+        self.settle(Now { instant: now, ..Now::read() });
         // The will comes after all that was published before.
         self.broker.push_held(&mut self.round);
         let remains = self.session.leave();

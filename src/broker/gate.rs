@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
+use super::envelopes::EnvelopeMemo;
 use super::topic_memo::{Recalled, TopicMemo};
-use crate::acl::{ClientRules, Decision, Limits, Permit, SubscribeDecision};
+use crate::acl::{
+    ClientRules, Decision, EnvelopeMode, EnvelopeTerms, Limits, Permit, SubscribeDecision,
+};
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
@@ -27,7 +30,23 @@ pub(super) struct Gate {
     permit: Result<Permit, Revoked>,
     generation: u64,
     /// Answers to [`Gate::may_receive`] under this generation; there is none before the first.
-    deliveries: Option<Box<TopicMemo<bool, REMEMBERED>>>,
+    deliveries: Option<Box<TopicMemo<Delivery, REMEMBERED>>>,
+    /// There is none before the first envelope.
+    pub(super) envelopes: Option<Box<EnvelopeMemo>>,
+}
+
+/// How a message on some topic is delivered to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// Not at all.
+    #[default]
+    Denied,
+    /// With the payload that it has.
+    AsItIs,
+    /// With the payload that it has, if the broker has sealed that.
+    Sealed,
+    /// With the payload that the broker has sealed, opened.
+    Opened,
 }
 
 /// Whom the gate keeps, for the permit and for the log. A session without a connection keeps who its
@@ -55,7 +74,7 @@ impl Gate {
         // The generation is read first: a change that comes in between is then noticed.
         let generation = authority.generation();
         let permit = authority.permit(&who);
-        Self { who, permit, generation, deliveries: None }
+        Self { who, permit, generation, deliveries: None, envelopes: None }
     }
 
     pub(super) fn who(&self) -> &Arc<Who> {
@@ -133,24 +152,44 @@ impl Gate {
         }
     }
 
-    /// Whether a message on `topic` may be delivered to the client.
-    pub(super) fn may_receive(&mut self, topic: &TopicName, counts: &Counts) -> bool {
+    /// What holds for the payloads of `topic`, where they are not just what they are.
+    pub(super) fn terms(&self, topic: &TopicName) -> Option<Arc<EnvelopeTerms>> {
+        self.permit.as_ref().ok()?.envelope(topic.borrowed()).cloned()
+    }
+
+    /// Whether, and how, a message on `topic` may be delivered to the client.
+    pub(super) fn may_receive(&mut self, topic: &TopicName, counts: &Counts) -> Delivery {
         let mut deliveries = self.deliveries.take().unwrap_or_default();
-        let allowed = match deliveries.recall(topic) {
-            Recalled::Known(allowed) => {
-                if !*allowed {
+        let delivery = match deliveries.recall(topic) {
+            Recalled::Known(delivery) => {
+                if *delivery == Delivery::Denied {
                     counts.denied(DeniedAction::Receive);
                 }
-                *allowed
+                *delivery
             }
-            Recalled::Displaced(allowed) => {
+            Recalled::Displaced(delivery) => {
                 let decision = self.receive(topic);
-                *allowed = self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
-                *allowed
+                let is_allowed =
+                    self.report(decision, DeniedAction::Receive, topic.as_str(), counts);
+                *delivery = if is_allowed { self.delivery(topic) } else { Delivery::Denied };
+                *delivery
             }
         };
         self.deliveries = Some(deliveries);
-        allowed
+        delivery
+    }
+
+    /// How what may be delivered is.
+    fn delivery(&self, topic: &TopicName) -> Delivery {
+        let Ok(permit) = &self.permit else { return Delivery::Denied };
+        let terms = permit.envelope(topic.borrowed());
+        if terms.is_none_or(|terms| terms.mode != EnvelopeMode::Seal) {
+            return Delivery::AsItIs;
+        }
+        match permit.open(topic.borrowed()).allowed {
+            true => Delivery::Opened,
+            false => Delivery::Sealed,
+        }
     }
 
     /// As [`Self::may_receive`], for many topics of a session at once: nothing is remembered.

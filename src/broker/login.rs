@@ -153,6 +153,11 @@ impl Broker {
         {
             return Err(Refusal::new(ReasonCode::NotAuthorized, "the will is not allowed"));
         }
+        if let Some(will) = &request.will {
+            let admitted = self.admit_will(&mut gate, &will.message, Now::read());
+            admitted
+                .map_err(|reason| Refusal::new(reason, "the payload of the will is refused"))?;
+        }
         let claimed = self.claim(&mut gate, seat, request.clean_start).await?;
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {

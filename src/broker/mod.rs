@@ -10,6 +10,7 @@ mod bell;
 mod client;
 mod counts;
 mod credentials;
+mod envelopes;
 mod exchange;
 mod gate;
 mod hashing;
@@ -32,6 +33,7 @@ mod retained_backlog;
 mod revalidation;
 mod review;
 mod routes;
+mod sealed_publish;
 mod seat;
 mod sessions;
 mod settings;
@@ -51,6 +53,7 @@ use std::time::{Duration, Instant};
 pub use bell::Bell;
 pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
+pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
 pub use kick::{Fate, Kicked};
 pub use login::Patience;
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
@@ -58,6 +61,7 @@ pub use settings::{Settings, ShareStrategy};
 
 use self::authority::Authority;
 use self::counts::Counts;
+use self::envelopes::Envelopes;
 use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
 use self::registry::Registry;
@@ -69,6 +73,7 @@ use crate::acl::Policy;
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
+use crate::envelope::KeyRing;
 use crate::identity_service::{Access, IdentityService};
 use crate::router::Retained;
 use crate::session::{self, Redirect, Refusal};
@@ -99,6 +104,10 @@ pub struct Parts {
     pub tokens: Option<TokenVerifier>,
     /// Who is asked over HTTP who clients are; without it nobody is.
     pub identity_service: Option<IdentityService>,
+    /// The keys of envelopes.
+    pub ring: KeyRing,
+    /// Which envelopes were accepted.
+    pub windows: Windows,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -114,6 +123,7 @@ pub struct Broker {
     authority: Authority,
     identity_service: Option<IdentityService>,
     revalidations: Requests,
+    envelopes: Envelopes,
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
@@ -141,6 +151,8 @@ impl Broker {
             credentials,
             tokens,
             identity_service,
+            ring,
+            windows,
             metrics,
         } = parts;
         let max_retained_bytes =
@@ -159,6 +171,7 @@ impl Broker {
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
             revalidations: Requests::new(),
+            envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
             passwords,
             lockouts,
             routes: Routes::new(),
@@ -207,6 +220,12 @@ impl Broker {
         if let Some(service) = &self.identity_service {
             service.replace_access(access);
         }
+    }
+
+    /// Puts other keys of envelopes in force, for every payload from now on. What was sealed under one
+    /// that is retiring goes on to be taken.
+    pub fn replace_ring(&self, ring: KeyRing) {
+        self.envelopes.replace_ring(ring);
     }
 
     /// What is counted.
@@ -261,7 +280,7 @@ impl Broker {
     }
 
     /// Keeps files up to date: hashes that others replace in the password file, and what is kept of
-    /// credentials over a restart. Never returns.
+    /// credentials and replay windows over a restart. Never returns.
     pub async fn keep_files(self: Arc<Self>) {
         let mut every_second = tokio::time::interval(Duration::from_secs(1));
         let mut last_saved = Instant::now();
@@ -269,26 +288,28 @@ impl Broker {
             let now = every_second.tick().await.into_std();
             let is_due = now.saturating_duration_since(last_saved) >= BETWEEN_SAVES;
             if self.passwords.has_replacements() {
-                self.in_background(Passwords::write_replacements).await;
+                self.in_background(|broker| broker.passwords.write_replacements()).await;
             }
             if is_due {
                 last_saved = now;
-                self.in_background(Passwords::save_credentials).await;
+                self.in_background(|broker| broker.passwords.save_credentials()).await;
+                self.in_background(|broker| broker.envelopes.tidy(Now::read())).await;
             }
         }
     }
 
     /// Writes what [`keep_files`](Self::keep_files) would have written next.
     pub async fn save_files(self: &Arc<Self>) {
-        self.in_background(Passwords::write_replacements).await;
-        self.in_background(Passwords::save_credentials).await;
+        self.in_background(|broker| broker.passwords.write_replacements()).await;
+        self.in_background(|broker| broker.passwords.save_credentials()).await;
+        self.in_background(|broker| broker.envelopes.close()).await;
     }
 
     /// Runs what waits for the disk where nobody waits for it.
-    async fn in_background(self: &Arc<Self>, work: fn(&Passwords)) {
+    async fn in_background(self: &Arc<Self>, work: fn(&Self)) {
         let broker = Arc::clone(self);
         // A bug in there is logged as a panic, and must not end the keeping of files.
-        let _ = tokio::task::spawn_blocking(move || work(&broker.passwords)).await;
+        let _ = tokio::task::spawn_blocking(move || work(&broker)).await;
     }
 
     /// Does what is due while clients are away (wills, ends of sessions), forgets what has expired,

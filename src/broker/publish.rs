@@ -8,6 +8,7 @@ use super::bell::Bell;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
+use super::sealed_publish::{Pending, Published, Publishing, Waiting, What};
 use super::settings::ShareStrategy;
 use crate::codec::{ReasonCode, SubscriptionIds};
 use crate::message::{Message, QoS};
@@ -30,6 +31,8 @@ pub(super) struct Round {
     /// How many messages were put before mailboxes: what the round costs.
     pub(super) pushes: usize,
     held: Held,
+    /// Messages that wait until what was accepted with them is written down, in order.
+    pub(super) pending: Pending,
 }
 
 /// The latest messages of a round, as long as all of them have the same one recipient: they are put
@@ -47,12 +50,15 @@ impl Broker {
         &self,
         gate: &mut Gate,
         memo: &mut PublishMemo,
-        message: &Arc<Message>,
+        publishing: Publishing<'_>,
         round: &mut Round,
-    ) -> ReasonCode {
+    ) -> Published {
+        let Publishing { message, packet_id, .. } = publishing;
         let policy = gate.refresh(&self.authority);
-        let (known, remembered) = memo.known(&message.topic);
-        let answer = known.answer(message, policy);
+        let (known, _) = memo.known(&message.topic);
+        known.refresh(policy, || gate.terms(&message.topic));
+        let terms = known.terms().cloned();
+        let answer = known.answer(message);
         let answer = answer.get_or_insert_with(|| Answer::of(gate.largest_payload(message)));
         if !answer.allows(message) {
             // Asking counts, and so does not asking again.
@@ -60,14 +66,38 @@ impl Broker {
                 true => gate.report_denied(message, &self.counts),
                 false => self.counts.denied(DeniedAction::Publish),
             }
-            return ReasonCode::NotAuthorized;
+            return Published::Done(ReasonCode::NotAuthorized);
         }
+        if let Some(terms) = terms {
+            round.pending.expect(known.remembered_recipients());
+            return self.publish_enveloped(gate, &terms, publishing, round);
+        }
+        if !round.pending.is_empty() {
+            // What came before goes first.
+            round.pending.push(Waiting {
+                message: Arc::clone(message),
+                packet_id,
+                what: What::Plain,
+            });
+            return Published::Waits;
+        }
+        Published::Done(self.route(memo, message, round))
+    }
+
+    /// Routes a message that is allowed.
+    pub(super) fn route(
+        &self,
+        memo: &mut PublishMemo,
+        message: &Arc<Message>,
+        round: &mut Round,
+    ) -> ReasonCode {
         // Retained before routed: a subscription made in between gets the message by one way or
         // by both, never by neither. What cannot be retained is refused, but for QoS 0: its sender
         // would not hear of it.
         if !self.retain(message) && message.qos != QoS::AtMostOnce {
             return ReasonCode::QuotaExceeded;
         }
+        let (known, remembered) = memo.known(&message.topic);
         let recipients = known.recipients(message, &self.routes, remembered);
         self.distribute(message, recipients, round)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::mailbox::Mailbox;
 use super::routes::Routes;
 use super::topic_memo::{Recalled, TopicMemo};
+use crate::acl::EnvelopeTerms;
 use crate::message::Message;
 use crate::router::Matches;
 use crate::topic::TopicName;
@@ -30,6 +31,8 @@ pub(super) struct Known {
     policy_generation: Option<u64>,
     /// By QoS and retain flag; empty where it has not been asked.
     answers: [Option<Answer>; 6],
+    /// What holds for its payloads.
+    terms: Option<Arc<EnvelopeTerms>>,
     routes_generation: Option<u64>,
     matches: Matches<Arc<Mailbox>>,
 }
@@ -91,12 +94,32 @@ impl PublishMemo {
 }
 
 impl Known {
-    /// What was answered about such a message under `policy`, to be filled in where it is empty.
-    pub(super) fn answer(&mut self, message: &Message, policy: u64) -> &mut Option<Answer> {
+    /// Forgets what was found out under another policy than `policy`; the terms of payloads are then what
+    /// `terms` says.
+    pub(super) fn refresh(
+        &mut self,
+        policy: u64,
+        terms: impl FnOnce() -> Option<Arc<EnvelopeTerms>>,
+    ) {
         if self.policy_generation != Some(policy) {
             self.policy_generation = Some(policy);
             self.answers = [None; 6];
+            self.terms = terms();
         }
+    }
+
+    /// What holds for its payloads, where they are not just what they are.
+    pub(super) fn terms(&self) -> Option<&Arc<EnvelopeTerms>> {
+        self.terms.as_ref()
+    }
+
+    /// How many recipients it had when it was last routed.
+    pub(super) fn remembered_recipients(&self) -> usize {
+        self.matches.routes.len()
+    }
+
+    /// What was answered about such a message, to be filled in where it is empty.
+    pub(super) fn answer(&mut self, message: &Message) -> &mut Option<Answer> {
         let question = message.qos as usize * 2 + usize::from(message.retain);
         &mut self.answers[question]
     }

@@ -17,6 +17,7 @@ use super::seat::Seat;
 use super::settings::Settings;
 use super::timers::{Timer, What};
 use crate::acl::Limits;
+use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
@@ -156,7 +157,7 @@ impl Broker {
     /// the session does.
     fn park(
         &self,
-        gate: &Gate,
+        gate: &mut Gate,
         session: Stored,
         remains: Remains,
         now: Instant,
@@ -206,7 +207,7 @@ impl Broker {
         self.cancel_timers(&parked);
         let Parked { who, session, image, will, .. } = parked;
         if let Some((_, will)) = will {
-            self.publish_will(&Gate::new(&self.authority, who), *will, now);
+            self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
         }
         self.forget(&session, &image);
     }
@@ -230,10 +231,13 @@ impl Broker {
     }
 
     /// Publishes a will, if the client may publish it under the policy of now.
-    fn publish_will(&self, gate: &Gate, will: Will, now: Instant) {
+    fn publish_will(&self, gate: &mut Gate, will: Will, now: Instant) {
         let mut message = will.message;
         message.expiry = will.message_expiry.and_then(|after| now.checked_add(after));
-        if gate.may_leave_will(&message, &self.counts) {
+        if gate.may_leave_will(&message, &self.counts)
+            && let Some(message) =
+                self.sealed_will(gate, message, Now { instant: now, ..Now::read() })
+        {
             self.counts.metrics.wills_sent.increment(1);
             self.publish_directly(&Arc::new(message));
         }
@@ -243,7 +247,7 @@ impl Broker {
     /// who are connected still hear of them.
     pub(super) fn publish_waiting_wills(&self, now: Instant) {
         for (who, will) in self.registry.take_wills() {
-            self.publish_will(&Gate::new(&self.authority, who), *will, now);
+            self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
         }
     }
 
@@ -267,7 +271,7 @@ impl Broker {
                 What::Will => {
                     let due = self.registry.take_due_will(&client_id, timer.session, now);
                     if let Some((who, will)) = due {
-                        self.publish_will(&Gate::new(&self.authority, who), *will, now);
+                        self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
                     }
                 }
                 What::SessionEnd => {

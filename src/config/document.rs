@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 17] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -27,6 +27,7 @@ const PATHS: [&str; 16] = [
     "ring_file",
     "wrapped_dir",
     "key_file",
+    "state_dir",
     "policy_file",
     "socket",
     "ca_file",

@@ -154,6 +154,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         listener: layers.listeners.iter().map(|each| read(LISTENER, each, problems)).collect(),
         auth: read("auth", of("auth"), problems),
         keys: read("keys", of("keys"), problems),
+        envelope: read("envelope", of("envelope"), problems),
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),

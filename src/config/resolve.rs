@@ -45,6 +45,8 @@ pub struct Resolved {
     pub auth: auth::Settings,
     /// `[keys]`.
     pub keys: keys::Settings,
+    /// `[envelope]`.
+    pub envelope: broker::EnvelopeSettings,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -163,6 +165,12 @@ impl Loaded {
         };
         let text = self.text_of(path, MAX_POLICY_BYTES as u64, "acl.policy_file", findings)?;
         match self.config.acl.acl_format.parse(&text) {
+            Ok(policy) if policy.needs_keys() && self.config.keys.ring_file.is_none() => {
+                let message = "[[envelope]] tables verify or seal payloads, and there are no keys: set \
+                               `ring_file` in [keys]; `bastionmq keys create` makes one";
+                findings.problems.push(Problem::missing(in_file(path, message)));
+                None
+            }
             Ok(policy) => {
                 let said = policy.warnings().iter().map(|warning| in_file(path, warning));
                 findings.warnings.extend(said);
@@ -357,7 +365,8 @@ fn assemble(
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { http, auth, keys, mqtt, broker, network, log, .. } = loaded.config.clone();
+    let Config { http, auth, keys, envelope, mqtt, broker, network, log, .. } =
+        loaded.config.clone();
     Resolved {
         listeners,
         policy,
@@ -368,6 +377,7 @@ fn assemble(
         http,
         auth,
         keys,
+        envelope,
         mqtt,
         broker,
         network,

@@ -18,6 +18,8 @@ pub struct Config {
     pub auth: auth::Settings,
     /// `[keys]`: what secrets are sealed by.
     pub keys: keys::Settings,
+    /// `[envelope]`: what is kept of sealed payloads.
+    pub envelope: broker::EnvelopeSettings,
     /// `[jwt]`: whose tokens are believed.
     pub jwt: auth::TokenSettings,
     /// `[http]`: the service that knows who clients are.
@@ -58,9 +60,10 @@ pub(super) struct Section {
 pub(super) const LISTENER: &str = "listener";
 
 /// Every section but the listeners, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 11] = [
+pub(super) const SECTIONS: [Section; 12] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
+    Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "http", keys: fields_of::<identity_service::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },

@@ -185,6 +185,11 @@ impl Reloader {
                 Ok(warnings)
             }
             Reloaded::Certificates => self.read_certificates(),
+            Reloaded::KeyRing => {
+                let ring = self.loaded.key_ring().map_err(|error| error.to_string())?;
+                self.broker.replace_ring(ring.unwrap_or_default());
+                Ok(Vec::new())
+            }
             Reloaded::HttpAccess => {
                 let access = self.loaded.http_access().map_err(|error| error.to_string())?;
                 if let Some(access) = access {
@@ -298,6 +303,7 @@ fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
         Reloaded::Policy => vec![config.acl.policy_file.clone()],
         Reloaded::Passwords => vec![config.auth.password_file.clone()],
         Reloaded::TokenKeys => vec![config.jwt.key_file.clone()],
+        Reloaded::KeyRing => vec![config.keys.ring_file.clone()],
         Reloaded::HttpAccess => {
             let Settings { ca_file, client_cert, client_key, token_file, .. } = &config.http;
             [ca_file, client_cert, client_key, token_file].map(Clone::clone).to_vec()

@@ -280,14 +280,13 @@ impl Inbound {
     }
 
     /// 3.x has no negative acknowledgement: what is not allowed is acknowledged and goes nowhere
-    /// (3.1.1 `[MQTT-3.3.5-2]`); what failed otherwise must not look as if it had been taken, so the
-    /// connection ends.
+    /// (3.1.1 `[MQTT-3.3.5-2]`), and so is what would be refused ever again for what it is; what failed
+    /// otherwise must not look as if it had been taken, so the connection ends.
     fn sayable(&self, reason: ReasonCode) -> Result<ReasonCode, Closed> {
         match self.version {
             Version::V5 => Ok(reason),
-            _ if !reason.is_error() || reason == ReasonCode::NotAuthorized => {
-                Ok(ReasonCode::Success)
-            }
+            _ if !reason.is_error() => Ok(ReasonCode::Success),
+            _ if is_final(reason) => Ok(ReasonCode::Success),
             _ => Err(Closed::ByBroker(reason)),
         }
     }
@@ -312,6 +311,11 @@ impl Inbound {
         output.send(&Packet::PubComp(Ack::new(packet_id, reason)), self.version);
         Ok(())
     }
+}
+
+/// Whether the same message would be refused for the same reason whenever it came.
+fn is_final(reason: ReasonCode) -> bool {
+    matches!(reason, ReasonCode::NotAuthorized | ReasonCode::PayloadFormatInvalid)
 }
 
 fn violation(reason: ReasonCode, what: &'static str) -> Closed {

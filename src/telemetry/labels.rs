@@ -167,6 +167,8 @@ label! {
         Certificates = "certificates",
         /// What the HTTP service is reached by: authorities, certificate, key and token.
         HttpAccess = "http_access",
+        /// The key ring of envelopes.
+        KeyRing = "key_ring",
     }
 }
 
@@ -184,6 +186,48 @@ label! {
         Applied = "applied",
         /// What was in force before stays.
         Failed = "failed",
+    }
+}
+
+label! {
+    /// Why a payload was refused, by the names of the envelope's format and two of our own.
+    EnvelopeRefusal as "reason" {
+        /// It is no envelope.
+        Malformed = "malformed",
+        /// The ring does not have its key.
+        UnknownKey = "unknown_key",
+        /// Its key is not for its topic.
+        WrongTopic = "wrong_topic",
+        /// Its key was revoked.
+        RevokedKey = "revoked_key",
+        /// It names a sender other than who brings it.
+        SenderMismatch = "sender_mismatch",
+        /// It was changed, moved, or made under another key.
+        BadTag = "bad_tag",
+        /// It is not encrypted, and must be.
+        NotEncrypted = "not_encrypted",
+        /// It was made after the last moment of its key.
+        ExpiredKey = "expired_key",
+        /// It is too old.
+        Expired = "expired",
+        /// Its time is too far ahead.
+        FromFuture = "from_future",
+        /// It has come before.
+        Replayed = "replayed",
+        /// Its place has been used for another one: two devices share a stream.
+        StreamReused = "stream_reused",
+        /// There is no room for one more stream.
+        TooManyStreams = "too_many_streams",
+        /// The signature of its sender is wrong or missing.
+        BadSignature = "bad_signature",
+        /// It was to be opened, and its key only verifies.
+        VerifyOnlyKey = "verify_only_key",
+        /// It was to be opened, and does not decrypt.
+        DecryptFailed = "decrypt_failed",
+        /// It was to be sealed, and there is no key for that.
+        NoSealingKey = "no_sealing_key",
+        /// That it was accepted could not be written down.
+        NotKept = "not_kept",
     }
 }
 
@@ -263,6 +307,8 @@ label! {
         RetainedFull = "retained_full",
         /// A share group's last member left it.
         NoMember = "no_member",
+        /// The broker has not sealed it, or cannot open it any more.
+        NotOpened = "not_opened",
     }
 }
 

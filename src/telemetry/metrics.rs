@@ -6,8 +6,9 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::{
-    Counters, DeniedAction, DropReason, Gauges, HttpAuthResult, Label, LockoutScope, LoginMethod,
-    LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation, process,
+    Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
+    LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
+    Reloaded, Revocation, process,
 };
 use crate::message::QoS;
 
@@ -40,6 +41,16 @@ pub struct Metrics {
     pub http_auth_breaker_open: Gauge,
     /// What the policy refused.
     pub acl_denied: Counters<DeniedAction>,
+    /// Envelopes that came and held.
+    pub envelopes_verified: Counter,
+    /// Envelopes that came again in the same packet, since their sender had not heard of them.
+    pub envelopes_again: Counter,
+    /// Payloads that the broker sealed.
+    pub envelopes_sealed: Counter,
+    /// Payloads that the broker opened, once for each recipient.
+    pub envelopes_opened: Counter,
+    /// Payloads that were refused.
+    pub envelopes_refused: Counters<EnvelopeRefusal>,
     /// Packets from clients.
     pub packets_received: Counters<PacketKind>,
     /// Packets to clients.
@@ -137,6 +148,22 @@ impl Metrics {
             ),
             acl_denied: register
                 .counters("bastionmq_acl_denied_total", "What the policy refused, by action"),
+            envelopes_verified: register
+                .counter("bastionmq_envelopes_verified_total", "Envelopes that came and held"),
+            envelopes_again: register.counter(
+                "bastionmq_envelopes_again_total",
+                "Envelopes that came again in the same packet, acknowledged and not routed again",
+            ),
+            envelopes_sealed: register
+                .counter("bastionmq_envelopes_sealed_total", "Payloads that the broker sealed"),
+            envelopes_opened: register.counter(
+                "bastionmq_envelopes_opened_total",
+                "Payloads that the broker opened, once for each recipient",
+            ),
+            envelopes_refused: register.counters(
+                "bastionmq_envelopes_refused_total",
+                "Payloads refused as envelopes, by reason; stream_reused is what clones of a device do",
+            ),
             packets_received: register
                 .counters("bastionmq_packets_received_total", "Packets from clients, by type"),
             packets_sent: register

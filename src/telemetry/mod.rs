@@ -9,8 +9,8 @@ mod settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
-    DeniedAction, DropReason, HttpAuthResult, LockoutScope, LoginMethod, LoginResult, PacketKind,
-    ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation,
+    DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope, LoginMethod,
+    LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation,
 };
 pub use metrics::Metrics;
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

@@ -9,12 +9,16 @@ use futures::FutureExt;
 
 use crate::acl::Policy;
 use crate::auth::{self, Authenticator, Authenticators, PasswordFile};
-use crate::broker::{Broker, Client, Delivered, Parts, Patience, Settings, VerifiedCredentials};
+use crate::broker::{
+    Broker, Client, Delivered, EnvelopeSettings, Parts, Patience, Settings, VerifiedCredentials,
+    Windows,
+};
 use crate::clock::Now;
 use crate::codec::{
     Ack, Connect, ConnectProperties, Delivery, Disconnect, Packet, PacketId, Publish, ReasonCode,
     Subscribe, SubscriptionIds, SubscriptionOptions, UserProperties, Version, Will, next_frame,
 };
+use crate::envelope::KeyRing;
 use crate::identity::{
     Attributes, ClientCertificate, Credentials, Evidence, Peer, TransportSecurity,
 };
@@ -89,6 +93,8 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         auth,
         tokens: None,
         identity_service: None,
+        ring: KeyRing::default(),
+        windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         metrics: Arc::new(Metrics::new()),
     }
 }

@@ -3,6 +3,7 @@
 mod authentication;
 pub(super) mod driver;
 mod endings;
+mod envelopes;
 mod judging;
 mod matrix;
 mod model;
