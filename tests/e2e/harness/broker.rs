@@ -160,6 +160,11 @@ impl Broker {
         &self.process
     }
 
+    /// As [`Broker::process`], to be killed.
+    pub(crate) fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// Asks for a graceful end, as systemd does.
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::TERM);
