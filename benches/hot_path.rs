@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark stops at what is wrong")]
 
+#[path = "steps/envelope.rs"]
+mod envelope_steps;
 mod steps;
 
 use std::hint::black_box;
@@ -98,4 +100,55 @@ fn session_takes_a_qos_1_message(bencher: Bencher, version: Version) {
 #[divan::bench(args = VERSIONS)]
 fn session_sends_a_qos_1_message(bencher: Bencher, version: Version) {
     bencher.bench_local(steps::send_qos_1(version));
+}
+
+/// Payloads of this many bytes.
+const PAYLOADS: [usize; 2] = [64, 1024];
+
+/// Beside each other: what the library does with an envelope, and the primitives on the same bytes.
+mod envelope {
+    use divan::Bencher;
+
+    use super::PAYLOADS;
+    use super::envelope_steps::{self, Keyed};
+
+    #[divan::bench(args = PAYLOADS)]
+    fn parse(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::parse(payload));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn verify(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::verify(payload));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn verify_primitives(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::hmac(payload, Keyed::EachTime));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn verify_primitives_keyed_once(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::hmac(payload, Keyed::Once));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn open(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::open(payload));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn open_primitives(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::hmac_and_gcm(payload, Keyed::EachTime));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn open_primitives_keyed_once(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::hmac_and_gcm(payload, Keyed::Once));
+    }
+
+    #[divan::bench(args = PAYLOADS)]
+    fn seal(bencher: Bencher, payload: usize) {
+        bencher.bench_local(envelope_steps::seal(payload));
+    }
 }

@@ -190,7 +190,10 @@ impl Key {
     /// Whether it is meant for `topic`.
     #[must_use]
     pub fn is_for(&self, topic: TopicNameRef<'_>) -> bool {
-        self.topics.iter().any(|filter| matches(filter.borrowed(), topic))
+        let is_in = |filter: &TopicFilter| {
+            is_in_branch(filter.as_str(), topic.as_str()) || matches(filter.borrowed(), topic)
+        };
+        self.topics.iter().any(is_in)
     }
 
     /// Whether it was still in use at that time, in milliseconds since the Unix epoch.
@@ -216,9 +219,38 @@ impl Key {
     }
 }
 
+/// Most keys are for a branch, such as `plant/#`: that is told without looking at levels. A name holds no
+/// wildcard, so what has more of them begins no name.
+fn is_in_branch(filter: &str, topic: &str) -> bool {
+    let rest = filter.strip_suffix("/#").and_then(|branch| topic.strip_prefix(branch));
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_for_what_its_filters_match() {
+        let topics = ["plant/#", "+/office/#", "exact", "$share/group/shared/#"];
+        let key = Key {
+            id: KeyId([1; 8]),
+            topics: topics.map(|topic| TopicFilter::parse(topic).expect("a filter")).to_vec(),
+            state: KeyState::Active,
+            created_ms: 0,
+            not_after_ms: None,
+            material: KeyMaterial::Topic(TopicKey::new([7; 32])),
+        };
+        let is_for = |topic| key.is_for(TopicNameRef::parse(topic).expect("a topic"));
+        for topic in ["plant", "plant/", "plant/7/x", "a/office", "a/office/b", "exact", "shared/x"]
+        {
+            assert!(is_for(topic), "{topic}");
+        }
+        for topic in ["plants", "plants/7", "plan", "office", "a/offices/b", "$a/office", "exact/x"]
+        {
+            assert!(!is_for(topic), "{topic}");
+        }
+    }
 
     #[test]
     fn a_key_id_is_written_as_it_is_read() {

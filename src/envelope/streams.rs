@@ -184,11 +184,13 @@ impl Streams {
         }
     }
 
+    #[inline]
     fn find(&self, sender: &str, key_id: KeyId, stream: [u8; 16]) -> Option<&State> {
         let mut entries = self.senders.get(sender)?.iter().rev();
         entries.find(|entry| entry.is(key_id, stream)).map(|entry| &*entry.state)
     }
 
+    #[inline]
     fn find_mut(&mut self, sender: &str, key_id: KeyId, stream: [u8; 16]) -> Option<&mut State> {
         let mut entries = self.senders.get_mut(sender)?.iter_mut().rev();
         entries.find(|entry| entry.is(key_id, stream)).map(|entry| &mut *entry.state)

@@ -30,6 +30,9 @@ pub mod tag {
     pub const TRACE: u8 = 0x81;
 }
 
+/// From here on a type that is not known is skipped.
+pub(super) const NON_CRITICAL: u8 = 0x80;
+
 /// Bytes of type and length.
 pub(super) const HEADER: usize = 3;
 
@@ -51,13 +54,7 @@ impl Tlv<'_> {
     /// Whether a reader that does not know the type must reject the envelope.
     #[must_use]
     pub fn is_critical(&self) -> bool {
-        self.tag < 0x80
-    }
-
-    /// The value, where it has exactly so many bytes.
-    pub(super) fn exactly<const N: usize>(&self) -> Result<[u8; N], Malformed> {
-        let wrong = Malformed::Length { tag: self.tag, at: self.at };
-        self.value.try_into().map_err(|_| wrong)
+        self.tag < NON_CRITICAL
     }
 
     pub(super) fn wrong_length(&self) -> Malformed {

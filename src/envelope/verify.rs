@@ -96,6 +96,7 @@ impl<'a, 'r> Claim<'a, 'r> {
     ///
     /// # Errors
     /// `unknown_key`, `wrong_topic`, `revoked_key`, `sender_mismatch`.
+    #[inline]
     pub fn of(
         envelope: Envelope<'a>,
         ring: &'r KeyRing,
@@ -113,6 +114,7 @@ impl<'a, 'r> Claim<'a, 'r> {
     ///
     /// # Errors
     /// `bad_tag`, `not_encrypted`, `expired_key`, `expired`, `from_future`.
+    #[inline]
     pub fn prove(
         self,
         cached: Option<Arc<StreamKeys>>,
@@ -125,6 +127,7 @@ impl<'a, 'r> Claim<'a, 'r> {
     ///
     /// # Errors
     /// As [`Self::prove`].
+    #[inline]
     pub fn prove_to_open(
         self,
         cached: Option<Arc<StreamKeys>>,
@@ -133,6 +136,7 @@ impl<'a, 'r> Claim<'a, 'r> {
         self.prove_for(Purpose::Open, cached, check)
     }
 
+    #[inline]
     fn prove_for(
         self,
         purpose: Purpose,

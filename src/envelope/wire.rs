@@ -1,6 +1,6 @@
 //! An envelope in somebody else's memory, parsed strictly and without copying.
 
-use super::tlv::{Tlvs, tag};
+use super::tlv::{HEADER, NON_CRITICAL, Tlvs, tag};
 use super::{KeyId, Malformed, Tlv};
 
 /// The first two bytes of every envelope.
@@ -16,7 +16,7 @@ pub(super) const FIXED: usize = 4;
 pub(super) const GCM_TAG: usize = 16;
 
 /// Bytes of the HMAC with its type and length.
-pub(super) const HMAC_TLV: usize = super::tlv::HEADER + 32;
+pub(super) const HMAC_TLV: usize = HEADER + 32;
 
 /// The critical types.
 const KNOWN: [u8; 10] = [
@@ -121,28 +121,27 @@ impl<'a> Envelope<'a> {
     /// The first thing that is not as the format has it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         check_fixed(bytes)?;
-        let mut reader = Reader { tlvs: Tlvs::from(bytes, FIXED), ahead: None };
-        reader.advance()?;
-        let suite = reader.required(tag::SUITE)?;
-        let [number] = suite.exactly()?;
-        let suite = Suite::from_number(number).ok_or(suite.wrong_value())?;
-        let key_id = KeyId(reader.required(tag::KEY_ID)?.exactly()?);
+        let mut reader = Reader { bytes, at: FIXED };
+        let suite_at = reader.at;
+        let [number] = reader.fixed(tag::SUITE)?;
+        let unknown = Malformed::Value { tag: tag::SUITE, at: suite_at };
+        let suite = Suite::from_number(number).ok_or(unknown)?;
+        let key_id = KeyId(reader.fixed(tag::KEY_ID)?);
         let sender = sender_of(reader.required(tag::SENDER)?)?;
-        let stream = reader.required(tag::STREAM)?.exactly()?;
-        let seq = reader.required(tag::SEQ)?;
-        let seq = match u64::from_be_bytes(seq.exactly()?) {
-            0 => return Err(seq.wrong_value()),
-            number => number,
-        };
-        let time_ms = u64::from_be_bytes(reader.required(tag::TIME)?.exactly()?);
+        let stream = reader.fixed(tag::STREAM)?;
+        let seq_at = reader.at;
+        let seq = u64::from_be_bytes(reader.fixed(tag::SEQ)?);
+        if seq == 0 {
+            return Err(Malformed::Value { tag: tag::SEQ, at: seq_at });
+        }
+        let time_ms = u64::from_be_bytes(reader.fixed(tag::TIME)?);
         let (content_type, trace) = reader.optional_ones()?;
         let body = reader.body(suite)?;
-        let body_end = reader.at();
+        let body_end = reader.at;
         let signature = reader.signature()?;
-        let hmac = reader.required(tag::HMAC)?;
-        let tag = hmac.value.try_into().map_err(|_| hmac.wrong_length())?;
-        if let Some(more) = reader.ahead {
-            return Err(Malformed::Trailing(more.at));
+        let tag = reader.fixed_in_place(tag::HMAC)?;
+        if reader.at < bytes.len() {
+            return Err(Malformed::Trailing(reader.at));
         }
         Ok(Self {
             bytes,
@@ -285,40 +284,60 @@ fn sender_of<'a>(tlv: Tlv<'a>) -> Result<&'a str, Malformed> {
     str::from_utf8(tlv.value).map_err(|_| tlv.wrong_value())
 }
 
-/// Takes TLVs in the order of the format, one ahead.
+/// Takes TLVs in the order of the format.
 struct Reader<'a> {
-    tlvs: Tlvs<'a>,
-    ahead: Option<Tlv<'a>>,
+    bytes: &'a [u8],
+    at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn advance(&mut self) -> Result<(), Malformed> {
-        self.ahead = self.tlvs.read()?;
-        Ok(())
+    /// The value of the type that must stand here, of exactly so many bytes.
+    fn fixed<const N: usize>(&mut self, tag: u8) -> Result<[u8; N], Malformed> {
+        self.fixed_in_place(tag).copied()
     }
 
-    /// Where the TLV ahead begins, or the end.
-    fn at(&self) -> usize {
-        self.ahead.map_or(self.tlvs.at(), |tlv| tlv.at)
-    }
-
-    fn optional(&mut self, tag: u8) -> Result<Option<Tlv<'a>>, Malformed> {
-        let Some(tlv) = self.ahead.filter(|tlv| tlv.tag == tag) else { return Ok(None) };
-        self.advance()?;
-        Ok(Some(tlv))
-    }
-
-    fn required(&mut self, tag: u8) -> Result<Tlv<'a>, Malformed> {
-        match self.optional(tag)? {
-            Some(tlv) => Ok(tlv),
-            None => Err(self.ahead.map_or(Malformed::Missing(tag), |tlv| misplaced(tlv, tag))),
+    /// Most of an envelope is of one form: it is compared with that, and looked into only where it differs.
+    fn fixed_in_place<const N: usize>(&mut self, tag: u8) -> Result<&'a [u8; N], Malformed> {
+        let rest = self.bytes.get(self.at..).and_then(|rest| rest.split_first_chunk());
+        if let Some((header, rest)) = rest
+            && *header == [tag, 0, N as u8]
+            && let Some((value, _)) = rest.split_first_chunk()
+        {
+            self.at += HEADER + N;
+            return Ok(value);
         }
+        match self.required(tag) {
+            Ok(tlv) => Err(tlv.wrong_length()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// The type that must stand here.
+    fn required(&mut self, tag: u8) -> Result<Tlv<'a>, Malformed> {
+        match self.read()? {
+            Some(tlv) if tlv.tag == tag => Ok(tlv),
+            Some(tlv) => Err(misplaced(tlv, tag)),
+            None => Err(Malformed::Missing(tag)),
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Tlv<'a>>, Malformed> {
+        let mut tlvs = Tlvs::from(self.bytes, self.at);
+        let tlv = tlvs.read()?;
+        self.at = tlvs.at();
+        Ok(tlv)
+    }
+
+    /// The type that stands here.
+    fn next_tag(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
     }
 
     /// The non-critical ones: each type at most once, the lower first.
     fn optional_ones(&mut self) -> Result<(Option<&'a str>, Option<&'a str>), Malformed> {
         let (mut content_type, mut trace, mut last) = (None, None, None);
-        while let Some(tlv) = self.ahead.filter(|tlv| !tlv.is_critical()) {
+        while self.next_tag().is_some_and(|tag| tag >= NON_CRITICAL) {
+            let Some(tlv) = self.read()? else { break };
             let (tag, at) = (tlv.tag, tlv.at);
             if last == Some(tag) {
                 return Err(Malformed::Duplicate { tag, at });
@@ -332,7 +351,6 @@ impl<'a> Reader<'a> {
                 tag::TRACE => trace = Some(text(tlv).and_then(|text| printable(tlv, text))?),
                 _ => {}
             }
-            self.advance()?;
         }
         Ok((content_type, trace))
     }
@@ -342,7 +360,7 @@ impl<'a> Reader<'a> {
             Suite::Sealed => (tag::CIPHERTEXT, tag::PLAINTEXT),
             Suite::Signed => (tag::PLAINTEXT, tag::CIPHERTEXT),
         };
-        if self.ahead.is_some_and(|tlv| tlv.tag == other) {
+        if self.next_tag() == Some(other) {
             return Err(Malformed::BodyOfAnotherSuite);
         }
         let body = self.required(wanted)?;
@@ -353,7 +371,10 @@ impl<'a> Reader<'a> {
     }
 
     fn signature(&mut self) -> Result<Option<Signature<'a>>, Malformed> {
-        let Some(tlv) = self.optional(tag::SIGNATURE)? else { return Ok(None) };
+        if self.next_tag() != Some(tag::SIGNATURE) {
+            return Ok(None);
+        }
+        let tlv = self.required(tag::SIGNATURE)?;
         let (number, bytes) = tlv.value.split_first().ok_or(tlv.wrong_length())?;
         let algorithm = match number {
             1 => Algorithm::Ed25519,
@@ -369,7 +390,7 @@ impl<'a> Reader<'a> {
 fn misplaced(found: Tlv<'_>, wanted: u8) -> Malformed {
     let Tlv { tag, at, .. } = found;
     match tag {
-        0x80.. => Malformed::OutOfOrder { tag, at },
+        NON_CRITICAL.. => Malformed::OutOfOrder { tag, at },
         _ if !KNOWN.contains(&tag) => Malformed::UnknownCritical { tag, at },
         _ if tag < wanted => Malformed::Duplicate { tag, at },
         _ => Malformed::Missing(wanted),
