@@ -131,3 +131,49 @@ fn a_master_key_of_the_environment_is_replaced_by_two_and_then_one() {
     said(&run(TWO, &["list"]));
     assert!(complained(&run(ONE, &["list"])).contains("another master key"));
 }
+
+/// When the command is killed.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Begun,
+    BothKeysHold,
+    RingSealedAnew,
+}
+
+impl Moment {
+    /// Whether it has come, in a directory in which ring and master key were `before`.
+    fn has_come(self, desk: &Desk, before: &(Vec<u8>, Vec<u8>)) -> bool {
+        let (ring, master) = state(desk);
+        match self {
+            Self::Begun => true,
+            Self::BothKeysHold => master != before.1,
+            Self::RingSealedAnew => ring != before.0,
+        }
+    }
+}
+
+fn state(desk: &Desk) -> (Vec<u8>, Vec<u8>) {
+    (fs::read(desk.path("ring")).unwrap(), fs::read(desk.path("ring.master-key")).unwrap())
+}
+
+#[test]
+fn whoever_is_killed_while_replacing_the_master_key_has_lost_nothing() {
+    let desk = Desk::with_key();
+    let envelope = desk.sealed();
+    let moments = [Moment::Begun, Moment::BothKeysHold, Moment::RingSealedAnew];
+    for moment in moments.iter().cycle().take(15) {
+        let before = state(&desk);
+        let mut child = desk.start(&["keys", "rotate-master", "--ring", "ring"], b"");
+        while !moment.has_come(&desk, &before) && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        // As `kill -9` does it; it may have come to its end.
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(said(&desk.open(&[], &envelope)), "hello", "killed at {moment:?}");
+    }
+    said(&desk.keys(&["rotate-master"]));
+    assert_eq!(said(&desk.open(&[], &envelope)), "hello");
+    assert_eq!(fs::read_to_string(desk.path("ring.master-key")).unwrap().lines().count(), 1);
+    assert_eq!(desk.names(), ["ring", "ring.master-key"], "something was left behind");
+}
