@@ -1,9 +1,10 @@
 //! A new master key in the place of the old one: what is sealed is sealed anew, and at no moment is
 //! there anything that does not open.
 //!
-//! While it lasts the master key is two keys, of which the first one seals and both open. So whoever is
-//! killed, or finds the disk full, has harmed nothing, and the same command goes on where it ended. The
-//! old key goes last.
+//! It takes two steps. First the master key becomes two keys, of which the first one seals and both open,
+//! and what is at hand is sealed anew. A broker that runs goes on with the key that it began with, and
+//! seals anew what is its own when it starts again. Only then, when asked to, the old key goes. So whoever
+//! is killed, or finds the disk full, has harmed nothing, and the same step can be taken again.
 
 use std::path::{Path, PathBuf};
 
@@ -41,9 +42,15 @@ pub enum RotationError {
     /// The key is not in a file of ours, and there is only one.
     #[error(
         "{place} holds one master key: put the new one before it, with a comma or a new line between, \
-         and run this again; afterwards take the old one away"
+         and run this again"
     )]
     NoNewKey {
+        /// Where the key is.
+        place: MasterKeySource,
+    },
+    /// There is no old key.
+    #[error("{place} holds one master key: there is nothing to finish")]
+    NotBegun {
         /// Where the key is.
         place: MasterKeySource,
     },
@@ -62,18 +69,18 @@ pub struct Resealed {
 }
 
 impl MasterKeySource {
-    /// Whether the old key is to be taken away by hand, where [`Self::rotate`] is done.
+    /// Whether the keys are to be put there and taken away by hand.
     #[must_use]
     pub fn is_changed_by_hand(&self) -> bool {
         !matches!(self, Self::File(_))
     }
 
-    /// Replaces the master key, and seals `files` under the new one; all of them must be there. A key in a
-    /// file is drawn anew. One that somebody else hands over must come with the old one behind it.
+    /// Puts a new master key before the old one, and seals `files` under it; all of them must be there. A
+    /// key in a file is drawn anew, unless that was done before. One that somebody else hands over must
+    /// come with the old one behind it.
     ///
     /// # Errors
-    /// When something cannot be read, opened or written. Then everything still opens, and the same can be
-    /// done again.
+    /// When something cannot be read, opened or written. Everything still opens.
     pub fn rotate(&self, files: &[PathBuf]) -> Result<Vec<Resealed>, RotationError> {
         let before = self.read()?;
         for path in files {
@@ -84,6 +91,19 @@ impl MasterKeySource {
             _ if before.is_being_replaced() => before,
             place => return Err(RotationError::NoNewKey { place: place.clone() }),
         };
+        files.iter().map(|path| reseal(path, &both)).collect()
+    }
+
+    /// Seals `files` under the new key, where they are not yet, and takes the old one away, where that is
+    /// in a file of ours. What else is sealed under it does not open any more.
+    ///
+    /// # Errors
+    /// As [`Self::rotate`], and when there is no old key. Then it is still there, if there was one.
+    pub fn finish_rotation(&self, files: &[PathBuf]) -> Result<Vec<Resealed>, RotationError> {
+        let both = self.read()?;
+        if !both.is_being_replaced() {
+            return Err(RotationError::NotBegun { place: self.clone() });
+        }
         let resealed = files.iter().map(|path| reseal(path, &both)).collect::<Result<_, _>>()?;
         if let Self::File(path) = self {
             end(path, &both)?;
@@ -177,7 +197,9 @@ mod tests {
         let desk = Desk::new();
         let files = [desk.seal("ring", Purpose::KeyRing), desk.seal("cache", Purpose::Credentials)];
         let old = desk.source().read().unwrap();
-        let resealed = desk.source().rotate(&files).unwrap();
+        desk.source().rotate(&files).unwrap();
+        assert!(desk.source().read().unwrap().is_being_replaced());
+        let resealed = desk.source().finish_rotation(&files).unwrap();
         assert_eq!(resealed[1], Resealed { path: files[1].clone(), purpose: Purpose::Credentials });
         let new = desk.source().read().unwrap();
         assert!(new != old && !new.is_being_replaced());
@@ -201,11 +223,27 @@ mod tests {
                 assert_eq!(opened.expose(), name.as_bytes(), "killed after {steps}");
             }
             desk.source().rotate(&files).unwrap();
+            desk.source().finish_rotation(&files).unwrap();
             let now = desk.source().read().unwrap();
             assert!(now.current == both.current, "a third key was drawn");
             assert!(!now.is_being_replaced());
             assert_eq!(desk.opened("two", Purpose::KeyRing).unwrap().expose(), b"two");
         }
+    }
+
+    #[test]
+    fn what_a_broker_seals_under_the_key_that_it_began_with_opens_until_the_end() {
+        let desk = Desk::new();
+        let ring = [desk.seal("ring", Purpose::KeyRing)];
+        let of_broker = desk.source().read().unwrap();
+        desk.source().rotate(&ring).unwrap();
+        let sealed = of_broker.seal(Purpose::Credentials, b"cache").unwrap();
+        private_file::replace(&desk.path("cache"), &sealed).unwrap();
+        assert_eq!(desk.opened("cache", Purpose::Credentials).unwrap().expose(), b"cache");
+        desk.source().finish_rotation(&ring).unwrap();
+        assert_eq!(desk.opened("cache", Purpose::Credentials), Err(OpenError::Unauthentic));
+        let again = desk.source().finish_rotation(&ring);
+        assert!(matches!(again, Err(RotationError::NotBegun { .. })));
     }
 
     #[test]

@@ -98,20 +98,23 @@ fn a_new_master_key_takes_the_place_of_the_old_one() {
     let envelope = desk.sealed();
     let old = fs::read(desk.path("ring.master-key")).unwrap();
     let before = fs::read(desk.path("ring")).unwrap();
+    assert!(complained(&desk.keys(&["rotate-master", "--finish"])).contains("nothing to finish"));
     let rotated = said(&desk.keys(&["rotate-master"]));
     assert!(rotated.contains("sealed the key ring anew: ring"), "{rotated}");
+    assert_eq!(said(&desk.open(&[], &envelope)), "hello");
+    desk.write("old.key", &old);
+    said(&desk.keys(&["rotate-master", "--finish"]));
     assert_ne!(fs::read(desk.path("ring.master-key")).unwrap(), old);
     assert_eq!(said(&desk.open(&[], &envelope)), "hello");
     assert_eq!((desk.mode("ring"), desk.mode("ring.master-key")), (0o600, 0o600));
-    desk.write("old.key", &old);
     let with_old = desk.keys(&["list", "--master-key-file", "old.key"]);
     assert!(complained(&with_old).contains("another master key"));
-    // Killed before the ring was sealed anew: both keys hold, and the next one ends it.
+    // Killed before the ring was sealed anew: both keys hold, and either step goes on.
     let both = [fs::read(desk.path("ring.master-key")).unwrap(), old].concat();
     desk.write("ring.master-key", &both);
     desk.write("ring", &before);
     assert_eq!(said(&desk.open(&[], &envelope)), "hello");
-    said(&desk.keys(&["rotate-master"]));
+    said(&desk.keys(&["rotate-master", "--finish"]));
     assert_eq!(said(&desk.open(&[], &envelope)), "hello");
     assert_eq!(fs::read_to_string(desk.path("ring.master-key")).unwrap().lines().count(), 1);
 }
@@ -127,16 +130,20 @@ fn a_master_key_of_the_environment_is_replaced_by_two_and_then_one() {
     assert!(complained(&run(ONE, &["rotate-master"])).contains("put the new one before it"));
     let both = format!("{TWO},{ONE}");
     said(&run(&both, &["list"]));
-    assert!(said(&run(&both, &["rotate-master"])).contains("take the old key away"));
+    said(&run(&both, &["rotate-master"]));
+    assert!(said(&run(&both, &["rotate-master", "--finish"])).contains("take the old key away"));
     said(&run(TWO, &["list"]));
     assert!(complained(&run(ONE, &["list"])).contains("another master key"));
 }
+
+/// The last step.
+const FINISH: [&str; 5] = ["keys", "rotate-master", "--ring", "ring", "--finish"];
 
 /// When the command is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Begun,
-    BothKeysHold,
+    MasterKeyWritten,
     RingSealedAnew,
 }
 
@@ -146,7 +153,7 @@ impl Moment {
         let (ring, master) = state(desk);
         match self {
             Self::Begun => true,
-            Self::BothKeysHold => master != before.1,
+            Self::MasterKeyWritten => master != before.1,
             Self::RingSealedAnew => ring != before.0,
         }
     }
@@ -160,19 +167,21 @@ fn state(desk: &Desk) -> (Vec<u8>, Vec<u8>) {
 fn whoever_is_killed_while_replacing_the_master_key_has_lost_nothing() {
     let desk = Desk::with_key();
     let envelope = desk.sealed();
-    let moments = [Moment::Begun, Moment::BothKeysHold, Moment::RingSealedAnew];
-    for moment in moments.iter().cycle().take(15) {
+    let moments = [Moment::Begun, Moment::MasterKeyWritten, Moment::RingSealedAnew];
+    let steps = [&["keys", "rotate-master", "--ring", "ring"][..], &FINISH];
+    for (moment, step) in moments.iter().cycle().zip(steps.iter().cycle()).take(18) {
         let before = state(&desk);
-        let mut child = desk.start(&["keys", "rotate-master", "--ring", "ring"], b"");
+        let mut child = desk.start(step, b"");
         while !moment.has_come(&desk, &before) && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
         // As `kill -9` does it; it may have come to its end.
         let _ = child.kill();
         child.wait().unwrap();
-        assert_eq!(said(&desk.open(&[], &envelope)), "hello", "killed at {moment:?}");
+        assert_eq!(said(&desk.open(&[], &envelope)), "hello", "{step:?} killed at {moment:?}");
     }
     said(&desk.keys(&["rotate-master"]));
+    said(&desk.run(&FINISH));
     assert_eq!(said(&desk.open(&[], &envelope)), "hello");
     assert_eq!(fs::read_to_string(desk.path("ring.master-key")).unwrap().lines().count(), 1);
     assert_eq!(desk.names(), ["ring", "ring.master-key"], "something was left behind");

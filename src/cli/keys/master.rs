@@ -9,15 +9,20 @@ use crate::cli::ring::{ChosenRing, RingArgs};
 
 const HELP: &str = "\
 Examples:
-  bastionmq keys rotate-master --config bastionmq.toml       its ring and its credential cache
-  bastionmq keys rotate-master --ring ring                   a ring with a master key beside it
-  bastionmq keys rotate-master --config bastionmq.toml other-ring
+  bastionmq keys rotate-master --config bastionmq.toml          1. its ring and credential cache
+  systemctl restart bastionmq                                   2. what it keeps besides
+  bastionmq keys rotate-master --config bastionmq.toml --finish 3. the old key goes
 
-Name every file that is sealed under the key: what is left out does not open any more. The broker may
-run meanwhile. Nothing is lost when the command is killed: both keys hold until it is run again and ends.
+  bastionmq keys rotate-master --ring ring && bastionmq keys rotate-master --ring ring --finish
+
+Until the last step both keys hold, the new one seals, and nothing can be lost: whoever was killed takes
+the same step again. With --finish, name every file that is sealed under the key and not in the
+configuration: what is left out, and what a broker keeps that has not been started again since the first
+step, does not open any more.
 
 A key that systemd or BASTIONMQ_MASTER_KEY hands over is not ours to replace. Put a new one before it, with
-a comma or a new line between (`openssl rand -base64 32` makes one), run this, and take the old one away.";
+a comma or a new line between (`openssl rand -base64 32` makes one), take the steps, and take the old one
+away.";
 
 /// Replace the master key, and seal under the new one what was sealed under the old one
 #[derive(Debug, Args)]
@@ -25,6 +30,9 @@ a comma or a new line between (`openssl rand -base64 32` makes one), run this, a
 pub(super) struct RotateMasterArgs {
     #[command(flatten)]
     ring: RingArgs,
+    /// Take the old key away, as the last step
+    #[arg(long)]
+    finish: bool,
     /// Other files that are sealed under it
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -39,14 +47,19 @@ pub(super) fn rotate(args: &RotateMasterArgs, out: &mut impl Write) -> anyhow::R
     files.extend(cache);
     files.extend(args.files.iter().cloned());
     let master = file.master();
-    for sealed in master.rotate(&files)? {
-        let path = sealed.path.display();
-        writeln!(out, "sealed {} anew: {path}", sealed.purpose)?;
+    let resealed =
+        if args.finish { master.finish_rotation(&files)? } else { master.rotate(&files)? };
+    for sealed in resealed {
+        writeln!(out, "sealed {} anew: {}", sealed.purpose, sealed.path.display())?;
     }
-    if master.is_changed_by_hand() {
-        writeln!(out, "now take the old key away from {master}")?;
-    } else {
-        writeln!(out, "{master} holds the new master key alone")?;
+    match (args.finish, master.is_changed_by_hand()) {
+        (false, _) => writeln!(
+            out,
+            "{master} holds the new master key and the old one; start brokers that use it again, then \
+             run this with --finish"
+        )?,
+        (true, false) => writeln!(out, "{master} holds the new master key alone")?,
+        (true, true) => writeln!(out, "now take the old key away from {master}")?,
     }
     Ok(())
 }
