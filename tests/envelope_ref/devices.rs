@@ -1,5 +1,6 @@
 //! The devices of `docs/examples`, in Python and in C, and a controller on our own library: sealed commands
-//! go out, sealed reports come back, and a device refuses what it must.
+//! go out, sealed reports come back, through a broker that verifies both. A device refuses by itself what a
+//! broker that does not verify lets through.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +14,11 @@ use bastionmq::topic::{TopicFilter, TopicNameRef};
 use tempfile::TempDir;
 
 use crate::harness::clients::interpreter;
-use crate::harness::rumqtt::v5::{Client, Options as Login, QoS};
+use crate::harness::rumqtt::v5::{Client, Options as Login, Packet, PubAckReason, QoS};
 use crate::harness::{ADMIN, Broker, DEVICE1, Process, Stream, scratch};
-use crate::small_device::compiled;
+use crate::small_device::{Program, compiled};
 use crate::vector::hexed;
+use crate::verifying;
 
 const KEY_ID: KeyId = KeyId([0xD3; 8]);
 const TOPIC_KEY: [u8; 32] = [0x42; 32];
@@ -24,37 +26,79 @@ const COMMANDS: &str = "devices/device1/commands";
 const REPORTS: &str = "devices/device1/reports";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_device_in_python_exchanges_sealed_messages_with_rust() {
-    let device = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/python/device.py");
-    let mut command = interpreter();
-    command.arg(device);
-    exchange(command).await;
+async fn the_device_in_python_exchanges_sealed_messages_with_rust_where_they_are_verified() {
+    verified(in_python()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_device_in_c_exchanges_sealed_messages_with_rust() {
-    let program = compiled(&["docs/examples/c/mqtt.c", "docs/examples/c/device.c"]);
-    exchange(Command::new(&program.path)).await;
+async fn the_device_in_c_exchanges_sealed_messages_with_rust_where_they_are_verified() {
+    let program = in_c();
+    verified(Command::new(&program.path)).await;
 }
 
-/// Commands, replays and forgeries for one device.
-async fn exchange(command: Command) {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_in_python_refuses_by_itself_what_is_not_verified_on_its_way() {
+    not_verified(in_python()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_in_c_refuses_by_itself_what_is_not_verified_on_its_way() {
+    let program = in_c();
+    not_verified(Command::new(&program.path)).await;
+}
+
+fn in_python() -> Command {
+    let mut command = interpreter();
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/python/device.py"));
+    command
+}
+
+fn in_c() -> Program {
+    compiled(&["docs/examples/c/mqtt.c", "docs/examples/c/device.c"])
+}
+
+/// Commands through a broker that has the verify-only key. What it refuses does not reach the device.
+async fn verified(command: Command) {
+    let files = scratch();
+    let broker = verifying::broker(files.path(), &key());
+    let mut controller = Controller::connect(&broker).await;
+    let (mut device, _settings) = started(command, broker.plain_port());
+    device.wait_for_text(Stream::Out, "ready");
+
+    controller.commands(&["press", "hold"]).await;
+    let (sealed, mut changed) = (controller.sealed("once"), controller.sealed("changed"));
+    *changed.last_mut().expect("bytes") ^= 1;
+    assert_eq!(controller.send(&sealed).await, PubAckReason::Success);
+    assert_eq!(controller.report().await, "done: once");
+    for refused in [&sealed, &changed, &b"plain".to_vec()] {
+        let answer = controller.send(refused).await;
+        assert_eq!(answer, PubAckReason::PayloadFormatInvalid);
+    }
+    controller.commands(&["stop"]).await;
+
+    assert!(device.wait().success(), "{}", device.transcript());
+    let said = device.lines(Stream::Out);
+    assert_eq!(said, ["ready", "command press", "command hold", "command once", "command stop"]);
+    // Each command, and the report that answers it.
+    assert_eq!(verifying::count(&broker, "bastionmq_envelopes_verified_total"), 8);
+    for reason in ["replayed", "bad_tag", "malformed"] {
+        let series = format!("bastionmq_envelopes_refused_total{{reason=\"{reason}\"}}");
+        assert_eq!(verifying::count(&broker, &series), 1, "{reason}");
+    }
+}
+
+/// Commands, replays and forgeries through a broker that lets all of them pass.
+async fn not_verified(command: Command) {
     let broker = Broker::secure();
     let mut controller = Controller::connect(&broker).await;
     let (mut device, _settings) = started(command, broker.plain_port());
     device.wait_for_text(Stream::Out, "ready");
 
-    for text in ["press", "hold", "release"] {
-        controller.command(text).await;
-        assert_eq!(controller.report().await, format!("done: {text}"));
-    }
+    controller.commands(&["press", "hold"]).await;
     refused(&mut controller, &device).await;
-
-    controller.command("stop").await;
-    assert_eq!(controller.report().await, "done: stop");
+    controller.commands(&["stop"]).await;
     assert!(device.wait().success(), "{}", device.transcript());
-    let commands =
-        ["press", "hold", "release", "once", "stop"].map(|text| format!("command {text}"));
+    let commands = ["press", "hold", "once", "stop"].map(|text| format!("command {text}"));
     let said = device.lines(Stream::Out);
     let said: Vec<_> = said.into_iter().filter(|line| line.starts_with("command")).collect();
     assert_eq!(said, commands);
@@ -62,10 +106,10 @@ async fn exchange(command: Command) {
 
 /// What a device is shown that it must not obey. It says why, and nothing else.
 async fn refused(controller: &mut Controller, device: &Process) {
-    let sealed = command(&mut controller.sealer, "once");
+    let sealed = controller.sealed("once");
     controller.send(&sealed).await;
     assert_eq!(controller.report().await, "done: once");
-    let mut changed = command(&mut controller.sealer, "changed");
+    let mut changed = controller.sealed("changed");
     *changed.last_mut().expect("bytes") ^= 1;
     let mut stranger = Sealer::new(&key(), "stranger", [7; 16]).expect("a sealer");
     let stale =
@@ -129,15 +173,28 @@ impl Controller {
         Self { client, sealer, opener: Opener::default(), ring }
     }
 
-    async fn command(&mut self, text: &str) {
-        let sealed = command(&mut self.sealer, text);
-        self.send(&sealed).await;
+    fn sealed(&mut self, text: &str) -> Vec<u8> {
+        command(&mut self.sealer, text)
     }
 
-    async fn send(&mut self, envelope: &[u8]) {
+    /// Commands that the device has to carry out.
+    async fn commands(&mut self, texts: &[&str]) {
+        for text in texts {
+            let sealed = self.sealed(text);
+            assert_eq!(self.send(&sealed).await, PubAckReason::Success);
+            assert_eq!(self.report().await, format!("done: {text}"));
+        }
+    }
+
+    /// Publishes, and gives what the broker says to it.
+    async fn send(&mut self, envelope: &[u8]) -> PubAckReason {
         let sent = self.client.mqtt.publish(COMMANDS, QoS::AtLeastOnce, false, envelope.to_vec());
         sent.await.expect("the client runs");
-        self.client.taken_over().await;
+        let answer = self.client.wait_for(|packet| match packet {
+            Packet::PubAck(answer) => Some(answer.reason),
+            _ => None,
+        });
+        answer.await
     }
 
     /// The next report, opened.

@@ -12,3 +12,4 @@ mod page;
 mod reference;
 mod small_device;
 mod vector;
+mod verifying;
