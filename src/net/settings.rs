@@ -40,7 +40,7 @@ impl Default for Settings {
             send_timeout_seconds: NonZeroU32::MIN.saturating_add(59),
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),
-            max_connections_per_second: NonZeroU32::MIN.saturating_add(3_999),
+            max_connections_per_second: NonZeroU32::MIN.saturating_add(1_999),
             worker_threads: 0,
         }
     }
