@@ -1,7 +1,8 @@
 //! The broker of a storm: its files, its beginning and its end.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -44,7 +45,9 @@ impl Home {
         for number in 0..clients {
             users += &format!("{}:{hash}\n", user(number));
         }
-        fs::write(directory.path().join("users"), users)?;
+        let file = directory.path().join("users");
+        fs::write(&file, users)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
         fs::write(directory.path().join("policy.toml"), POLICY)?;
         // The fleet has one address here.
         let config = format!(
