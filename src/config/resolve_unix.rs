@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     net::ListenerSettings,
-    unix::{SocketMode, UnixAccess, UnixSettings, accounts, check_socket_path},
+    unix::{MAX_PROCESS_NAME, SocketMode, UnixAccess, UnixSettings, accounts, check_socket_path},
 };
 
 /// The settings as far as they could be understood, and what is wrong with them.
@@ -44,6 +44,7 @@ impl ResolvedUnix {
             uids: settings.unix_allow_uids.iter().copied().collect(),
             gids: settings.unix_allow_gids.iter().copied().collect(),
             executables: BTreeSet::new(),
+            processes: BTreeSet::new(),
         };
         for name in &settings.unix_allow_users {
             access.uids.extend(self.number("unix_allow_users", "user", name, accounts::uid_of));
@@ -53,6 +54,9 @@ impl ResolvedUnix {
         }
         for path in &settings.unix_allow_executables {
             access.executables.extend(self.executable(path));
+        }
+        for name in &settings.unix_allow_processes {
+            access.processes.extend(self.process(name));
         }
         if settings.unix_allow_users.is_empty()
             && settings.unix_allow_groups.is_empty()
@@ -88,6 +92,24 @@ impl ResolvedUnix {
             Some(Ok(path)) => return Some(path),
             Some(Err(error)) => format!("`{KEY}`: cannot find {path:?}: {error}"),
             None => format!("`{KEY}`: {path:?} is no absolute path, such as \"/usr/bin/python3\""),
+        };
+        self.problems.push((KEY, message));
+        None
+    }
+
+    /// The name as the kernel will show it.
+    fn process(&mut self, name: &str) -> Option<String> {
+        const KEY: &str = "unix_allow_processes";
+        let message = match name.len() {
+            0 => format!("`{KEY}`: a process has a name"),
+            1..=MAX_PROCESS_NAME if !name.contains(char::is_control) => {
+                return Some(name.to_owned());
+            }
+            1..=MAX_PROCESS_NAME => format!("`{KEY}`: {name:?} holds a control character"),
+            _ => format!(
+                "`{KEY}`: {name:?} is longer than the {MAX_PROCESS_NAME} bytes that the kernel keeps \
+                 of a name: write it as `ps -o comm` shows it"
+            ),
         };
         self.problems.push((KEY, message));
         None

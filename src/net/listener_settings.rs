@@ -69,6 +69,9 @@ pub struct ListenerSettings {
     /// The programs that those processes must run; without a list, any. Tells programs of one user
     /// apart that mean no harm; it keeps nobody out who may run a program as that user.
     pub unix_allow_executables: List<String>,
+    /// What those processes must call themselves, as `ps -o comm` shows it; without a list, anything. A
+    /// process chooses its name: this keeps out mistakes, and nobody who means harm.
+    pub unix_allow_processes: List<String>,
 }
 
 impl ListenerSettings {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::accounts::{account, group_name};
-use super::process::{executable, handle_of_peer};
+use super::process::{Seen, handle_of_peer, look_at};
 use super::{UnixAccess, UnixSettings};
 use crate::identity::{Attribute, AttributeSource, Attributes, UnixPeer};
 
@@ -46,12 +46,28 @@ pub enum UnixPeerError {
         /// What it runs.
         executable: PathBuf,
     },
+    /// It calls itself by another name.
+    #[error("user {user} runs a process named {name:?}, which is not let in here")]
+    Process {
+        /// Whose process it is.
+        user: Arc<str>,
+        /// What it calls itself.
+        name: String,
+    },
     /// It cannot be seen which program it runs.
     #[error(
         "cannot see what user {user} runs: {source}; for processes of other users the broker needs \
          CAP_SYS_PTRACE"
     )]
     Hidden {
+        /// Whose process it is.
+        user: Arc<str>,
+        /// What is in the way.
+        source: io::Error,
+    },
+    /// It cannot be seen what it calls itself.
+    #[error("cannot see which process of user {user} connects: {source}")]
+    Nameless {
         /// Whose process it is.
         user: Arc<str>,
         /// What is in the way.
@@ -104,19 +120,39 @@ fn judge(
     if !access.uids.contains(&uid) && !gids.iter().any(|gid| access.gids.contains(gid)) {
         return Err(UnixPeerError::NotLetIn { user });
     }
-    let running = executable(pid, uid, handle);
-    if !access.executables.is_empty() {
-        match &running {
-            Ok(path) if access.executables.contains(path) => {}
-            Ok(path) => return Err(UnixPeerError::Executable { user, executable: path.clone() }),
-            Err(_) => {
-                let source = running.err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-                return Err(UnixPeerError::Hidden { user, source });
-            }
-        }
-    }
-    let attributes = attributes(uid, pid, &user, &gids, running.ok().as_deref())?;
+    let seen = look_at(pid, uid, handle)
+        .unwrap_or_else(|error| Seen { name: Err(error.kind().into()), executable: Err(error) });
+    let running = access.judge(&user, seen)?;
+    let attributes = attributes(uid, pid, &user, &gids, running)?;
     Ok(UnixPeer { uid, gid, pid, user, attributes })
+}
+
+/// What could be seen of a process that may connect.
+struct Running {
+    executable: Option<PathBuf>,
+    name: Option<String>,
+}
+
+impl UnixAccess {
+    /// Lets in a process of `user` by what it runs; what cannot be seen is on no list.
+    fn judge(&self, user: &Arc<str>, seen: Seen) -> Result<Running, UnixPeerError> {
+        let user = || Arc::clone(user);
+        let executable = match seen.executable {
+            Ok(path) if self.executables.is_empty() || self.executables.contains(&path) => {
+                Some(path)
+            }
+            Ok(executable) => return Err(UnixPeerError::Executable { user: user(), executable }),
+            Err(_) if self.executables.is_empty() => None,
+            Err(source) => return Err(UnixPeerError::Hidden { user: user(), source }),
+        };
+        let name = match seen.name {
+            Ok(name) if self.processes.is_empty() || self.processes.contains(&name) => Some(name),
+            Ok(name) => return Err(UnixPeerError::Process { user: user(), name }),
+            Err(_) if self.processes.is_empty() => None,
+            Err(source) => return Err(UnixPeerError::Nameless { user: user(), source }),
+        };
+        Ok(Running { executable, name })
+    }
 }
 
 fn attributes(
@@ -124,7 +160,7 @@ fn attributes(
     pid: Option<i32>,
     user: &Arc<str>,
     gids: &[u32],
-    executable: Option<&Path>,
+    Running { executable, name }: Running,
 ) -> io::Result<Attributes> {
     let mut found = vec![("user", Arc::clone(user)), ("uid", uid.to_string().into())];
     for gid in gids {
@@ -132,7 +168,9 @@ fn attributes(
         found.push(("gid", gid.to_string().into()));
     }
     found.extend(pid.map(|pid| ("pid", pid.to_string().into())));
-    found.extend(executable.and_then(Path::to_str).map(|path| ("executable", path.into())));
+    let executable = executable.as_deref().and_then(Path::to_str);
+    found.extend(executable.map(|path| ("executable", path.into())));
+    found.extend(name.map(|name| ("process", name.into())));
     let attribute = |(name, value): (&str, Arc<str>)| Attribute {
         source: AttributeSource::Unix,
         name: name.into(),

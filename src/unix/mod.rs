@@ -7,5 +7,6 @@ mod settings;
 mod socket;
 
 pub use doorman::{Doorman, UnixPeerError};
+pub use process::MAX_PROCESS_NAME;
 pub use settings::{SocketMode, SocketModeError, UnixAccess, UnixSettings};
 pub use socket::{MAX_SOCKET_PATH, SocketFile, UnixSocketError, bind, check_socket_path};

@@ -22,8 +22,9 @@ pub struct UnixSettings {
     pub access: UnixAccess,
 }
 
-/// Which processes may connect: those of one of the users or of a member of one of the groups, and if
-/// executables are listed, only those that run one of them.
+/// Which processes may connect: those of one of the users or of a member of one of the groups; if
+/// executables are listed, only those that run one of them; and if names are, only those that call
+/// themselves so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnixAccess {
     /// Users by number.
@@ -32,6 +33,8 @@ pub struct UnixAccess {
     pub gids: BTreeSet<u32>,
     /// Absolute paths without symbolic links, as the kernel shows them.
     pub executables: BTreeSet<PathBuf>,
+    /// Names of processes, which these give themselves.
+    pub processes: BTreeSet<String>,
 }
 
 /// The mode of a socket's file, as `0660`; both bits of a class are needed to connect.

@@ -315,13 +315,14 @@ fn a_unix_listener_is_login_enough_and_lets_in_its_own_user() {
 #[test]
 fn names_of_users_and_groups_become_numbers() {
     let keys = "unix_group = \"root\"\nunix_allow_users = [\"root\"]\nunix_allow_uids = [7, 8]\n\
-                unix_allow_executables = [\"/proc/self/exe\"]";
+                unix_allow_executables = [\"/proc/self/exe\"]\nunix_allow_processes = [\"gateway\"]";
     let unix = of_unix(keys).unwrap().listeners[0].unix.clone();
     assert_eq!((unix.mode, unix.gid), (SocketMode::GROUP, Some(0)));
     assert_eq!(unix.access.uids, [0, 7, 8].into());
     // Whoever is listed is all who is let in.
     assert!(unix.access.gids.is_empty());
     assert_eq!(unix.access.executables, [std::env::current_exe().unwrap()].into());
+    assert_eq!(unix.access.processes, ["gateway".to_owned()].into());
     let unix = of_unix("unix_group = \"root\"").unwrap().listeners[0].unix.clone();
     assert_eq!(unix.access.gids, [0].into());
 }
@@ -334,6 +335,9 @@ fn what_a_unix_listener_cannot_mean_is_told() {
         ("unix_allow_groups = [\"no such group\"]", "no group \"no such group\""),
         ("unix_allow_executables = [\"sh\"]", "\"sh\" is no absolute path"),
         ("unix_allow_executables = [\"/no/such\"]", "cannot find \"/no/such\""),
+        ("unix_allow_processes = [\"\"]", "a process has a name"),
+        ("unix_allow_processes = [\"a\\nb\"]", "holds a control character"),
+        ("unix_allow_processes = [\"sixteen-letters-\"]", "longer than the 15 bytes"),
         ("unix_mode = \"0777\"", "\"0777\" is no mode of a socket"),
         ("unix_allow_uids = [-1]", "a list of such values is needed"),
         ("plaintext = \"i-understand\"", "`plaintext` means nothing"),

@@ -191,6 +191,26 @@ fn a_program_is_told_from_others_of_its_user() {
 }
 
 #[test]
+fn a_process_is_told_from_others_by_the_name_that_it_has_given_itself() {
+    // That of its first thread.
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    let own = own.trim_end();
+    let allowed = |name: &str| format!("unix_allow_processes = [{name:?}]");
+    let site = Site::new(&allowed(own));
+    let _broker = site.start();
+    assert!(is_let_in(&site, 0, 0));
+    let site = Site::new(&allowed("modbus-gateway"));
+    let broker = site.start();
+    assert!(!is_let_in(&site, 0, 0));
+    let said = broker.process().wait_for_text(Stream::Err, "which is not let in here");
+    assert!(said.contains(own), "{said}");
+    // A name on one list makes up for nothing on the other.
+    let site = Site::new(&format!("{}\nunix_allow_executables = [\"/bin/sh\"]", allowed(own)));
+    let _broker = site.start();
+    assert!(!is_let_in(&site, 0, 0));
+}
+
+#[test]
 fn the_file_system_keeps_out_whom_the_socket_is_not_for() {
     let site = Site::new("unix_allow_uids = [0, 3999999001]");
     let _broker = site.start();
