@@ -13,6 +13,7 @@ use super::gate::Who;
 use super::mailbox::Mailbox;
 use super::parked::Parked;
 use super::registry::Holding;
+use crate::acl::ClientRules;
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::session::Subscriptions;
 
@@ -53,6 +54,8 @@ pub struct SessionReport {
     pub principal: Principal,
     /// What the proof of that says beyond the name.
     pub attributes: Attributes,
+    /// Rules that it has to itself.
+    pub rules: Option<ClientRules>,
     /// Where the client connects from, or last did.
     pub address: PeerAddress,
     /// The URL of the listener that it came by.
@@ -156,6 +159,7 @@ impl SessionReport {
             client_id: who.client_id.clone(),
             principal: who.principal.clone(),
             attributes: who.attributes.clone(),
+            rules: who.rules.clone(),
             address: who.address.clone(),
             listener: Arc::clone(&who.listener),
             security: who.security,

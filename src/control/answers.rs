@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::acl::ClientRules;
 use crate::broker::{Kicked, Reported, SessionReport, TopicsInUse};
 use crate::identity::{Attribute, AttributeSource, ClientId, Principal};
 
@@ -109,6 +110,9 @@ pub struct TopicRows {
     pub is_cut: bool,
     /// What its proof says of it.
     pub attributes: Vec<AttributeRow>,
+    /// Rules that it has beside the policy, each as a policy file would have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// One thing that a proof says.
@@ -180,7 +184,8 @@ impl SessionRow {
         let topics = report.topics.map(|topics| {
             let TopicsInUse { filters, published, is_cut } = topics;
             let attributes = attributes.iter().map(AttributeRow::of).collect();
-            TopicRows { filters, published, is_cut, attributes }
+            let rules = report.rules.iter().flat_map(ClientRules::texts).collect();
+            TopicRows { filters, published, is_cut, attributes, rules }
         });
         Self {
             client_id: report.client_id.to_string(),

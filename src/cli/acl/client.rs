@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::Said;
-use crate::acl::{ClientRules, Explanation, Policy, Request, Subject, time_of_week};
+use crate::acl::{ClientRules, Explanation, Permit, Policy, Request, Subject, time_of_week};
 use crate::identity::{
     Attribute, AttributeSource, Attributes, ClientId, Principal, TransportSecurity,
 };
@@ -31,6 +31,16 @@ impl Client {
             listener: &self.listener,
             security: self.security,
             time: self.time,
+        }
+    }
+
+    /// What `policy`, and the rules that it has to itself, allow it.
+    pub(super) fn permit(&self, policy: &Policy) -> Permit {
+        let subject = self.subject();
+        let permit = policy.permit(&subject);
+        match &self.own {
+            Some(own) => permit.with_rules(own, &subject),
+            None => permit,
         }
     }
 

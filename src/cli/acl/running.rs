@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::client::Client;
 use super::diff::{Use, uses};
-use crate::acl::{Permit, Policy};
+use crate::acl::{ClientRules, Permit, Policy};
 use crate::clock::Now;
 use crate::control::{
     Answer, ControlError, Conversation, Request, SessionQuery, SessionRow, TopicRows,
@@ -73,8 +75,7 @@ impl Noticed {
             return Ok(());
         };
         self.untold += usize::from(topics.is_cut);
-        let subject = client.subject();
-        let (before, after) = (old.permit(&subject), new.permit(&subject));
+        let (before, after) = (client.permit(old), client.permit(new));
         let changes = changes(topics, &before, &after);
         if changes.is_empty() {
             return Ok(());
@@ -104,9 +105,22 @@ fn client_of(row: &SessionRow) -> Option<Client> {
         attributes: attributes.filter_map(|attribute| attribute.attribute()).collect(),
         listener: row.listener.clone()?,
         security: TransportSecurity::named(row.transport.as_deref()?)?,
-        own: None,
+        own: match row.topics.as_ref().filter(|topics| !topics.rules.is_empty()) {
+            Some(topics) => Some(rules_of(topics)?),
+            None => None,
+        },
         time: Now::read().unix,
     })
+}
+
+/// The rules that it has beside the policy; none where they cannot be understood.
+fn rules_of(topics: &TopicRows) -> Option<ClientRules> {
+    #[derive(Deserialize)]
+    struct Own {
+        rules: ClientRules,
+    }
+    let own: Own = toml::from_str(&format!("rules = [{}]", topics.rules.join(","))).ok()?;
+    Some(own.rules)
 }
 
 fn changes(topics: &TopicRows, before: &Permit, after: &Permit) -> Vec<(bool, Use, TopicFilter)> {
@@ -159,8 +173,29 @@ roles = ["r"]
                     name: "roles".to_owned(),
                     value: role.to_owned(),
                 }],
+                rules: Vec::new(),
             }),
         }
+    }
+
+    #[test]
+    fn rules_that_a_client_has_to_itself_count_under_both_policies() {
+        let old = Policy::parse(OLD).expect("a policy");
+        let new = Policy::parse(&OLD.replace("a/#\"]", "a/b/#\"]")).expect("a policy");
+        let with = |rules: &[&str]| {
+            let mut row = row("c1", "r");
+            let topics = row.topics.as_mut().expect("topics");
+            topics.rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+            row
+        };
+        let own = "{ allow = [\"publish\"], topics = [\"a/${client_id}\", \"a/c\"], max_qos = 1 }";
+        let mut noticed = Noticed::default();
+        noticed.add(&with(&[own]), &old, &new, &mut Vec::new()).unwrap();
+        assert_eq!(noticed, Noticed { clients: 1, ..Noticed::default() });
+        noticed.add(&with(&[]), &old, &new, &mut Vec::new()).unwrap();
+        assert_eq!(noticed, Noticed { clients: 2, differ: 1, lost: 1, ..Noticed::default() });
+        noticed.add(&with(&["{ allow = 1 }"]), &old, &new, &mut Vec::new()).unwrap();
+        assert_eq!((noticed.clients, noticed.untold), (3, 1));
     }
 
     #[test]
