@@ -14,7 +14,8 @@ use crate::identity_service::{Answer, Failure, Revalidation};
 #[derive(Debug, Default)]
 pub(super) struct Lease {
     ends: Option<Instant>,
-    renewal: Option<Renewal>,
+    /// Boxed: most leases are of proofs that nobody is asked about.
+    renewal: Option<Box<Renewal>>,
 }
 
 /// Of a client that is asked about again.
@@ -50,7 +51,7 @@ impl Lease {
     /// The client is asked about again, for the first time after `delay`.
     pub(super) fn renewed_by(mut self, now: Instant, by: &Revalidation, delay: Duration) -> Self {
         let stale = now + by.after + by.max_stale;
-        self.renewal = Some(Renewal { stale, next: Next::AskAt(now + delay) });
+        self.renewal = Some(Box::new(Renewal { stale, next: Next::AskAt(now + delay) }));
         self
     }
 
@@ -81,7 +82,7 @@ impl Lease {
 
     /// Where the client is to be asked about at `now`: who waits for the answer.
     pub(super) fn ask(&mut self, now: Instant) -> Option<oneshot::Sender<Reply>> {
-        let Renewal { next, .. } = self.renewal.as_mut()?;
+        let Renewal { next, .. } = &mut **self.renewal.as_mut()?;
         match next {
             Next::AskAt(at) if *at <= now => {
                 let (reply, answer) = oneshot::channel();
@@ -94,7 +95,7 @@ impl Lease {
 
     /// What has been answered, once. Whoever takes it says how it goes on.
     pub(super) fn answer(&mut self) -> Option<Reply> {
-        let Renewal { next: Next::Answer(answer), .. } = self.renewal.as_mut()? else {
+        let Renewal { next: Next::Answer(answer), .. } = &mut **self.renewal.as_mut()? else {
             return None;
         };
         match answer.try_recv() {
