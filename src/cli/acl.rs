@@ -29,8 +29,23 @@ const DENIED: u8 = 1;
 const INVALID: u8 = 1;
 const USAGE: u8 = 2;
 
-/// Who may publish and subscribe to what
+const EXAMPLES: &str = "\
+Examples:
+  bastionmq acl check policy.toml
+  bastionmq acl explain --policy policy.toml --user anna publish devices/pump-7/set
+  bastionmq acl explain --policy policy.toml --certificate pump-7 subscribe 'devices/pump-7/#'
+  bastionmq acl explain --policy policy.toml --http anna --answer answer.json publish a/b
+  bastionmq acl test policy.tests.toml
+  bastionmq acl diff policy.toml policy.new.toml
+  bastionmq acl diff --running policy.toml policy.new.toml
+
+The policy is the `policy_file` of [acl] in the configuration of the broker, which reads it anew
+when it changes. What no rule allows is denied. docs/security.md and acl/README.md say how to
+write one; the log of a broker names the rule of each refusal.";
+
+/// Who may publish and subscribe to what: check, explain, test and compare policy files
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct AclArgs {
     #[command(subcommand)]
     command: Command,

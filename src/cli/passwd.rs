@@ -26,15 +26,17 @@ Examples:
   bastionmq passwd verify users alice && echo right
   bastionmq passwd remove users alice
 
-FILE is the `password_file` of the `[auth]` section in the configuration of the broker. It holds one
-`user:hash` a line and is readable by its owner only. A password is never taken from the command
-line, where other users of the machine could see it.
+FILE is the `password_file` of [auth] in the configuration of the broker, which reads it anew
+when it changes. It holds one `user:hash` a line and is readable by its owner only; `add` makes
+it where there is none. A password is never taken from the command line, where other users of
+the machine could see it.
 
-A user with an argon2id hash logs in with user name and password. A user with a SCRAM verifier logs in
-by the enhanced authentication of MQTT 5.0, with the method SCRAM-SHA-256: the password then never
-crosses the wire. A user can have both; they are always of the same password.
+A user with an argon2id hash logs in with user name and password. A user with a SCRAM verifier
+logs in by the enhanced authentication of MQTT 5.0, with the method SCRAM-SHA-256: the password
+then never crosses the wire. A user can have both; they are always of the same password.
 
-FILE can be one that mosquitto_passwd has written.";
+FILE can be one that mosquitto_passwd has written. Users of another kind (certificates, tokens,
+Unix sockets, an HTTP service) do not stand in it. What a user may do is said by the policy.";
 
 /// Manage the users of a password file.
 #[derive(Debug, Args)]

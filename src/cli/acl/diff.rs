@@ -18,9 +18,9 @@ const ANY: &str = "~any~";
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// The policy file that is
+    /// The policy file of now
     old: PathBuf,
-    /// The policy file that is to be
+    /// The policy file that is to take its place
     new: PathBuf,
     /// More principals, one on a line, as logs show them: user:NAME, certificate:NAME, unix:NAME,
     /// token:NAME, http:NAME, anonymous

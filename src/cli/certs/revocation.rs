@@ -19,9 +19,9 @@ Examples:
   bastionmq certs revoke certs/sensor-7.crt
   bastionmq certs revoke --serial 4f00a1
 
-The list is DIR/ca.crl. A broker that has it as client_crl ends the client's session within a second,
-and lets it in no more. Whom a list names stays on it: a certificate cannot be given back, only
-issued anew.";
+The list is DIR/ca.crl. A broker that has it as client_crl ends the client's session within a
+second, and lets it in no more. Whom a list names stays on it: a certificate cannot be given
+back, only issued anew.";
 
 const CRL_EXAMPLES: &str = "\
 Examples:
