@@ -169,12 +169,13 @@ impl Server {
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
-        let reload = watch_files(&broker, &listeners, loaded)?;
+        let shared = Arc::new(Shared::new(Arc::clone(&broker), network, max_connections));
+        let reload = watch_files(&broker, &shared, &listeners, loaded)?;
         let bound =
             listeners.iter().map(|listener| BoundListener { url: listener.url().to_string() });
         Ok(Self {
             bound: bound.collect(),
-            shared: Arc::new(Shared::new(Arc::clone(&broker), network, max_connections)),
+            shared,
             broker,
             listeners,
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
@@ -280,6 +281,7 @@ fn open_windows(
 /// Certificates are judged by who accepts them, and all files are looked at from now on.
 fn watch_files(
     broker: &Arc<Broker>,
+    shared: &Arc<Shared>,
     listeners: &[Listener],
     loaded: Loaded,
 ) -> Result<ReloadHandle, ServerError> {
@@ -288,7 +290,8 @@ fn watch_files(
     let judges = with_tls.map(|(url, tls)| (url, Arc::clone(tls))).collect::<HashMap<_, _>>();
     let tls = judges.values().cloned().collect();
     broker.judge_certificates_by(judges);
-    Reloader::new(Arc::clone(broker), tls, loaded).start().map_err(ServerError::WatchFiles)
+    let reloader = Reloader::new(Arc::clone(broker), Arc::clone(shared), tls, loaded);
+    reloader.start().map_err(ServerError::WatchFiles)
 }
 
 fn bind_listener(

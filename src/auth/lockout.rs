@@ -86,6 +86,15 @@ impl Lockout {
     /// Nobody has failed yet. `seed` is not to be foreseen by clients.
     #[must_use]
     pub fn new(rules: LockoutRules, seed: u64) -> Self {
+        let familiar = Familiar { seed, ..Familiar::default() };
+        let mut lockout = Self { pairs: None, users: None, origins: None, familiar };
+        lockout.follow(rules);
+        lockout
+    }
+
+    /// Goes by other rules from now on. Failures that were counted stay counted, and whoever is locked
+    /// out stays so for as long as was said, unless what counted them is turned off.
+    pub fn follow(&mut self, rules: LockoutRules) {
         let LockoutRules { failures, origin_failures, first, longest } = rules;
         // A bound of 0 turns lock-outs off; so does no time.
         let is_on = |threshold: u32| threshold > 0 && !longest.is_zero();
@@ -99,12 +108,9 @@ impl Lockout {
             forgotten_after: longest / origin_failures.max(1),
             ..measure(origin_failures)
         };
-        Self {
-            pairs: is_on(failures).then(|| Tally::new(measure(failures), MAX_COUNTED)),
-            users: is_on(failures).then(|| Tally::new(of_user, MAX_COUNTED)),
-            origins: is_on(origin_failures).then(|| Tally::new(of_origin, MAX_COUNTED)),
-            familiar: Familiar { seed, ..Familiar::default() },
-        }
+        follow(&mut self.pairs, is_on(failures).then(|| measure(failures)));
+        follow(&mut self.users, is_on(failures).then_some(of_user));
+        follow(&mut self.origins, is_on(origin_failures).then_some(of_origin));
     }
 
     /// Whether a login of `user` from `origin` is looked at. The answer does not depend on whether
@@ -250,6 +256,14 @@ impl Familiar {
     }
 }
 
+/// Measures by another `measure`, or not at all.
+fn follow<K: Ord + Clone>(tally: &mut Option<Tally<K>>, measure: Option<Measure>) {
+    match (&mut *tally, measure) {
+        (Some(tally), Some(measure)) => tally.measure_by(measure),
+        (_, measure) => *tally = measure.map(|measure| Tally::new(measure, MAX_COUNTED)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -382,6 +396,20 @@ mod tests {
         assert_eq!(lockout.lift(now, &Lift::All), 2);
         assert_eq!(lockout.judge(now, "ann", at(3)), Judgement::Admit);
         assert_eq!(left(&lockout), []);
+    }
+
+    #[test]
+    fn other_rules_hold_at_once_and_what_was_counted_stays() {
+        let (mut lockout, now) = (lockout(), Instant::now());
+        fail(&mut lockout, now, "ann", at(1), 4);
+        fail(&mut lockout, now, "bob", at(2), 5);
+        assert_eq!(lockout.judge(now, "ann", at(1)), Judgement::Admit);
+        lockout.follow(LockoutRules { failures: 4, ..RULES });
+        assert!(matches!(lockout.judge(now, "bob", at(2)), Judgement::LockedOut(_)));
+        lockout.failed(now, "ann", at(1));
+        assert!(matches!(lockout.judge(now, "ann", at(1)), Judgement::LockedOut(_)));
+        lockout.follow(LockoutRules { failures: 0, ..RULES });
+        assert_eq!(lockout.judge(now, "ann", at(1)), Judgement::Admit);
     }
 
     #[test]

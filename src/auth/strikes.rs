@@ -38,6 +38,11 @@ impl<K: Ord + Clone> Tally<K> {
         Self { measure, capacity, strikes: BTreeMap::new() }
     }
 
+    /// Failures that were counted by another measure stay as long as that one had it.
+    pub(super) fn measure_by(&mut self, measure: Measure) {
+        self.measure = measure;
+    }
+
     /// Counts a failure. Where it locks out: how many there are now, and until when.
     pub(super) fn add(&mut self, now: Instant, key: &K) -> Option<(u32, Instant)> {
         if !self.strikes.contains_key(key) {

@@ -6,6 +6,7 @@ mod renewal;
 mod report;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Broker;
@@ -109,7 +110,7 @@ impl Client {
     /// `authenticators`.
     #[must_use]
     pub fn new(broker: Arc<Broker>, peer: Peer, authenticators: Arc<Authenticators>) -> Self {
-        let session = Session::new(Arc::clone(&broker.mqtt));
+        let session = Session::new(broker.live.mqtt.load_full());
         Self {
             broker,
             peer,
@@ -374,8 +375,8 @@ impl Client {
 
     fn packet_limit(&self) -> usize {
         match self.stage {
-            Stage::Inside(_) => self.broker.mqtt.max_packet_size.get() as usize,
-            _ => self.broker.max_connect_size,
+            Stage::Inside(_) => self.session.settings().max_packet_size.get() as usize,
+            _ => self.broker.live.max_connect_size.load(Ordering::Relaxed),
         }
     }
 

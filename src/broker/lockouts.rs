@@ -55,6 +55,11 @@ impl Lockouts {
         Self { engine, metrics }
     }
 
+    /// Goes by other rules from now on. What was counted stays.
+    pub(super) fn follow(&self, rules: LockoutRules) {
+        self.engine.lock().follow(rules);
+    }
+
     pub(super) fn judge(&self, attempt: &Attempt) -> Judgement {
         self.engine.lock().judge(Now::read().instant, &attempt.user, attempt.origin)
     }

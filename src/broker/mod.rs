@@ -18,6 +18,7 @@ mod judging;
 mod kick;
 mod lane;
 mod lease;
+mod live;
 mod lockouts;
 mod login;
 mod mailbox;
@@ -55,6 +56,7 @@ pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
 pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
 pub use kick::{Fate, Kicked};
+pub use live::LiveSettings;
 pub use login::Patience;
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
 pub use settings::{Settings, ShareStrategy};
@@ -62,6 +64,7 @@ pub use settings::{Settings, ShareStrategy};
 use self::authority::Authority;
 use self::counts::Counts;
 use self::envelopes::Envelopes;
+use self::live::Live;
 use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
 use self::registry::Registry;
@@ -116,8 +119,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Broker {
     settings: Settings,
-    mqtt: Arc<session::Settings>,
-    max_connect_size: usize,
+    live: Live,
     passwords: Arc<Passwords>,
     lockouts: Arc<Lockouts>,
     authority: Authority,
@@ -165,9 +167,8 @@ impl Broker {
         let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);
         Ok(Self {
             registry: Registry::new(settings.max_sessions.get() as usize),
+            live: Live::new(mqtt, &settings, max_connect_size),
             settings,
-            mqtt: Arc::new(mqtt),
-            max_connect_size,
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
             revalidations: Requests::new(),
@@ -258,12 +259,12 @@ impl Broker {
     /// Whether clients are sent to another server when this one shuts down.
     #[must_use]
     pub fn redirects(&self) -> bool {
-        self.mqtt.redirection().is_some()
+        self.live.mqtt.load().redirection().is_some()
     }
 
     /// What clients are told when the broker shuts down.
     fn shutdown_reason(&self) -> ReasonCode {
-        self.mqtt.redirection().unwrap_or(ReasonCode::ServerShuttingDown)
+        self.live.mqtt.load().redirection().unwrap_or(ReasonCode::ServerShuttingDown)
     }
 
     /// Why nobody is let in, where nobody is.
@@ -271,7 +272,8 @@ impl Broker {
         if self.is_shutting_down() {
             return Some(Refusal::new(self.shutdown_reason(), "the broker is stopping"));
         }
-        let reason = self.mqtt.redirection().filter(|_| self.mqtt.redirect == Redirect::Always)?;
+        let mqtt = self.live.mqtt.load();
+        let reason = mqtt.redirection().filter(|_| mqtt.redirect == Redirect::Always)?;
         Some(Refusal::new(reason, "clients are served elsewhere"))
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Broker;
 use super::gate::{Gate, Who};
+use super::live::QueueBounds;
 use super::mailbox::{Bounds, Mailbox};
 use super::parked::{Parked, Stored};
 use super::publish::Round;
@@ -14,7 +15,6 @@ use super::registry::{Claim, ClaimError};
 use super::retained_backlog::RetainedBacklog;
 use super::review::{Review, Reviewed};
 use super::seat::Seat;
-use super::settings::Settings;
 use super::timers::{Timer, What};
 use crate::acl::Limits;
 use crate::clock::Now;
@@ -89,28 +89,10 @@ impl Broker {
 
     /// What may wait for a session whose client has these limits.
     fn bounds(&self, limits: Limits) -> Bounds {
-        let Settings { max_queued_messages, max_queued_bytes, .. } = &self.settings;
-        let messages = max_queued_messages.get();
+        let QueueBounds { messages, bytes } = **self.live.queue.load();
         let messages = limits.max_queued_messages.map_or(messages, |most| most.get().min(messages));
-        let bytes = max_queued_bytes.get();
         let bytes = limits.max_queued_bytes.map_or(bytes, |most| bytes.min(most.get().into()));
         Bounds { messages: messages as usize, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
-    }
-
-    /// What holds for the session of a client with these limits, where that is not what holds for
-    /// everybody.
-    pub(super) fn narrowed_settings(&self, limits: Limits) -> Option<Arc<session::Settings>> {
-        let Limits { max_subscriptions, max_inflight, .. } = limits;
-        let inflight = max_inflight.and_then(|most| NonZeroU16::try_from(most).ok());
-        if max_subscriptions.is_none() && inflight.is_none() {
-            return None;
-        }
-        let mut settings = session::Settings::clone(&self.mqtt);
-        settings.max_subscriptions = max_subscriptions
-            .map_or(settings.max_subscriptions, |it| it.min(settings.max_subscriptions));
-        settings.max_inflight =
-            inflight.map_or(settings.max_inflight, |most| most.min(settings.max_inflight));
-        Some(Arc::new(settings))
     }
 
     /// A session goes on: its will is not sent `[MQTT-3.1.3-9]`, and what its client may no longer
@@ -282,6 +264,25 @@ impl Broker {
             }
         }
     }
+}
+
+/// What holds for the session of a client with these limits, where that is not what holds for
+/// everybody.
+pub(super) fn narrowed(
+    settings: &session::Settings,
+    limits: Limits,
+) -> Option<Arc<session::Settings>> {
+    let Limits { max_subscriptions, max_inflight, .. } = limits;
+    let inflight = max_inflight.and_then(|most| NonZeroU16::try_from(most).ok());
+    if max_subscriptions.is_none() && inflight.is_none() {
+        return None;
+    }
+    let mut settings = settings.clone();
+    settings.max_subscriptions = max_subscriptions
+        .map_or(settings.max_subscriptions, |it| it.min(settings.max_subscriptions));
+    settings.max_inflight =
+        inflight.map_or(settings.max_inflight, |most| most.min(settings.max_inflight));
+    Some(Arc::new(settings))
 }
 
 fn timers_of(parked: &Parked) -> impl Iterator<Item = Timer> {

@@ -71,7 +71,7 @@ impl Broker {
             payload: Bytes::from(value),
             properties: Bytes::new(),
             qos: QoS::AtMostOnce,
-            retain: self.mqtt.retain_available,
+            retain: self.live.mqtt.load().retain_available,
             expiry: None,
             publisher: None,
         }));

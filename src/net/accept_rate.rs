@@ -23,7 +23,14 @@ pub(super) struct AcceptRate {
 impl AcceptRate {
     /// So many a second where as many come, and after a rest no more at once than come due in 6 ms.
     pub(super) fn new(per_second: NonZeroU32, now: Instant) -> Self {
-        Self { interval: Duration::from_secs(1) / per_second.get(), due: now }
+        let mut this = Self { interval: Duration::ZERO, due: now };
+        this.follow(per_second);
+        this
+    }
+
+    /// So many a second from now on.
+    pub(super) fn follow(&mut self, per_second: NonZeroU32) {
+        self.interval = Duration::from_secs(1) / per_second.get();
     }
 
     /// Counts a connection; for how long none is to be accepted after it.

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::HashMap;
 use parking_lot::Mutex;
@@ -15,9 +16,9 @@ use crate::telemetry::Refusal;
 #[derive(Debug)]
 pub(super) struct Budgets {
     /// 0 is no bound.
-    max_connections: u32,
+    max_connections: AtomicU32,
     /// 0 is no bound.
-    max_handshakes: u32,
+    max_handshakes: AtomicU32,
     /// Those that hold anything.
     held: Mutex<HashMap<Origin, Held>>,
 }
@@ -44,10 +45,16 @@ struct Claim {
 impl Budgets {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            max_connections: settings.max_connections_per_address,
-            max_handshakes: settings.max_handshakes_per_address,
+            max_connections: settings.max_connections_per_address.into(),
+            max_handshakes: settings.max_handshakes_per_address.into(),
             held: Mutex::default(),
         }
+    }
+
+    /// Other bounds for who comes from now on. What came while there were none was not counted.
+    pub(super) fn follow(&self, settings: &Settings) {
+        self.max_connections.store(settings.max_connections_per_address, Ordering::Relaxed);
+        self.max_handshakes.store(settings.max_handshakes_per_address, Ordering::Relaxed);
     }
 
     /// A place for a connection from `address`, whose client has not been let in.
@@ -55,16 +62,18 @@ impl Budgets {
     /// # Errors
     /// Which of its budgets is spent.
     pub(super) fn claim(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
-        if self.max_connections == 0 && self.max_handshakes == 0 {
+        let max_connections = self.max_connections.load(Ordering::Relaxed);
+        let max_handshakes = self.max_handshakes.load(Ordering::Relaxed);
+        if max_connections == 0 && max_handshakes == 0 {
             return Ok(Place::default());
         }
         let origin = Origin::from(address);
         let mut all = self.held.lock();
         let held = all.get(&origin).copied().unwrap_or_default();
-        if is_spent(held.connections, self.max_connections) {
+        if is_spent(held.connections, max_connections) {
             return Err(Refusal::TooManyOfAddress);
         }
-        if is_spent(held.handshakes, self.max_handshakes) {
+        if is_spent(held.handshakes, max_handshakes) {
             return Err(Refusal::TooManyHandshakes);
         }
         let held = Held { connections: held.connections + 1, handshakes: held.handshakes + 1 };
@@ -93,7 +102,9 @@ impl Place {
     /// The client has been let in. Where only handshakes are bounded there is nothing left to hold.
     pub(super) fn let_in(&mut self) {
         match &mut self.0 {
-            Some(claim) if claim.budgets.max_connections > 0 => claim.let_in(),
+            Some(claim) if claim.budgets.max_connections.load(Ordering::Relaxed) > 0 => {
+                claim.let_in()
+            }
             _ => self.0 = None,
         }
     }

@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::Settings;
 use super::budgets::Place;
 use super::scratch::{SCRATCH_SIZE, Scratch};
 use super::stop::Stop;
@@ -90,7 +89,7 @@ impl Connection {
         transport: Transport,
         client: Client,
         connect_deadline: Instant,
-        settings: &Settings,
+        send_timeout: Duration,
     ) -> Self {
         Self {
             transport,
@@ -104,7 +103,7 @@ impl Connection {
             stalled: None,
             connect_deadline,
             farewell_deadline: None,
-            send_timeout: Duration::from_secs(settings.send_timeout_seconds.get().into()),
+            send_timeout,
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -52,7 +53,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Shared {
     broker: Arc<Broker>,
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     connections: Arc<Semaphore>,
     pub(super) budgets: Arc<Budgets>,
     /// Of the lines about connections that are refused at once.
@@ -105,13 +106,19 @@ impl Shared {
         Self {
             broker,
             budgets: Arc::new(Budgets::new(&settings)),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             refusals: Pace::default(),
             connections: Arc::new(Semaphore::new(max_connections as usize)),
             inside: Semaphore::new(max_connections as usize),
             max_connections,
             stop: Stop::default(),
         }
+    }
+
+    /// Goes by other settings, for connections that come from now on.
+    pub fn follow(&self, settings: Settings) {
+        self.budgets.follow(&settings);
+        self.settings.store(Arc::new(settings));
     }
 
     /// Stops accepting, and sends away whoever has not been let in yet.
@@ -207,7 +214,8 @@ impl Listener {
     pub async fn serve(self, shared: Arc<Shared>) {
         let this = Arc::new(self);
         let name = Arc::<str>::from(this.url.to_string());
-        let mut rate = AcceptRate::new(shared.settings.max_connections_per_second, Instant::now());
+        let per_second = || shared.settings.load().max_connections_per_second;
+        let mut rate = AcceptRate::new(per_second(), Instant::now());
         let pace = Pace::default();
         loop {
             let accepted = tokio::select! {
@@ -227,6 +235,7 @@ impl Listener {
                                 permit,
                             };
                             tokio::spawn(newcomer.serve(Arc::clone(&shared)));
+                            rate.follow(per_second());
                             rate.rest_after(Instant::now())
                         }
                         // Who is refused costs next to nothing, and takes no turn from others.
@@ -345,15 +354,17 @@ impl Newcomer {
     fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
         let Self { accepted, place, listener, listener_name, permit } = self;
         let open = Open::count(Arc::clone(shared.broker.metrics()));
-        let seconds = shared.settings.connect_timeout_seconds.get().into();
+        let settings = shared.settings.load_full();
+        let seconds = settings.connect_timeout_seconds.get().into();
         let deadline = Instant::now() + Duration::from_secs(seconds);
+        let send_timeout = settings.send_timeout();
         let authenticators = Arc::clone(&listener.authenticators);
         let arrival = Arrival { accepted, place, listener: listener_name, deadline };
         let welcome = Box::pin(listener.welcome(arrival, Arc::clone(&shared)));
         async move {
             if let Some(Welcomed { transport, peer, mut place }) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
-                let mut connection = Connection::new(transport, client, deadline, &shared.settings);
+                let mut connection = Connection::new(transport, client, deadline, send_timeout);
                 match connection.run(&shared.stop, &shared.inside, &mut place).await {
                     Ended::AfterLogin => {}
                     Ended::TooLate => shared.refused(Refusal::Timeout),

@@ -1,6 +1,7 @@
 //! `[network]`: what a connection may cost before and while it is served, and those of one address.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,13 @@ pub struct Settings {
     pub max_connections_per_second: NonZeroU32,
     /// Threads that serve connections; 0 stands for half of the processors.
     pub worker_threads: u32,
+}
+
+impl Settings {
+    /// How long a client may leave what is sent to it unread.
+    pub(super) fn send_timeout(&self) -> Duration {
+        Duration::from_secs(self.send_timeout_seconds.get().into())
+    }
 }
 
 impl Default for Settings {

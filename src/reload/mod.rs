@@ -24,7 +24,7 @@ use crate::clock::Now;
 use crate::config::Loaded;
 use crate::control::{FileStatus, Files};
 use crate::identity_service::Settings;
-use crate::net::ListenerSettings;
+use crate::net::{ListenerSettings, Shared};
 use crate::telemetry::{ReloadResult, Reloaded};
 use crate::tls::ListenerTls;
 
@@ -47,6 +47,7 @@ pub struct ReloadHandle {
 #[derive(Debug)]
 pub struct Reloader {
     broker: Arc<Broker>,
+    shared: Arc<Shared>,
     listeners: Vec<Arc<ListenerTls>>,
     /// Names the files.
     loaded: Loaded,
@@ -94,7 +95,12 @@ impl Files for ReloadHandle {
 impl Reloader {
     /// Knows the files as they were when `loaded` was resolved, a moment ago.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, listeners: Vec<Arc<ListenerTls>>, loaded: Loaded) -> Self {
+    pub fn new(
+        broker: Arc<Broker>,
+        shared: Arc<Shared>,
+        listeners: Vec<Arc<ListenerTls>>,
+        loaded: Loaded,
+    ) -> Self {
         let states = Reloaded::all().map(|what| {
             let now = Signature::of(&files(what, &loaded));
             broker.metrics().reload_in_force.set(what, 1.0);
@@ -110,7 +116,7 @@ impl Reloader {
             }
         });
         let states = states.collect();
-        let this = Self { states, broker, listeners, loaded, standing: Arc::default() };
+        let this = Self { states, broker, shared, listeners, loaded, standing: Arc::default() };
         this.publish();
         this
     }
@@ -214,14 +220,18 @@ impl Reloader {
         Ok(notes)
     }
 
-    /// What names a file is taken up, and the file is then read; all else is named.
+    /// What takes effect while the broker runs is taken up, and files that are named are then read; all
+    /// else is named.
     fn read_config(&mut self) -> Result<Vec<String>, String> {
         let (loaded, resolved) = self.loaded.reload().map_err(|error| error.to_string())?;
         let mut notes = resolved.warnings;
         for setting in settings::that_need_a_restart(&self.loaded.config, &loaded.config) {
             notes.push(format!("`{setting}` has changed and needs a restart to take effect"));
         }
-        self.loaded = settings::adopt(&self.loaded, loaded);
+        let adopted = settings::adopt(&self.loaded, loaded);
+        settings::apply(&adopted.config, &self.broker, &self.shared)
+            .map_err(|error| error.to_string())?;
+        self.loaded = adopted;
         Ok(notes)
     }
 

@@ -120,6 +120,12 @@ impl Session {
         }
     }
 
+    /// What it keeps to, and has announced.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// When [`Input::Tick`] is due, once the client is connected.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

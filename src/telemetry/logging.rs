@@ -1,11 +1,12 @@
 //! The log on standard error: for people on a terminal, JSON for machines.
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, fmt, reload, util::SubscriberInitExt};
 
-use super::{LogFormat, LogSettings};
+use super::{LogFormat, LogLevel, LogSettings};
 
 /// The log of this process is already somebody else's.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +37,40 @@ pub fn start(settings: &LogSettings) -> Result<Log, LoggingError> {
         .finish(io::stderr());
     let log = fmt().with_env_filter(filter).with_writer(writer);
     let started = match chosen(settings.format, io::stderr().is_terminal()) {
-        Form::Human => log.with_ansi(has_colours()).finish().try_init(),
-        Form::Json => log.json().flatten_event(true).with_current_span(false).finish().try_init(),
+        Form::Human => {
+            let log = log.with_ansi(has_colours()).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.finish().try_init().map(|()| filtered_by(move |filter| handle.reload(filter)))
+        }
+        Form::Json => {
+            let log = log.json().flatten_event(true).with_current_span(false);
+            let log = log.with_filter_reloading();
+            let handle = log.reload_handle();
+            log.finish().try_init().map(|()| filtered_by(move |filter| handle.reload(filter)))
+        }
     };
     started.map(|()| Log { _worker: worker }).map_err(|error| LoggingError(error.to_string()))
+}
+
+/// Puts another filter in front of the log, which is the one of the process.
+type Filter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
+fn filtered_by(filter: impl Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync + 'static) {
+    // A process has one log, which is started once.
+    let _ = FILTER.set(Box::new(filter));
+}
+
+/// Logs by `level` from now on, where there is a log.
+///
+/// # Errors
+/// When the level is one that [`LogSettings`] would refuse.
+pub fn follow(level: &LogLevel) -> Result<(), LoggingError> {
+    let filter =
+        EnvFilter::try_new(level.as_str()).map_err(|error| LoggingError(error.to_string()))?;
+    let Some(put) = FILTER.get() else { return Ok(()) };
+    put(filter).map_err(|error| LoggingError(error.to_string()))
 }
 
 /// As much of what a client said as belongs into a line of the log.

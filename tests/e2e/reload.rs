@@ -193,6 +193,51 @@ fn sighup_reads_all_files_anew() {
     }
 }
 
+/// The keep alive that a client is told, which asks for a minute.
+fn told_keep_alive(place: &Place) -> Option<u16> {
+    const SERVER_KEEP_ALIVE: u8 = 0x13;
+    let mut client = RawClient::plain(place.broker.plain_port());
+    client.send(&Connect::new(5, "new").login(DEVICE1).encode());
+    let answer = client.expect(raw::CONNACK);
+    assert_eq!(answer.reason(), 0);
+    let at = answer.body.iter().rposition(|byte| *byte == SERVER_KEEP_ALIVE)?;
+    Some(u16::from_be_bytes([*answer.body.get(at + 1)?, *answer.body.get(at + 2)?]))
+}
+
+#[test]
+fn settings_hold_for_who_comes_next_and_disturb_nobody() {
+    let place = Place::of_site();
+    let mut device = connect(&place, "device1", DEVICE1);
+    assert_ne!(told_keep_alive(&place), Some(7));
+    let before = place.text("bastionmq.toml");
+    let changed = before.replace("[auth]\n", "[auth]\nlockout_failures = 1\n");
+    let changed = changed
+        + "[mqtt]\nmax_keep_alive_seconds = 7\nmax_packet_size = 100\n\
+           [network]\nmax_connections_per_address = 3\n";
+    // What does not hold as a whole changes nothing.
+    place.replace("bastionmq.toml", format!("{changed}backlog = 0\n"));
+    assert!(place.log("not reloaded").contains("network.backlog"));
+    assert_ne!(told_keep_alive(&place), Some(7));
+    place.replace("bastionmq.toml", changed + "[log]\nlevel = \"debug\"\n");
+    place.reloaded("config");
+    assert_eq!(told_keep_alive(&place), Some(7));
+    let mut stranger = RawClient::plain(place.broker.plain_port());
+    stranger.send(b"GET / HTTP/1.1");
+    stranger.expect_end();
+    place.log("\"level\":\"DEBUG\",\"message\":\"closed before login");
+    // Who was inside keeps to what was announced to it.
+    let large = vec![b'x'; 1_000];
+    device.send(&raw::publish_with(5, 0x32, "devices/device1/x", Some(1), &[], &large));
+    assert_eq!(device.expect(raw::PUBACK).acknowledged().1, 0x10);
+    let mut other = connect(&place, "device2", DEVICE2);
+    other.send(&raw::publish_with(5, 0x32, "devices/device2/x", Some(1), &[], &large));
+    other.expect_disconnect(0x95);
+    let mut guess = RawClient::plain(place.broker.plain_port());
+    guess.send(&Connect::new(5, "guess").login((ADMIN.0, "wrong")).encode());
+    assert_eq!(guess.expect(raw::CONNACK).reason(), 0x86);
+    assert!(place.log("locked out").contains("admin"));
+}
+
 #[test]
 fn u12_a_setting_that_needs_a_restart_is_named() {
     let place = Place::of_site();

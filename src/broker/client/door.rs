@@ -5,7 +5,7 @@ use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
 use crate::broker::lockouts::Attempt;
 use crate::broker::login::{Admitted, Caller, Door, Patience};
-use crate::broker::sessions::Claimed;
+use crate::broker::sessions::{Claimed, narrowed};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::Principal;
@@ -148,7 +148,7 @@ impl Client {
             key: session.key,
             resumed,
             authentication_data: admitted.authentication_data,
-            settings: self.broker.narrowed_settings(gate.limits()),
+            settings: narrowed(self.session.settings(), gate.limits()),
         };
         let reviewed = gate.generation();
         self.stage = Stage::Inside(Box::new(Inside {
