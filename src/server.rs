@@ -166,6 +166,7 @@ impl Server {
             identity_service: identity_service.map_err(ServerError::NoRandomness)?,
             ring: key_ring.unwrap_or_default(),
             windows,
+            wrapped_dir: keys.wrapped_dir,
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);

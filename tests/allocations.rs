@@ -221,6 +221,7 @@ fn broker() -> Arc<Broker> {
         identity_service: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
+        wrapped_dir: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

@@ -22,6 +22,7 @@ use super::retained_backlog::Next;
 use super::review::Review;
 use super::sealed_publish::{Published, Publishing};
 use super::seat::{Order, Seat};
+use super::wrapped_keys::Request;
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
 use crate::codec::{self, DecodeError, Frame, Packet, PacketId, ReasonCode, Version};
@@ -439,15 +440,33 @@ impl Client {
         let Inside { gate, memo, .. } = &mut **inside;
         let memo = memo.get_or_insert_default();
         let publishing = Publishing { message, packet_id, now };
-        match (self.broker.publish(gate, memo, publishing, &mut self.round), packet_id) {
+        let published = match self.broker.publish(gate, memo, publishing, &mut self.round) {
+            Published::KeysAsked => Published::Done(self.give_keys(now, message)),
+            published => published,
+        };
+        match (published, packet_id) {
             (Published::Done(reason), Some(packet_id)) => {
                 let published = Input::Published { packet_id, reason };
                 self.session.step(now, published, &mut self.output);
             }
-            (Published::Done(_), None) => {}
+            (Published::Done(_) | Published::KeysAsked, _) => {}
             (Published::Waits, _) if self.round.pending.is_full() => self.settle(now),
             (Published::Waits, _) => {}
         }
+    }
+
+    /// The client asks for the keys that are wrapped for it.
+    fn give_keys(&mut self, now: Now, message: &Message) -> ReasonCode {
+        let Stage::Inside(inside) = &mut self.stage else { return ReasonCode::NotAuthorized };
+        let Inside { gate, stored, .. } = &mut **inside;
+        let who = Arc::clone(gate.who());
+        self.broker.wrapped_keys.give(Request {
+            who: &who,
+            message,
+            mailbox: &stored.mailbox,
+            last: &mut gate.keys_asked,
+            now: now.instant,
+        })
     }
 
     /// Has routed what waits to be written down. Whatever else a client asks for comes after that.

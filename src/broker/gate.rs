@@ -2,11 +2,13 @@
 //! topic, under the policy of now.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
 use super::envelopes::EnvelopeMemo;
 use super::topic_memo::{Recalled, TopicMemo};
+use super::wrapped_keys::ANSWERED_ON;
 use crate::acl::{
     ClientRules, Decision, EnvelopeMode, EnvelopeTerms, Limits, Permit, SubscribeDecision,
 };
@@ -33,6 +35,8 @@ pub(super) struct Gate {
     deliveries: Option<Box<TopicMemo<Delivery, REMEMBERED>>>,
     /// There is none before the first envelope.
     pub(super) envelopes: Option<Box<EnvelopeMemo>>,
+    /// When the client has last asked for its keys.
+    pub(super) keys_asked: Option<Instant>,
 }
 
 /// How a message on some topic is delivered to the client.
@@ -74,7 +78,7 @@ impl Gate {
         // The generation is read first: a change that comes in between is then noticed.
         let generation = authority.generation();
         let permit = authority.permit(&who);
-        Self { who, permit, generation, deliveries: None, envelopes: None }
+        Self { who, permit, generation, deliveries: None, envelopes: None, keys_asked: None }
     }
 
     pub(super) fn who(&self) -> &Arc<Who> {
@@ -198,6 +202,10 @@ impl Gate {
     }
 
     fn receive(&self, topic: &TopicName) -> Decision {
+        // Nobody can publish there, and the broker answers nobody but who has asked.
+        if topic.as_str() == ANSWERED_ON && self.permit.is_ok() {
+            return Decision { allowed: true, rule: None };
+        }
         self.permit.as_ref().map_or(NOTHING, |permit| permit.receive(topic.borrowed()))
     }
 

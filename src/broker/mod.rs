@@ -42,11 +42,13 @@ mod subscribe;
 mod sys;
 mod timers;
 mod topic_memo;
+mod wrapped_keys;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -72,6 +74,7 @@ use self::retained::RetainedMessages;
 use self::revalidation::Requests;
 use self::routes::Routes;
 use self::timers::Timers;
+use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
@@ -111,6 +114,8 @@ pub struct Parts {
     pub ring: KeyRing,
     /// Which envelopes were accepted.
     pub windows: Windows,
+    /// Directory of the keys that are wrapped for devices; without it none are given.
+    pub wrapped_dir: Option<PathBuf>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -126,6 +131,7 @@ pub struct Broker {
     identity_service: Option<IdentityService>,
     revalidations: Requests,
     envelopes: Envelopes,
+    wrapped_keys: WrappedKeys,
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
@@ -155,6 +161,7 @@ impl Broker {
             identity_service,
             ring,
             windows,
+            wrapped_dir,
             metrics,
         } = parts;
         let max_retained_bytes =
@@ -172,6 +179,7 @@ impl Broker {
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
             revalidations: Requests::new(),
+            wrapped_keys: WrappedKeys(wrapped_dir),
             envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
             passwords,
             lockouts,

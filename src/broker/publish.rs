@@ -10,6 +10,7 @@ use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
 use super::sealed_publish::{Pending, Published, Publishing, Waiting, What};
 use super::settings::ShareStrategy;
+use super::wrapped_keys::ASKED_ON;
 use crate::codec::{ReasonCode, SubscriptionIds};
 use crate::message::{Message, QoS};
 use crate::router::{
@@ -61,6 +62,9 @@ impl Broker {
         let answer = known.answer(message);
         let answer = answer.get_or_insert_with(|| Answer::of(gate.largest_payload(message)));
         if !answer.allows(message) {
+            if message.topic.as_str() == ASKED_ON && gate.revoked().is_none() {
+                return Published::KeysAsked;
+            }
             // Asking counts, and so does not asking again.
             match answer.report() {
                 true => gate.report_denied(message, &self.counts),

@@ -37,6 +37,8 @@ pub(super) struct Publishing<'a> {
 pub(super) enum Published {
     /// Its sender is told so.
     Done(ReasonCode),
+    /// It asks for the keys of its sender.
+    KeysAsked,
     /// It waits for [`Broker::settle`], which tells its sender.
     Waits,
 }

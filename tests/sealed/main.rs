@@ -11,3 +11,4 @@ mod plant;
 mod replays;
 mod rotation;
 mod ways;
+mod wrapped;

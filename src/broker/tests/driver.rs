@@ -95,6 +95,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         identity_service: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
+        wrapped_dir: None,
         metrics: Arc::new(Metrics::new()),
     }
 }
