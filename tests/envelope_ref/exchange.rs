@@ -20,7 +20,7 @@ use crate::vector::hexed;
 const NOW_MS: u64 = 1_790_000_000_000;
 const MAX_AGE_MS: u64 = 300_000;
 const MAX_SKEW_MS: u64 = 60_000;
-const ROUNDS: u32 = 300;
+const ROUNDS: u32 = 120;
 
 /// All that an envelope is sealed from.
 #[derive(Clone, Debug)]

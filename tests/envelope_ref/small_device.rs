@@ -90,7 +90,7 @@ fn the_code_in_c_keeps_as_many_streams_as_it_is_built_for() {
 fn the_code_in_c_says_what_rust_says_of_what_was_changed_on_its_way() {
     let mut runner = TestRunner::new(Config::default());
     let mut questions = Vec::new();
-    for _ in 0..1_000 {
+    for _ in 0..500 {
         let drawn = (inputs(), tampering()).new_tree(&mut runner).unwrap();
         let (inputs, tampering) = drawn.current();
         let inputs = inputs.unsigned();
