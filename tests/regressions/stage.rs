@@ -13,7 +13,7 @@ use crate::harness::issuer::Issuer;
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, PUBACK, PUBLISH, RawClient, packet, publish_with,
 };
-use crate::harness::{ADMIN, Authority, DEVICE1, Login, Place, place, scratch};
+use crate::harness::{ADMIN, Authority, DEVICE1, Login, Place, bastionmq, place, scratch};
 
 /// The name that every proof of the client carries, but that of the Unix socket.
 pub(super) const SUBJECT: &str = DEVICE1.0;
@@ -52,6 +52,10 @@ leeway_seconds = 0
 url = "${service}"
 revalidate_seconds = 1
 
+[keys]
+master_key_file = "master.key"
+ring_file = "keyring"
+
 [acl]
 policy_file = "policy.toml"
 acl_format = "${format}"
@@ -82,6 +86,10 @@ roles = ["subject"]
 [[assign]]
 users = ["admin"]
 roles = ["other"]
+
+[[envelope]]
+topics = ["sealed/#"]
+mode = "seal"
 "##;
 
 /// How a client proves who it is.
@@ -269,6 +277,10 @@ fn serve(authority: &Authority, issuer: &Issuer, policy: &str, config: &str) -> 
     write("clients.crt", authority.pem());
     write("issuer.jwks", &issuer.key_set());
     write("policy.toml", policy);
+    let create = ["keys", "create", "--ring", "keyring", "--topic", "sealed/#"];
+    let key = ["--master-key-file", "master.key"];
+    let made = bastionmq().args(create).args(key).current_dir(at).output().expect("it runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     write("bastionmq.toml", &config.replace("${directory}", at.to_str().expect("UTF-8")));
     Place::serve(directory)
 }
