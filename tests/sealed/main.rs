@@ -10,5 +10,6 @@ mod memory;
 mod plant;
 mod replays;
 mod rotation;
+mod signatures;
 mod ways;
 mod wrapped;

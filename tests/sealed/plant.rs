@@ -19,6 +19,13 @@ const CONFIG: &str = r#"
 [[listener]]
 url = "mqtt://127.0.0.1:0"
 
+[[listener]]
+url = "mqtts://127.0.0.1:0"
+tls_cert = "server.crt"
+tls_key = "server.key"
+client_auth = "optional"
+client_ca = "ca.crt"
+
 [admin]
 address = "127.0.0.1:0"
 
@@ -43,7 +50,7 @@ name = "device"
 rules = [
   { allow = ["publish", "subscribe"], topics = ["office/#", "legacy/#", "readable/#"] },
   { allow = ["subscribe"], topics = ["plant/#"] },
-  { allow = ["publish"], topics = ["plant/#"], envelope = "required" },
+  { allow = ["publish"], topics = ["plant/#", "signed/#"], envelope = "required" },
 ]
 
 [[role]]
@@ -55,6 +62,10 @@ rules = [
 
 [[assign]]
 users = ["device1", "device2"]
+roles = ["device"]
+
+[[assign]]
+certificates = ["device1"]
 roles = ["device"]
 
 [[assign]]
@@ -71,6 +82,11 @@ mode = "verify"
 encrypted_only = false
 
 [[envelope]]
+topics = ["signed/#"]
+mode = "verify"
+require_signature = true
+
+[[envelope]]
 topics = ["legacy/#"]
 mode = "seal"
 "##;
@@ -83,12 +99,13 @@ pub(crate) struct Plant {
 
 impl Plant {
     pub(crate) fn start() -> Self {
-        Self::with_keys([key(1, "plant/#"), key(2, "legacy/#"), key(3, "readable/#")])
+        let topics = [(1, "plant/#"), (2, "legacy/#"), (3, "readable/#"), (4, "signed/#")];
+        Self::with_keys(topics.map(|(number, topics)| key(number, topics)))
     }
 
     pub(crate) fn with_keys(keys: impl IntoIterator<Item = Key>) -> Self {
         let files = scratch();
-        place::copy(&["passwd"], files.path());
+        place::copy(&["passwd", "server.crt", "server.key", "ca.crt"], files.path());
         fs::write(files.path().join("policy.toml"), POLICY).expect("a policy");
         fs::write(files.path().join("bastionmq.toml"), CONFIG).expect("a configuration");
         let ring = ring_file(files.path());
