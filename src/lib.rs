@@ -46,6 +46,8 @@ pub mod tls;
 pub mod unix;
 #[cfg(feature = "broker")]
 pub mod identity_service;
+#[cfg(feature = "broker")]
+pub mod store;
 
 // ── the broker: the only place where the engines meet ──────────────────────────────────────────
 #[cfg(feature = "broker")]

@@ -39,6 +39,8 @@ pub enum Purpose {
     KeyRing,
     /// The key of the log of replay windows.
     ReplayWindows,
+    /// The data keys of the store.
+    Store,
 }
 
 /// Why something was not sealed.
@@ -64,7 +66,8 @@ pub enum OpenError {
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Credentials, Self::KeyRing, Self::ReplayWindows];
+    const ALL: [Self; 4] =
+        [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store];
 
     /// What `sealed` was sealed for.
     pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {
@@ -82,6 +85,7 @@ impl Purpose {
             Self::Credentials => b"credentials",
             Self::KeyRing => b"key ring",
             Self::ReplayWindows => b"replay windows",
+            Self::Store => b"store",
         };
         let mut header = [0; HEADER_BYTES];
         let bytes = MAGIC.iter().chain(name);
@@ -156,6 +160,7 @@ impl fmt::Display for Purpose {
             Self::Credentials => f.write_str("the cache of verified credentials"),
             Self::KeyRing => f.write_str("the key ring"),
             Self::ReplayWindows => f.write_str("the key of the replay windows"),
+            Self::Store => f.write_str("the data keys of the store"),
         }
     }
 }

@@ -1,0 +1,193 @@
+//! Changes that are kept together or not at all.
+//!
+//! ```text
+//! put     01  table  key 16  length 4  value
+//! delete  02  table  key 16
+//! first   03  number 4            segments before this one are not needed any more
+//! closed  04                      the store was closed in order
+//! ```
+//! Numbers are big-endian.
+
+use std::fmt;
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+const FIRST: u8 = 3;
+const CLOSED: u8 = 4;
+const KEY_BYTES: usize = 16;
+
+/// A kind of record. Each has keys of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table(pub u8);
+
+impl Table {
+    /// Retained messages, by topic.
+    pub const RETAINED: Self = Self(1);
+}
+
+/// What a record is found by: see [`super::Store::key`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub [u8; KEY_BYTES]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A record that is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its kind.
+    pub table: Table,
+    /// What it is found by.
+    pub key: Key,
+    /// What was put last.
+    pub value: &'a [u8],
+}
+
+/// Changes, in order. After a crash all of them are there or none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    bytes: Vec<u8>,
+}
+
+/// One change of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change<'a> {
+    Put { table: Table, key: Key, value: &'a [u8] },
+    Delete { table: Table, key: Key },
+    First(u32),
+    Closed,
+}
+
+impl Batch {
+    /// Makes `value` what `key` has in `table`; 4 GiB at most.
+    pub fn put(&mut self, table: Table, key: Key, value: &[u8]) {
+        self.push(Change::Put { table, key, value });
+    }
+
+    /// Takes away what `key` has in `table`.
+    pub fn delete(&mut self, table: Table, key: Key) {
+        self.push(Change::Delete { table, key });
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn push(&mut self, change: Change<'_>) {
+        match change {
+            Change::Put { table, key, value } => {
+                self.bytes.extend([PUT, table.0]);
+                self.bytes.extend(key.0);
+                let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+                self.bytes.extend(length.to_be_bytes());
+                self.bytes.extend(value);
+            }
+            Change::Delete { table, key } => {
+                self.bytes.extend([DELETE, table.0]);
+                self.bytes.extend(key.0);
+            }
+            Change::First(number) => {
+                self.bytes.push(FIRST);
+                self.bytes.extend(number.to_be_bytes());
+            }
+            Change::Closed => self.bytes.push(CLOSED),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("bytes", &self.bytes.len()).finish()
+    }
+}
+
+impl Change<'_> {
+    /// How many bytes it takes in a batch.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Put { value, .. } => 2 + KEY_BYTES + 4 + value.len(),
+            Self::Delete { .. } => 2 + KEY_BYTES,
+            Self::First(_) => 5,
+            Self::Closed => 1,
+        }
+    }
+}
+
+/// The changes in `bytes`; one that is not understood ends them.
+pub(super) fn changes(mut bytes: &[u8]) -> impl Iterator<Item = Change<'_>> {
+    std::iter::from_fn(move || {
+        let (change, rest) = split_change(bytes)?;
+        bytes = rest;
+        Some(change)
+    })
+}
+
+fn split_change(bytes: &[u8]) -> Option<(Change<'_>, &[u8])> {
+    let (kind, rest) = bytes.split_first()?;
+    match *kind {
+        PUT => {
+            let (table, key, rest) = split_key(rest)?;
+            let (length, rest) = rest.split_first_chunk()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            let (value, rest) = rest.split_at_checked(length)?;
+            Some((Change::Put { table, key, value }, rest))
+        }
+        DELETE => {
+            let (table, key, rest) = split_key(rest)?;
+            Some((Change::Delete { table, key }, rest))
+        }
+        FIRST => {
+            let (number, rest) = rest.split_first_chunk()?;
+            Some((Change::First(u32::from_be_bytes(*number)), rest))
+        }
+        CLOSED => Some((Change::Closed, rest)),
+        _ => None,
+    }
+}
+
+fn split_key(bytes: &[u8]) -> Option<(Table, Key, &[u8])> {
+    let (table, rest) = bytes.split_first()?;
+    let (key, rest) = rest.split_first_chunk()?;
+    Some((Table(*table), Key(*key), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_read_as_they_were_put() {
+        let (table, key) = (Table(7), Key([9; 16]));
+        let all = [
+            Change::Put { table, key, value: b"value" },
+            Change::Delete { table, key },
+            Change::Put { table, key, value: b"" },
+            Change::First(u32::MAX),
+            Change::Closed,
+        ];
+        let mut batch = Batch::default();
+        all.into_iter().for_each(|change| batch.push(change));
+        assert_eq!(changes(batch.bytes()).collect::<Vec<_>>(), all);
+        let sizes = all.iter().map(Change::size).sum::<usize>();
+        assert_eq!(sizes, batch.bytes().len());
+    }
+
+    #[test]
+    fn what_is_cut_off_or_unknown_is_no_change() {
+        let mut batch = Batch::default();
+        batch.put(Table(1), Key([1; 16]), b"value");
+        for end in 0..batch.bytes().len() {
+            assert_eq!(changes(&batch.bytes()[..end]).count(), 0, "{end}");
+        }
+        assert_eq!(changes(&[99, 1, 2, 3]).count(), 0);
+    }
+}

@@ -1,0 +1,117 @@
+//! Room for more: what is still needed of the oldest segment is written again, and the segment removed.
+//!
+//! It is always the oldest, so that what was deleted cannot come back: when a deletion goes, nothing
+//! older is left. As long as no more than half of the log is of no use it is left alone, so on the whole
+//! a byte is written again at most once for each that becomes free.
+
+use std::io;
+use std::time::Duration;
+
+use super::Disk;
+use super::batch::Batch;
+use super::records::{Found, Records};
+use super::segment::{HEADER_BYTES, Header, name_of};
+use super::writer::Writer;
+use crate::clock::Now;
+
+/// Bytes of a segment that are looked at between two commits: more than clients write meanwhile, on
+/// the whole, or the log would only grow.
+const SLICE_BYTES: usize = 2 << 20;
+
+/// After how long a new data key is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// A segment that is on its way out.
+pub(super) struct Cleaning {
+    number: u32,
+    header: Header,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Does a slice of what there is to clean. Only what the index knows of may be judged.
+    pub(super) fn clean(&mut self, now: Now) {
+        if !self.is_settled() || self.is_dropping() {
+            return;
+        }
+        self.renew_data_key(now);
+        if self.cleaning.is_none() {
+            self.cleaning = self.begin_cleaning();
+        }
+        if let Some(cleaning) = self.cleaning.take() {
+            self.cleaning = self.clean_slice(cleaning);
+        }
+    }
+
+    /// Makes a new data key where the newest has become too old.
+    fn renew_data_key(&mut self, now: Now) {
+        let age = now.unix.saturating_sub(self.keys.newest_made());
+        if age < self.limits.data_key_age
+            || self.renewal_tried.is_some_and(|at| now.unix < at + RETRY)
+        {
+            return;
+        }
+        self.renewal_tried = Some(now.unix);
+        if let Err(error) = self.try_renewal(now) {
+            tracing::warn!("the store gets no new data key: {error}");
+        }
+    }
+
+    fn try_renewal(&mut self, now: Now) -> io::Result<()> {
+        let mut keys = self.keys.clone();
+        keys.add(now.unix)?;
+        keys.write(&self.disk, &self.master)?;
+        self.keys = keys;
+        self.change_segments()
+    }
+
+    fn begin_cleaning(&mut self) -> Option<Cleaning> {
+        let (number, usage) = self.index.oldest()?;
+        let (live, total) = self.index.bytes();
+        let allowed = live.max(2 * self.limits.segment_bytes as u64);
+        let is_outdated = self.keys.newest().is_some_and(|(id, _)| id != usage.key_id);
+        let is_wanted = is_outdated || total - live > allowed;
+        let is_possible = Some(number) != self.present_segment() && Some(number) != self.stuck_at;
+        if !is_wanted || !is_possible {
+            return None;
+        }
+        let read = self.disk.read(&name_of(number)).and_then(|bytes| {
+            let header = Header::read(number, &self.keys, &bytes).map_err(io::Error::other)?;
+            Ok(Cleaning { number, header, bytes, at: HEADER_BYTES })
+        });
+        if let Err(error) = &read {
+            // What is behind it waits for the next start, which finds out what can be read.
+            tracing::error!("{} of the store cannot be cleaned: {error}", name_of(number));
+            self.stuck_at = Some(number);
+        }
+        read.ok()
+    }
+
+    fn clean_slice(&mut self, mut cleaning: Cleaning) -> Option<Cleaning> {
+        let Cleaning { number, header, bytes, at } = &mut cleaning;
+        let mut again = Vec::new();
+        let mut records = Records::starting_at(&header.cipher, bytes, *at);
+        while records.at() < at.saturating_add(SLICE_BYTES) {
+            match records.next() {
+                Some(Found::Record(read)) => {
+                    let mut batch = Batch::default();
+                    let live = self.index.live(*number, read.at, read.batch);
+                    live.for_each(|record| batch.put(record.table, record.key, record.value));
+                    again.extend((!batch.is_empty()).then_some(batch));
+                }
+                // Reported and set aside when the store was opened.
+                Some(Found::Damage(..) | Found::Torn(_)) => {}
+                None => break,
+            }
+        }
+        *at = records.at();
+        let (number, is_over) = (*number, *at >= bytes.len());
+        again.into_iter().for_each(|batch| self.append(batch));
+        if !is_over {
+            return Some(cleaning);
+        }
+        self.drop_segment(number);
+        None
+    }
+}

@@ -1,0 +1,133 @@
+//! Where the latest value of each key is, and how much of each segment is still of use.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::batch::{Change, Key, Record, Table, changes};
+
+/// Where records are.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    places: HashMap<(Table, Key), Place, foldhash::fast::RandomState>,
+    segments: BTreeMap<u32, Usage>,
+    live: u64,
+    total: u64,
+    /// The first segment that is needed.
+    first: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    segment: u32,
+    at: u32,
+    /// In bytes, of the change that has put it.
+    size: u32,
+}
+
+/// What a segment is worth.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    /// The data key that it was written under.
+    pub(super) key_id: u32,
+    /// All that was written.
+    pub(super) bytes: u64,
+    /// What is still of use.
+    pub(super) live: u64,
+}
+
+impl Index {
+    /// There is a segment `number` from now on.
+    pub(super) fn add_segment(&mut self, number: u32, key_id: u32) {
+        self.segments.insert(number, Usage { key_id, ..Usage::default() });
+    }
+
+    /// `bytes` were written to the segment `number`.
+    pub(super) fn grow(&mut self, number: u32, bytes: usize) {
+        if let Some(usage) = self.segments.get_mut(&number) {
+            usage.bytes += bytes as u64;
+            self.total += bytes as u64;
+        }
+    }
+
+    /// The segment `number` is gone, and what was in it.
+    pub(super) fn remove_segment(&mut self, number: u32) {
+        if let Some(usage) = self.segments.remove(&number) {
+            self.total -= usage.bytes;
+            if usage.live > 0 {
+                self.places.retain(|_, place| place.segment != number);
+                self.live -= usage.live;
+            }
+        }
+    }
+
+    /// A record at `at` of the segment `segment` says this.
+    pub(super) fn apply(&mut self, segment: u32, at: u32, change: &Change<'_>) {
+        let replaced = match change {
+            Change::Put { table, key, .. } => {
+                let size = u32::try_from(change.size()).unwrap_or(u32::MAX);
+                if let Some(usage) = self.segments.get_mut(&segment) {
+                    usage.live += u64::from(size);
+                    self.live += u64::from(size);
+                }
+                self.places.insert((*table, *key), Place { segment, at, size })
+            }
+            Change::Delete { table, key } => self.places.remove(&(*table, *key)),
+            Change::First(number) => {
+                self.first = self.first.max(*number);
+                None
+            }
+            Change::Closed => None,
+        };
+        if let Some(replaced) = replaced {
+            self.free(replaced);
+        }
+    }
+
+    fn free(&mut self, place: Place) {
+        if let Some(usage) = self.segments.get_mut(&place.segment) {
+            usage.live -= u64::from(place.size);
+            self.live -= u64::from(place.size);
+        }
+    }
+
+    /// What is live of the record at `at` of the segment `segment`, which has this content.
+    pub(super) fn live<'a>(
+        &self,
+        segment: u32,
+        at: u32,
+        content: &'a [u8],
+    ) -> impl Iterator<Item = Record<'a>> {
+        changes(content).filter_map(move |change| {
+            let Change::Put { table, key, value } = change else { return None };
+            let place = self.places.get(&(table, key))?;
+            ((place.segment, place.at) == (segment, at)).then_some(Record { table, key, value })
+        })
+    }
+
+    /// The oldest segment.
+    pub(super) fn oldest(&self) -> Option<(u32, Usage)> {
+        self.segments.first_key_value().map(|(number, usage)| (*number, *usage))
+    }
+
+    /// Segments, oldest first.
+    pub(super) fn segments(&self) -> impl Iterator<Item = (u32, Usage)> {
+        self.segments.iter().map(|(number, usage)| (*number, *usage))
+    }
+
+    pub(super) fn usage(&self, number: u32) -> Usage {
+        self.segments.get(&number).copied().unwrap_or_default()
+    }
+
+    pub(super) fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// How many records are live.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// How many bytes are live, and how many there are.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.live, self.total)
+    }
+}
