@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::acl::Policy;
 use crate::admin::{self, AdminState};
 use crate::broker::{
-    Broker, EnvelopeSettings, KeepingError, Parts, VerifiedCredentials, Windows, WindowsError,
+    Broker, Durable, DurableError, EnvelopeSettings, KeepingError, Parts, VerifiedCredentials,
+    Windows, WindowsError,
 };
 use crate::clock::Now;
 use crate::config::{Loaded, Resolved, ResolvedListener};
@@ -82,6 +83,9 @@ pub enum ServerError {
     /// There is no master key to seal with what they are kept by.
     #[error("cannot keep replay windows: {0}")]
     MasterKey(#[from] MasterKeyError),
+    /// What is kept on disk cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(#[from] DurableError),
     /// There is no key for what is remembered of the HTTP service's answers.
     #[error("the system gives no random numbers: {0}")]
     NoRandomness(io::Error),
@@ -130,6 +134,7 @@ impl Server {
             keys,
             key_ring,
             envelope,
+            store,
             mqtt,
             broker,
             network,
@@ -138,6 +143,8 @@ impl Server {
             loaded,
             ..
         } = resolved;
+        // Before anybody can connect: whoever does finds all that was kept.
+        let durable = Durable::open(&store, &keys, Now::read())?;
         let listeners = listeners
             .into_iter()
             .map(|listener| bind_listener(listener, &network))
@@ -167,6 +174,7 @@ impl Server {
             ring: key_ring.unwrap_or_default(),
             windows,
             wrapped_dir: keys.wrapped_dir,
+            durable,
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
@@ -219,7 +227,8 @@ impl Server {
         let ready = Arc::new(AtomicBool::new(true));
         let admin = admin.map(|socket| {
             let metrics = Arc::clone(broker.metrics());
-            let state = AdminState { metrics, ready: Arc::clone(&ready) };
+            let store = broker.store().cloned();
+            let state = AdminState { metrics, ready: Arc::clone(&ready), store };
             tokio::spawn(admin::serve(socket, state, future::pending()))
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
@@ -257,6 +266,11 @@ impl Server {
         file_keeper.abort();
         if timeout(LAST_SAVE, broker.save_files()).await.is_err() {
             tracing::warn!("the disk is too slow: verified credentials are not kept");
+        }
+        let closing = Arc::clone(&broker);
+        let closed = tokio::task::spawn_blocking(move || closing.close_store());
+        if timeout(LAST_SAVE, closed).await.is_err() {
+            tracing::error!("the disk is too slow: what was not acknowledged is not kept");
         }
         if let Some(admin) = admin {
             admin.abort();

@@ -222,6 +222,7 @@ fn broker() -> Arc<Broker> {
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
+        durable: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

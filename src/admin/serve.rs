@@ -24,6 +24,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::bounded::Bounded;
+use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// What the answers are made of.
@@ -33,6 +34,8 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// Shown at `/readyz`: whether listeners are open and no shutdown has begun.
     pub ready: Arc<AtomicBool>,
+    /// What must be possible to write, where there is a store.
+    pub store: Option<Arc<Store>>,
 }
 
 /// Serves until `shutdown` completes; requests under way then are answered first.
@@ -62,11 +65,17 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     ([(CONTENT_TYPE, FORMAT)], state.metrics.render()).into_response()
 }
 
-async fn readiness(State(state): State<AdminState>) -> (StatusCode, &'static str) {
-    if state.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
+async fn readiness(State(state): State<AdminState>) -> (StatusCode, String) {
+    let refused = state.store.as_ref().and_then(|store| store.admit().err());
+    if let Some(refused) = refused {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: the store takes nothing: {refused}\n"),
+        )
+    } else if state.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
     }
 }
 
@@ -119,6 +128,7 @@ mod tests {
         let state = AdminState {
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(AtomicBool::new(false)),
+            store: None,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.unwrap_or_default() };

@@ -1,8 +1,9 @@
 //! How a connection is woken.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake};
 
 use atomic_waker::AtomicWaker;
 
@@ -39,10 +40,15 @@ impl Bell {
     }
 }
 
+/// For those who know nothing of bells.
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! One client at the broker, without its socket: bytes in, bytes out, and what they set going.
 
 mod door;
+mod held;
 mod judgement;
 mod renewal;
 mod report;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use self::held::Held;
 use super::Broker;
 use super::bell::Bell;
 use super::counts::Received;
@@ -53,6 +55,8 @@ pub struct Client {
     output: Output,
     /// How many bytes at the start of the output have been sent.
     sent: usize,
+    /// What of it may not be sent yet; mostly there never is any.
+    held: Option<Box<Held>>,
     round: Round,
     is_behind: bool,
     closed: Option<Closed>,
@@ -121,6 +125,7 @@ impl Client {
             stage: Stage::Stranger,
             output: Output::default(),
             sent: 0,
+            held: None,
             round: Round::default(),
             is_behind: false,
             closed: None,
@@ -185,7 +190,7 @@ impl Client {
             if self.closed.is_some() {
                 break Delivered::All;
             }
-            if self.output().len() >= HIGH_WATER {
+            if self.unsent() >= HIGH_WATER {
                 break Delivered::UntilSent;
             }
             if looked_at >= DELIVERIES_AT_ONCE {
@@ -335,10 +340,25 @@ impl Client {
         self.finish_round();
     }
 
-    /// What is to be sent: see [`Self::on_sent`].
+    /// What is to be sent now: see [`Self::on_sent`]. What is held until the disk has what it tells of
+    /// is not among it; the bell rings when that changes.
     #[must_use]
     pub fn output(&self) -> &[u8] {
-        self.output.bytes.get(self.sent..).unwrap_or_default()
+        let end = self.held.as_ref().and_then(|held| held.start());
+        let end = end.unwrap_or(self.output.bytes.len());
+        self.output.bytes.get(self.sent..end).unwrap_or_default()
+    }
+
+    /// Bytes that have not been sent, those that are held among them.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.output.bytes.len() - self.sent
+    }
+
+    /// Whether nothing more should be asked for before the disk has come after.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.is_held_up())
     }
 
     /// The first `count` bytes of the output have left. Moves the rest only once it is the lesser
@@ -350,6 +370,9 @@ impl Client {
             self.discard_output();
         } else if self.sent > self.output.bytes.len() / 2 {
             self.output.bytes.drain(..self.sent);
+            if let Some(held) = &mut self.held {
+                held.shift(self.sent);
+            }
             self.sent = 0;
         }
     }
@@ -357,6 +380,9 @@ impl Client {
     /// Forgets the output: nobody is there to read it.
     pub fn discard_output(&mut self) {
         self.output.bytes = Vec::new();
+        if let Some(held) = &mut self.held {
+            held.clear();
+        }
         self.sent = 0;
     }
 
@@ -444,6 +470,7 @@ impl Client {
             Published::KeysAsked => Published::Done(self.give_keys(now, message)),
             published => published,
         };
+        self.hold();
         match (published, packet_id) {
             (Published::Done(reason), Some(packet_id)) => {
                 let published = Input::Published { packet_id, reason };
@@ -476,8 +503,18 @@ impl Client {
             return;
         }
         let memo = inside.memo.get_or_insert_default();
-        for (packet_id, reason) in self.broker.settle(memo, &mut self.round) {
+        let settled = self.broker.settle(memo, &mut self.round);
+        self.hold();
+        for (packet_id, reason) in settled {
             self.step(now, Input::Published { packet_id, reason });
+        }
+    }
+
+    /// Nothing that is said from here on leaves before the disk has what the round has changed by now.
+    fn hold(&mut self) {
+        if let (Some(ticket), Some(store)) = (self.round.ticket.take(), &self.broker.store) {
+            let held = self.held.get_or_insert_with(|| Box::new(Held::new(Arc::clone(store))));
+            held.hold(self.output.bytes.len(), ticket);
         }
     }
 
@@ -534,6 +571,9 @@ impl Client {
     /// Wakes each connection that has messages waiting, once; and counts.
     fn finish_round(&mut self) {
         self.broker.finish_round(&mut self.round);
+        if let Some(held) = &mut self.held {
+            held.set_bell(self.seat.bell());
+        }
         self.broker.counts.add_sent(&mut self.output);
     }
 }

@@ -11,6 +11,7 @@ mod client;
 mod counts;
 mod credentials;
 mod envelopes;
+mod durable;
 mod exchange;
 mod gate;
 mod hashing;
@@ -22,6 +23,7 @@ mod live;
 mod lockouts;
 mod login;
 mod mailbox;
+mod message_record;
 mod parked;
 mod passwords;
 mod publish;
@@ -56,6 +58,7 @@ use std::time::{Duration, Instant};
 pub use bell::Bell;
 pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
+pub use durable::{Durable, DurableError};
 pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
@@ -81,8 +84,10 @@ use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::envelope::KeyRing;
 use crate::identity_service::{Access, IdentityService};
+use crate::message::Message;
 use crate::router::Retained;
 use crate::session::{self, Redirect, Refusal};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tls::ListenerTls;
 
@@ -116,6 +121,8 @@ pub struct Parts {
     pub windows: Windows,
     /// Directory of the keys that are wrapped for devices; without it none are given.
     pub wrapped_dir: Option<PathBuf>,
+    /// Where state is kept that outlives the process; without it none does.
+    pub durable: Option<Durable>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -135,6 +142,7 @@ pub struct Broker {
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
+    store: Option<Arc<Store>>,
     timers: Timers,
     counts: Counts,
     next_session: AtomicU64,
@@ -162,12 +170,21 @@ impl Broker {
             ring,
             windows,
             wrapped_dir,
+            durable,
             metrics,
         } = parts;
         let max_retained_bytes =
             usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
-        let retained =
+        let mut retained =
             Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
+        let (keeper, last_session) = match durable {
+            Some(durable) => {
+                restore(&mut retained, durable.retained);
+                (Some(durable.keeper), durable.last_session)
+            }
+            None => (None, 0),
+        };
+        let store = keeper.as_ref().map(|keeper| Arc::clone(keeper.store()));
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
@@ -184,10 +201,11 @@ impl Broker {
             passwords,
             lockouts,
             routes: Routes::new(),
-            retained: RetainedMessages::new(retained),
+            retained: RetainedMessages::new(retained, keeper),
+            store,
             timers: Timers::default(),
             counts: Counts::new(metrics),
-            next_session: AtomicU64::new(1),
+            next_session: AtomicU64::new(last_session.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             started: Instant::now(),
@@ -315,6 +333,19 @@ impl Broker {
         self.in_background(|broker| broker.envelopes.close()).await;
     }
 
+    /// Where state is kept that outlives the process, if there is such a place.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// Writes what is not on disk yet, and keeps nothing any more. Waits for the disk.
+    pub fn close_store(&self) {
+        if let Some(store) = &self.store {
+            store.close();
+        }
+    }
+
     /// Runs what waits for the disk where nobody waits for it.
     async fn in_background(self: &Arc<Self>, work: fn(&Self)) {
         let broker = Arc::clone(self);
@@ -338,6 +369,18 @@ impl Broker {
                 () = sys.tick() => self.publish_sys(),
             }
         }
+    }
+}
+
+/// What was retained before. Limits may be lower than they were: what has no room is not served, and
+/// stays on disk.
+fn restore(retained: &mut Retained, messages: Vec<Arc<Message>>) {
+    let refused = messages.into_iter().filter(|it| retained.set(Arc::clone(it)).is_err()).count();
+    if refused > 0 {
+        tracing::warn!(
+            "{refused} retained messages of the store are not served: they are more than \
+             max_retained_messages or max_retained_bytes of [broker] allow"
+        );
     }
 }
 

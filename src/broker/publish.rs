@@ -8,6 +8,7 @@ use super::bell::Bell;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
+use super::retained::Full;
 use super::sealed_publish::{Pending, Published, Publishing, Waiting, What};
 use super::settings::ShareStrategy;
 use super::wrapped_keys::ASKED_ON;
@@ -17,6 +18,7 @@ use crate::router::{
     Matches, Route, ShareGroup, Subscriber, choose_least_loaded, choose_round_robin,
 };
 use crate::session::Outbound;
+use crate::store::Ticket;
 use crate::telemetry::{DeniedAction, DropReason};
 use crate::topic::TopicFilter;
 
@@ -31,6 +33,8 @@ pub(super) struct Round {
     wakes: Vec<Arc<Bell>>,
     /// How many messages were put before mailboxes: what the round costs.
     pub(super) pushes: usize,
+    /// What the disk has to have before anybody is told of it.
+    pub(super) ticket: Option<Ticket>,
     held: Held,
     /// Messages that wait until what was accepted with them is written down, in order.
     pub(super) pending: Pending,
@@ -98,8 +102,10 @@ impl Broker {
         // Retained before routed: a subscription made in between gets the message by one way or
         // by both, never by neither. What cannot be retained is refused, but for QoS 0: its sender
         // would not hear of it.
-        if !self.retain(message) && message.qos != QoS::AtMostOnce {
-            return ReasonCode::QuotaExceeded;
+        match self.retain(message) {
+            Ok(ticket) => round.ticket = ticket.or(round.ticket),
+            Err(Full) if message.qos == QoS::AtMostOnce => {}
+            Err(Full) => return ReasonCode::QuotaExceeded,
         }
         let (known, remembered) = memo.known(&message.topic);
         let recipients = known.recipients(message, &self.routes, remembered);
@@ -109,7 +115,8 @@ impl Broker {
     /// Publishes a message of the broker's own, or one that was allowed before: nobody remembers
     /// its recipients. There is nobody to refuse it to, so it is sent even if it cannot be retained.
     pub(super) fn publish_directly(&self, message: &Arc<Message>) -> ReasonCode {
-        self.retain(message);
+        // Nobody waits for an answer, and who counts has been told.
+        let _ = self.retain(message);
         let mut matches = Matches::new();
         let mut round = Round::default();
         self.routes.matches(message.topic.borrowed(), message.publisher, &mut matches);
@@ -125,13 +132,16 @@ impl Broker {
         round.pushes = 0;
     }
 
-    /// Whether there was room for it, where it is to be retained at all.
-    fn retain(&self, message: &Arc<Message>) -> bool {
-        let is_kept = !message.retain || self.retained.update(message).is_ok();
-        if !is_kept {
+    /// Retains it, if it is to be retained at all. Gives what to wait for before its sender is told.
+    fn retain(&self, message: &Arc<Message>) -> Result<Option<Ticket>, Full> {
+        if !message.retain {
+            return Ok(None);
+        }
+        let outcome = self.retained.update(message);
+        if outcome.is_err() {
             self.counts.dropped(DropReason::RetainedFull, 1);
         }
-        is_kept
+        outcome
     }
 
     fn distribute(

@@ -1,4 +1,4 @@
-//! How the retained messages are shared.
+//! How the retained messages are shared, and kept where there is a store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,42 +6,82 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 
+use super::durable::Keeper;
 use crate::message::{Message, QoS};
 use crate::router::{EXPIRY_SLICE, Retained, Slice};
+use crate::store::{Batch, Ticket};
 use crate::topic::{TopicFilterRef, TopicNameRef};
 
-/// The retained messages of the broker.
-pub(super) struct RetainedMessages(RwLock<Retained>);
+/// The retained messages of the broker. The store has its changes in the order in which they were made
+/// here, because they are appended to it under the lock.
+pub(super) struct RetainedMessages {
+    retained: RwLock<Retained>,
+    keeper: Option<Keeper>,
+}
 
 impl fmt::Debug for RetainedMessages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RetainedMessages").finish_non_exhaustive()
+        f.debug_struct("RetainedMessages").finish_non_exhaustive()
     }
 }
 
-/// The store of retained messages is full.
+/// The store of retained messages is full, or cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
 impl RetainedMessages {
-    pub(super) fn new(retained: Retained) -> Self {
-        Self(RwLock::new(retained))
+    pub(super) fn new(retained: Retained, keeper: Option<Keeper>) -> Self {
+        Self { retained: RwLock::new(retained), keeper }
     }
 
     /// Keeps `message` in place of any earlier one on its topic; an empty payload only removes that
     /// `[MQTT-3.3.1-5]`, `[MQTT-3.3.1-6]`. Nobody hears that there was no room for one of QoS 0, so
-    /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`).
-    pub(super) fn update(&self, message: &Arc<Message>) -> Result<(), Full> {
-        let mut retained = self.0.write();
-        if message.payload.is_empty() {
-            retained.remove(message.topic.borrowed());
-            return Ok(());
+    /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`). Gives what to wait for
+    /// before anybody is told.
+    pub(super) fn update(&self, message: &Arc<Message>) -> Result<Option<Ticket>, Full> {
+        match self.keeper_of(message) {
+            None => self.change(message).map(|_| None),
+            Some(keeper) => self.update_and_keep(message, keeper),
         }
-        let outcome = retained.set(Arc::clone(message));
-        if outcome.is_err() && message.qos == QoS::AtMostOnce {
-            retained.remove(message.topic.borrowed());
+    }
+
+    fn update_and_keep(
+        &self,
+        message: &Arc<Message>,
+        keeper: &Keeper,
+    ) -> Result<Option<Ticket>, Full> {
+        keeper.admit().map_err(|_| Full)?;
+        let topic = message.topic.borrowed();
+        // Encoded before the lock is taken.
+        let retaining = match message.payload.is_empty() {
+            true => Batch::default(),
+            false => keeper.retaining(message),
+        };
+        let mut retained = self.retained.write();
+        let had_one = retained.get(topic).is_some();
+        let outcome = change(&mut retained, message);
+        let has_one = retained.get(topic).is_some();
+        match (&outcome, had_one, has_one) {
+            (Ok(()), _, true) => Ok(Some(keeper.keep(retaining))),
+            (_, true, false) => {
+                let mut forgetting = Batch::default();
+                keeper.forget(&mut forgetting, topic);
+                let ticket = keeper.keep(forgetting);
+                outcome.map(|()| Some(ticket))
+            }
+            // Somebody else's change has made it so, and may still be on its way to the disk.
+            (Ok(()), false, false) => Ok(Some(keeper.latest())),
+            (Err(full), ..) => Err(*full),
         }
-        outcome.map_err(|_| Full)
+    }
+
+    fn change(&self, message: &Arc<Message>) -> Result<(), Full> {
+        change(&mut self.retained.write(), message)
+    }
+
+    /// What the broker says of itself is not kept: it says it anew.
+    fn keeper_of(&self, message: &Message) -> Option<&Keeper> {
+        self.keeper.as_ref().filter(|_| message.publisher.is_some())
     }
 
     /// Some of those that match and have not expired, at most `limit`, in the order of their topics
@@ -53,19 +93,45 @@ impl RetainedMessages {
         now: Instant,
         limit: usize,
     ) -> Slice {
-        self.0.read().matching_after(after, filter, now, limit)
+        self.retained.read().matching_after(after, filter, now, limit)
     }
 
     /// Forgets those that have expired, in slices between which others get their turn.
     pub(super) async fn remove_expired(&self, now: Instant) {
-        while self.0.write().remove_expired(now) == EXPIRY_SLICE {
+        while self.remove_some_expired(now) == EXPIRY_SLICE {
             tokio::task::yield_now().await;
         }
     }
 
+    fn remove_some_expired(&self, now: Instant) -> usize {
+        let mut retained = self.retained.write();
+        let mut forgetting = Batch::default();
+        let removed = retained.remove_expired(now, |message| {
+            if let Some(keeper) = self.keeper_of(message) {
+                keeper.forget(&mut forgetting, message.topic.borrowed());
+            }
+        });
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| !forgetting.is_empty()) {
+            keeper.keep(forgetting);
+        }
+        removed
+    }
+
     /// How many there are, and their bytes.
     pub(super) fn size(&self) -> (usize, usize) {
-        let retained = self.0.read();
+        let retained = self.retained.read();
         (retained.len(), retained.bytes())
     }
+}
+
+fn change(retained: &mut Retained, message: &Arc<Message>) -> Result<(), Full> {
+    if message.payload.is_empty() {
+        retained.remove(message.topic.borrowed());
+        return Ok(());
+    }
+    let outcome = retained.set(Arc::clone(message));
+    if outcome.is_err() && message.qos == QoS::AtMostOnce {
+        retained.remove(message.topic.borrowed());
+    }
+    outcome.map_err(|_| Full)
 }

@@ -196,7 +196,7 @@ mod tests {
     use crate::router::Retained;
 
     fn retained(topics: &[&str]) -> RetainedMessages {
-        let store = RetainedMessages::new(Retained::new(10_000, 10_000_000));
+        let store = RetainedMessages::new(Retained::new(10_000, 10_000_000), None);
         for topic in topics {
             let message = Message {
                 topic: TopicName::parse(topic).expect("a topic"),

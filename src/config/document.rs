@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 18] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -28,6 +28,7 @@ const PATHS: [&str; 17] = [
     "wrapped_dir",
     "key_file",
     "state_dir",
+    "dir",
     "policy_file",
     "socket",
     "ca_file",

@@ -155,6 +155,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         auth: read("auth", of("auth"), problems),
         keys: read("keys", of("keys"), problems),
         envelope: read("envelope", of("envelope"), problems),
+        store: read("store", of("store"), problems),
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),

@@ -20,7 +20,7 @@ use crate::{
     envelope::KeyRing,
     identity_service::{self, Access},
     keys::{self, RingFile},
-    net, session, telemetry,
+    net, session, store, telemetry,
     tls::ClientAuth,
 };
 
@@ -47,6 +47,8 @@ pub struct Resolved {
     pub keys: keys::Settings,
     /// `[envelope]`.
     pub envelope: broker::EnvelopeSettings,
+    /// `[store]`.
+    pub store: store::Settings,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -82,6 +84,7 @@ impl Loaded {
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
+        self.check_that_the_store_has_a_key(&mut findings);
         let admin = self.admin_address(&mut findings);
         let control = self.control(&mut findings);
         match policy {
@@ -280,6 +283,20 @@ impl Loaded {
         }
     }
 
+    /// Nothing is kept on disk that others could read.
+    fn check_that_the_store_has_a_key(&self, findings: &mut Findings) {
+        let Config { store, keys, .. } = &self.config;
+        if store.used_dir().is_some() && keys.master_key_source().is_none() {
+            let message = format!(
+                "the store is encrypted under the master key, and there is none: set \
+                 `master_key_file` in [keys], a file that is made on first use, or hand it over by \
+                 systemd's LoadCredential or in {VARIABLE}",
+                VARIABLE = keys::VARIABLE
+            );
+            findings.problems.push(self.problem("store.dir", message));
+        }
+    }
+
     /// Who is sent away must be told where to.
     fn check_that_clients_can_be_sent_away(&self, findings: &mut Findings) {
         let mqtt = &self.config.mqtt;
@@ -365,7 +382,7 @@ fn assemble(
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { http, auth, keys, envelope, mqtt, broker, network, log, .. } =
+    let Config { http, auth, keys, envelope, store, mqtt, broker, network, log, .. } =
         loaded.config.clone();
     Resolved {
         listeners,
@@ -378,6 +395,7 @@ fn assemble(
         auth,
         keys,
         envelope,
+        store,
         mqtt,
         broker,
         network,

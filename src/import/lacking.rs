@@ -24,19 +24,19 @@ const fn note(key: &'static str, remedy: &'static str) -> Lacking {
     Lacking { key, harmless: &[], weight: Weight::Note, remedy }
 }
 
-const IN_MEMORY: &str =
-    "sessions and retained messages are kept in memory, and end with the process";
+const PERSISTENCE: &str =
+    "retained messages are kept where [store] has a `dir`; sessions end with the process";
 const BY_THE_LISTENER: &str = "no counterpart for a listener: set it for a broker of its own";
 const OPENSSL: &str = "TLS is rustls with strong suites only: nothing to choose; PSK is not spoken";
 const ALWAYS: &str = "nothing to do: the log is always so";
 
 const ALL: [Lacking; 54] = [
-    missing("persistence", &["false", "0"], IN_MEMORY),
-    missing("retained_persistence", &["false", "0"], IN_MEMORY),
-    note("persistence_file", IN_MEMORY),
-    note("persistence_location", IN_MEMORY),
-    note("autosave_interval", IN_MEMORY),
-    note("autosave_on_changes", IN_MEMORY),
+    missing("persistence", &["false", "0"], PERSISTENCE),
+    missing("retained_persistence", &["false", "0"], PERSISTENCE),
+    note("persistence_file", PERSISTENCE),
+    note("persistence_location", PERSISTENCE),
+    note("autosave_interval", PERSISTENCE),
+    note("autosave_on_changes", PERSISTENCE),
     missing(
         "allow_zero_length_clientid",
         &["true", "1"],

@@ -66,8 +66,7 @@ pub enum OpenError {
 }
 
 impl Purpose {
-    const ALL: [Self; 4] =
-        [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store];
+    const ALL: [Self; 4] = [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store];
 
     /// What `sealed` was sealed for.
     pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {

@@ -254,9 +254,9 @@ impl Connection {
 
     /// A client that is being sent away is not listened to. One that does not read what it is sent is
     /// not either, once that has become too much, nor one whose last packets are still to be worked
-    /// off.
+    /// off, nor one that waits for a disk that is far behind.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let is_full = self.client.output().len() > READ_HIGH_WATER;
+        let is_full = self.client.unsent() > READ_HIGH_WATER || self.client.is_held_up();
         if is_full || self.client.is_closed() || self.client.is_behind() {
             return Poll::Pending;
         }
@@ -340,7 +340,7 @@ impl Connection {
     }
 
     fn is_drained(&self) -> bool {
-        self.is_deaf || self.client.output().is_empty() && !self.is_unflushed
+        self.is_deaf || self.client.unsent() == 0 && !self.is_unflushed
     }
 
     /// Closes in a way that lets the last packet arrive: bytes that nobody reads would reset the

@@ -145,12 +145,15 @@ impl Retained {
         slice
     }
 
-    /// Removes messages that have expired, [`EXPIRY_SLICE`] at most, and says how many.
-    pub fn remove_expired(&mut self, now: Instant) -> usize {
+    /// Removes messages that have expired, [`EXPIRY_SLICE`] at most, shows each to `seen`, and says how
+    /// many.
+    pub fn remove_expired(&mut self, now: Instant, mut seen: impl FnMut(&Message)) -> usize {
         for removed in 0..EXPIRY_SLICE {
             let due = self.expiring.first().filter(|(expiry, _)| *expiry <= now);
             let Some((_, topic)) = due.cloned() else { return removed };
-            self.remove(topic.borrowed());
+            if let Some(removed) = self.remove(topic.borrowed()) {
+                seen(&removed);
+            }
         }
         EXPIRY_SLICE
     }
@@ -289,10 +292,10 @@ mod tests {
             store.set(message(&format!("t/{n}"), 1, Some(soon))).expect("room");
         }
         store.set(message("for ever", 1, None)).expect("room");
-        assert_eq!(store.remove_expired(now), 0);
-        assert_eq!(store.remove_expired(soon), EXPIRY_SLICE);
-        assert_eq!(store.remove_expired(soon), 5);
-        assert_eq!((store.len(), store.remove_expired(soon)), (1, 0));
+        assert_eq!(store.remove_expired(now, |_| ()), 0);
+        assert_eq!(store.remove_expired(soon, |_| ()), EXPIRY_SLICE);
+        assert_eq!(store.remove_expired(soon, |_| ()), 5);
+        assert_eq!((store.len(), store.remove_expired(soon, |_| ())), (1, 0));
     }
 
     #[test]
@@ -301,7 +304,7 @@ mod tests {
         let mut store = Retained::new(10, 10_000);
         store.set(message("a", 1, Some(now))).expect("room");
         store.set(message("a", 1, None)).expect("room");
-        assert_eq!((store.remove_expired(now), store.len()), (0, 1));
+        assert_eq!((store.remove_expired(now, |_| ()), store.len()), (0, 1));
     }
 
     #[derive(Clone, Debug)]
@@ -382,7 +385,7 @@ mod tests {
                     Step::Expire(now) => {
                         let before = model.len();
                         model.retain(|message| !message.is_expired(at(now)));
-                        prop_assert_eq!(store.remove_expired(at(now)), before - model.len());
+                        prop_assert_eq!(store.remove_expired(at(now), |_| ()), before - model.len());
                     }
                 }
                 prop_assert_eq!(store.len(), model.len());

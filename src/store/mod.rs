@@ -36,7 +36,7 @@ mod segment;
 mod settings;
 mod starting;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::fmt;

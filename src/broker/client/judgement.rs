@@ -55,7 +55,7 @@ impl Client {
         if let Some(revoked) = inside.gate.revoked() {
             self.broker.report_revoked(inside.gate.who(), revoked);
         }
-        let is_behind = !self.output().is_empty();
+        let is_behind = self.unsent() > 0;
         self.end(now, ReasonCode::NotAuthorized);
         if is_behind {
             self.discard_output();

@@ -96,6 +96,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
+        durable: None,
         metrics: Arc::new(Metrics::new()),
     }
 }

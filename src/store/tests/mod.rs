@@ -3,3 +3,6 @@
 mod damage;
 mod disk;
 mod model;
+
+pub(crate) use self::disk::SimulatedDisk;
+pub(crate) use self::model::MASTER;

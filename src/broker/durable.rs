@@ -1,0 +1,147 @@
+//! What outlives the process, and where it is kept.
+
+use std::sync::Arc;
+
+use super::message_record;
+use crate::clock::Now;
+use crate::keys::{self, MasterKeyError};
+use crate::message::Message;
+use crate::store::{
+    self, Batch, Directory, DirectoryError, OpenError, Opened, Refused, Store, Table, Ticket,
+};
+use crate::topic::TopicNameRef;
+
+/// The store of a broker, and what was in it when it was opened.
+#[derive(Debug)]
+pub struct Durable {
+    pub(super) keeper: Keeper,
+    /// Messages that were retained, expired ones among them.
+    pub(super) retained: Vec<Arc<Message>>,
+    /// No session has had a higher key.
+    pub(super) last_session: u64,
+}
+
+/// Keeps retained messages.
+#[derive(Clone, Debug)]
+pub(super) struct Keeper {
+    store: Arc<Store>,
+    /// Both clocks at one moment, so that deadlines are times of day.
+    clocks: Now,
+}
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DurableError {
+    /// There is no master key.
+    #[error("the store needs a master key: set `master_key_file` in [keys]")]
+    NoMasterKey,
+    /// The master key cannot be had.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The store does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+impl Durable {
+    /// Opens the store, where the settings say that there is one, and reads what is in it; the log says
+    /// what is damaged. Makes the store and its master key, if need be: no master key is made for a store
+    /// that has another already. Waits for the disk.
+    ///
+    /// # Errors
+    /// When another process has the store, or its keys are not to be had.
+    pub fn open(
+        settings: &store::Settings,
+        keys: &keys::Settings,
+        clocks: Now,
+    ) -> Result<Option<Self>, DurableError> {
+        let Some(path) = settings.used_dir() else {
+            tracing::info!(
+                "nothing is kept on disk: retained messages and sessions end with the process"
+            );
+            return Ok(None);
+        };
+        let source = keys.master_key_source().ok_or(DurableError::NoMasterKey)?;
+        let directory = Directory::lock(path)?;
+        let master = match Opened::is_there(&directory)? {
+            true => source.read()?,
+            false => source.read_or_make()?.0,
+        };
+        let mut opened = Opened::open(directory, &master, clocks.unix)?;
+        let (mut retained, mut last_session) = (Vec::new(), 0);
+        opened.each_live(|record| {
+            if record.table != Table::RETAINED {
+                return;
+            }
+            match message_record::decode_retained(record.value, clocks) {
+                Some(message) => {
+                    last_session = last_session.max(message.publisher.map_or(0, |key| key.0));
+                    retained.push(Arc::new(message));
+                }
+                None => tracing::error!("the store has a retained message of an unknown layout"),
+            }
+        });
+        report(&opened);
+        let store = Arc::new(opened.start(settings)?);
+        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, last_session }))
+    }
+
+    /// What it is kept in.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.keeper.store
+    }
+}
+
+fn report(opened: &Opened<Directory>) {
+    for damage in opened.damage() {
+        match damage.is_loss() {
+            true => tracing::error!("the store is damaged: {damage}"),
+            false => tracing::warn!("the store was not closed in order: {damage}"),
+        }
+    }
+    let (live, total) = opened.bytes();
+    tracing::info!(
+        records = opened.records(),
+        bytes = live,
+        bytes_on_disk = total,
+        segments = opened.segments(),
+        "the store is open: retained messages outlive the process, sessions do not"
+    );
+}
+
+impl Keeper {
+    /// Whether a change can be kept soon.
+    pub(super) fn admit(&self) -> Result<(), Refused> {
+        self.store.admit()
+    }
+
+    /// The change by which `message` is retained.
+    pub(super) fn retaining(&self, message: &Message) -> Batch {
+        let mut batch = Batch::default();
+        let value = message_record::encode(message, self.clocks);
+        batch.put(Table::RETAINED, self.store.key(message.topic.as_str().as_bytes()), &value);
+        batch
+    }
+
+    /// Adds to `batch` that nothing is retained for `topic`.
+    pub(super) fn forget(&self, batch: &mut Batch, topic: TopicNameRef<'_>) {
+        batch.delete(Table::RETAINED, self.store.key(topic.as_str().as_bytes()));
+    }
+
+    pub(super) fn keep(&self, batch: Batch) -> Ticket {
+        self.store.append(batch)
+    }
+
+    /// Stands for all that was kept before.
+    pub(super) fn latest(&self) -> Ticket {
+        self.store.latest()
+    }
+
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+}

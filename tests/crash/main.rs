@@ -1,0 +1,14 @@
+//! The real binary, killed without warning and started again on what it has left: what it acknowledged
+//! is there. Its files say nothing to anybody else.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and then says why"
+)]
+
+mod directory;
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+mod place;
+mod retained;
