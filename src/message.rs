@@ -90,6 +90,12 @@ impl Message {
         Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
     }
 
+    /// The same with an empty payload, which clears what is retained on its topic `[MQTT-3.3.1-6]`.
+    #[must_use]
+    pub fn without_payload(&self) -> Self {
+        Self { payload: Bytes::new(), ..self.clone() }
+    }
+
     /// What it is counted as in every byte budget: its content and a fixed share of bookkeeping.
     #[must_use]
     pub fn cost(&self) -> usize {

@@ -13,6 +13,7 @@ use super::rule::{Description, RuleId, Rulebook};
 use super::schedule::Schedule;
 use super::warnings;
 use crate::identity::{Attributes, ClientId, Principal, TransportSecurity};
+use crate::topic::TopicNameRef;
 
 /// Who is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +130,12 @@ impl Policy {
     #[must_use]
     pub fn needs_keys(&self) -> bool {
         self.book.rules.envelopes.need_keys()
+    }
+
+    /// Whether payloads of `topic` are verified or sealed.
+    #[must_use]
+    pub fn has_envelopes(&self, topic: TopicNameRef<'_>) -> bool {
+        self.book.rules.envelopes.terms(topic).is_some()
     }
 
     /// How far ahead the time of an envelope may be on any topic.

@@ -18,6 +18,7 @@ use crate::clock::Now;
 use crate::identity::ClientCertificate;
 use crate::telemetry::Revocation;
 use crate::tls::ListenerTls;
+use crate::topic::TopicName;
 
 /// Everything that is asked before anything is allowed. Each part is replaced whole.
 #[derive(Debug)]
@@ -125,6 +126,11 @@ impl Authority {
     /// Returns once anything has changed since this last returned.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Whether payloads of `topic` are envelopes now.
+    pub(super) fn has_envelopes(&self, topic: &TopicName) -> bool {
+        self.policy.load().has_envelopes(topic.borrowed())
     }
 
     /// What `who` may do now.

@@ -137,7 +137,10 @@ impl Broker {
         if !message.retain {
             return Ok(None);
         }
-        let outcome = self.retained.update(message);
+        let outcome = match self.is_envelope_of_nothing(message) {
+            true => self.retained.update(&Arc::new(message.without_payload())),
+            false => self.retained.update(message),
+        };
         if outcome.is_err() {
             self.counts.dropped(DropReason::RetainedFull, 1);
         }

@@ -11,7 +11,7 @@ use super::publish_memo::PublishMemo;
 use crate::acl::{EnvelopeMode, EnvelopeTerms};
 use crate::clock::Now;
 use crate::codec::{PacketId, ReasonCode};
-use crate::envelope::MAGIC;
+use crate::envelope::{Envelope, MAGIC};
 use crate::message::Message;
 use crate::replay_log::Accepted;
 use crate::session::Outbound;
@@ -221,6 +221,14 @@ impl Broker {
             }
         };
         judged.inspect_err(|refused| self.report_refused(gate, &message, refused, now)).ok()
+    }
+
+    /// Whether the message, which has been judged or sealed, has an empty payload in its envelope.
+    pub(super) fn is_envelope_of_nothing(&self, message: &Message) -> bool {
+        message.payload.starts_with(&MAGIC)
+            && Envelope::parse(&message.payload).is_ok_and(|envelope| envelope.payload_len() == 0)
+            // Elsewhere nobody has judged it, and it is a payload like any other.
+            && self.authority.has_envelopes(&message.topic)
     }
 
     /// The message as it leaves for a client; nothing where it must not leave so.

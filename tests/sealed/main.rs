@@ -9,6 +9,7 @@ mod harness;
 mod memory;
 mod plant;
 mod replays;
+mod retained;
 mod rotation;
 mod signatures;
 mod ways;
