@@ -7,7 +7,7 @@ use super::client_rules::ClientRules;
 use super::envelope::{EnvelopeMode, EnvelopeTerms};
 use super::permit::{Permit, SubscribeDecision};
 use super::policy::{Policy, Subject};
-use super::rule::{Action, Conditions, Description, Effect, Rule, RuleId, Rulebook};
+use super::rule::{Action, ActionSet, Conditions, Description, Effect, Rule, RuleId, Rulebook};
 use super::template::{Names, Template};
 use crate::message::QoS;
 use crate::topic::{self, TopicFilterRef, TopicNameRef};
@@ -244,7 +244,7 @@ impl Question<'_> {
             Request::Receive { .. } => Action::Receive,
             Request::Open { .. } => Action::Open,
         };
-        if !self.rulebook.actions_of(rule).has(action) {
+        if !ActionSet::from(self.rulebook.actions_of(rule)).has(action) {
             return Aside::Action;
         }
         let topics = rule.topics.iter();

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::rule::{Actions, Effect, Retain, RuleId, Rulebook};
+use super::rule::{ActionSet, Effect, Retain, RuleId, Rulebook};
 use super::template::{Level, Names, Variable};
 use crate::message::QoS;
 use crate::topic::{TopicFilterRef, TopicNameRef};
@@ -21,7 +21,7 @@ pub(super) struct Clause {
     pub(super) rule: RuleId,
     pub(super) role: u32,
     pub(super) effect: Effect,
-    pub(super) actions: Actions,
+    pub(super) actions: ActionSet,
     pub(super) max_qos: QoS,
     pub(super) retain: Retain,
     /// Bytes.
@@ -337,7 +337,7 @@ fn by_rule(rulebook: &Rulebook) -> Vec<Clause> {
             rule: rulebook.id_of(index),
             role: number(rule.role),
             effect: rule.effect,
-            actions: rulebook.actions_of(rule),
+            actions: rulebook.actions_of(rule).into(),
             max_qos: rule.max_qos,
             retain: rule.retain,
             max_payload: rule.max_payload.unwrap_or(u32::MAX),

@@ -62,20 +62,32 @@ pub(super) struct Actions {
 /// One of [`Actions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    Publish,
-    Subscribe,
-    Receive,
-    Open,
+    Publish = 1,
+    Subscribe = 2,
+    Receive = 4,
+    Open = 8,
 }
 
-impl Actions {
+/// [`Actions`] in a byte: a decision looks at those of many rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ActionSet(u8);
+
+impl From<Actions> for ActionSet {
+    fn from(Actions { publish, subscribe, receive, open }: Actions) -> Self {
+        let each = [
+            (publish, Action::Publish),
+            (subscribe, Action::Subscribe),
+            (receive, Action::Receive),
+            (open, Action::Open),
+        ];
+        let bits = each.into_iter().filter(|(has, _)| *has).map(|(_, action)| action as u8);
+        Self(bits.fold(0, |set, bit| set | bit))
+    }
+}
+
+impl ActionSet {
     pub(super) fn has(self, action: Action) -> bool {
-        match action {
-            Action::Publish => self.publish,
-            Action::Subscribe => self.subscribe,
-            Action::Receive => self.receive,
-            Action::Open => self.open,
-        }
+        self.0 & action as u8 != 0
     }
 }
 
