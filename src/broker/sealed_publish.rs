@@ -189,7 +189,10 @@ impl Broker {
                 let who = Arc::clone(gate.who());
                 let brought = Brought { who: &who, message, packet: Some(PacketKind::Will), now };
                 match self.envelopes.admit(&mut gate.envelopes, &terms, brought) {
-                    Ok(Admission::New(accepted)) => self.envelopes.keep(&[accepted]),
+                    Ok(Admission::New(accepted)) => {
+                        let kept = self.envelopes.keep(&[accepted]);
+                        kept.inspect_err(|_| self.envelopes.take_back(&accepted))
+                    }
                     Ok(Admission::Again) => Ok(()),
                     Err(refused) => Err(refused),
                 }
