@@ -12,6 +12,7 @@ mod keys;
 mod man;
 mod moment;
 mod open;
+mod open_files;
 mod passwd;
 mod pem;
 mod quickstart;

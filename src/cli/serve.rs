@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
 
+use super::open_files;
 use crate::{
     clock::Now,
     config::{Flags, Loaded, Resolved, Sources},
@@ -107,7 +107,7 @@ pub(super) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
-    raise_file_limit();
+    open_files::make_room(resolved.broker.max_connections.get());
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(resolved.network.workers(processors))
@@ -241,15 +241,6 @@ fn tell_systemd(state: NotifyState<'_>) {
 fn tell_systemd_all(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd could not be told");
-    }
-}
-
-/// Each connection is a file: as many as the system lets this process have.
-fn raise_file_limit() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    if let Err(error) = raised {
-        tracing::warn!(%error, ?current, ?maximum, "the limit of open files stays as it is");
     }
 }
 

@@ -230,6 +230,18 @@ fn a_log_that_nobody_reads_stops_nobody() {
     }
 }
 
+/// Growing it later holds up whoever is served by the thread that accepts.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_table_of_open_files_is_large_enough_before_the_first_connection() {
+    let broker = Broker::secure_with_settings("\n[broker]\nmax_connections = 500\n");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", broker.process().id().as_raw_nonzero()))
+            .unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(size.trim().parse::<u32>().unwrap() >= 500, "{size}");
+}
+
 /// A broker whose log nobody reads. It ends with the test, however that ends.
 struct Unread(Child);
 
