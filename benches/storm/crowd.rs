@@ -4,6 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -20,8 +24,6 @@ const UNAVAILABLE: u8 = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Seconds.
 const LONGEST_PAUSE: f64 = 16.0;
-/// The crowd is not what is measured: the flow goes before it.
-const NICENESS: i32 = 5;
 
 /// Those that are inside. Dropping it lets them go.
 pub(crate) struct Crowd {
@@ -36,8 +38,10 @@ pub(crate) fn let_in(port: u16, clients: usize) -> anyhow::Result<Crowd> {
         .worker_threads(1)
         .enable_all()
         .on_thread_start(|| {
-            // Without it, the crowd takes more from the flow than it would on a machine of its own.
-            let _ = rustix::process::setpriority_process(None, NICENESS);
+            // The crowd is not what is measured, and would be on machines of its own: the flow goes
+            // before it.
+            let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
         })
         .build()?;
     let (inside, sent_back) = runtime.block_on(async {

@@ -17,6 +17,10 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::oneshot;
 
 use crate::auth::HashMemory;
@@ -28,9 +32,8 @@ use crate::clock::Now;
 #[error("too many logins wait for their password to be checked")]
 pub(super) struct Busy;
 
-/// How far the threads stand back (`nice`): who is inside is served first, and where there is
-/// processor time to spare it is theirs. At 10 they weigh a tenth of the others; further back they
-/// would hardly run on a busy machine, and logins would come to their deadlines.
+/// How far the first thread stands back (`nice`): it weighs a tenth of those who serve clients. Further
+/// back it would hardly run on a busy machine, and logins would come to their deadlines.
 const NICENESS: i32 = 10;
 
 /// A fixed number of threads that check passwords, and a bounded queue in front of them. Dropping
@@ -53,7 +56,10 @@ impl<T: Send + 'static> HashingPool<T> {
             let queue = Arc::clone(&pool.queue);
             let thread =
                 thread::Builder::new().name(format!("hashing-{number}")).spawn(move || {
-                    stand_back();
+                    match number {
+                        0 => weigh_less(),
+                        _ => take_what_is_spare(),
+                    }
                     queue.work();
                 })?;
             pool.threads.push(thread);
@@ -91,9 +97,21 @@ impl<T> Drop for HashingPool<T> {
 }
 
 /// Lowers the priority of this thread alone, as Linux does it.
-fn stand_back() {
+fn weigh_less() {
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(%error, "a hashing thread keeps its priority");
+    }
+}
+
+/// Lets this thread run where nobody else wants the processor (SCHED_IDLE). Who is inside does not wait
+/// for it, as he does for up to a time slice, some milliseconds, of a thread that only weighs less.
+fn take_what_is_spare() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) =
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+    {
+        tracing::debug!(%error, "a hashing thread weighs less instead");
+        weigh_less();
     }
 }
 
@@ -330,14 +348,36 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn hashing_threads_stand_back_and_nobody_else_does() {
+    async fn the_first_thread_weighs_less_the_others_take_what_is_spare_and_nobody_else_does() {
         use rustix::process::getpriority_process;
+        use thread_priority::thread_schedule_policy;
 
-        let pool = pool(1, 10);
-        let is_back = |_: &mut HashMemory| getpriority_process(None) == Ok(NICENESS);
+        fn is_idle() -> bool {
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            thread_schedule_policy().unwrap() == idle
+        }
         let before = getpriority_process(None);
-        assert_eq!(pool.check(is_back, far()).await, Ok(true));
-        assert_eq!(getpriority_process(None), before);
+        let pool = HashingPool::<(bool, bool)>::start(
+            NonZeroU32::new(2).unwrap(),
+            NonZeroU32::new(10).unwrap(),
+        )
+        .unwrap();
+        // Each waits for the other, so that neither thread is asked twice.
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        let asked = [Arc::clone(&barrier), barrier].map(|barrier| {
+            pool.check(
+                move |_| {
+                    barrier.wait();
+                    (getpriority_process(None) == Ok(NICENESS), is_idle())
+                },
+                far(),
+            )
+        });
+        let mut found = join_all(asked).await;
+        found.sort_by_key(|it| it.unwrap().1);
+        assert_eq!(found[0], Ok((true, false)));
+        assert!(found[1].unwrap().1);
+        assert_eq!((getpriority_process(None), is_idle()), (before, false));
     }
 
     #[tokio::test]
