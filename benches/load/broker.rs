@@ -1,14 +1,16 @@
 //! A broker under test: started, watched, stopped.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
@@ -16,8 +18,8 @@ use super::certificate::Certificate;
 use super::contender::{Contender, Places, Queue};
 use super::process;
 
-/// How long a broker may take to open its ports.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take to open its ports, or to end.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A port that was free may be somebody else's when the broker opens it.
 const ATTEMPTS: usize = 3;
 /// A broker that spends less of a processor than a fiftieth has nothing left to do.
@@ -35,7 +37,8 @@ pub(crate) struct Target {
 /// A broker that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    process: Child,
+    process: RefCell<Child>,
+    command: Vec<String>,
     directory: TempDir,
     plain: SocketAddr,
     tls: SocketAddr,
@@ -68,17 +71,8 @@ impl Broker {
         let places =
             Places { port: plain.port(), tls_port: tls.port(), directory: directory.path(), queue };
         let command = contender.command(&places)?;
-        let log = File::create(directory.path().join("log")).context("cannot write its log")?;
-        let (program, arguments) = command.split_first().context("an empty command")?;
-        let process = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start {}", command.join(" ")))?;
-        let mut broker = Self { process, directory, plain, tls };
+        let process = RefCell::new(spawn(&command, directory.path())?);
+        let broker = Self { process, command, directory, plain, tls };
         broker.wait_until_open(plain)?;
         if contender.speaks_tls() {
             broker.wait_until_open(tls)?;
@@ -86,10 +80,30 @@ impl Broker {
         Ok(broker)
     }
 
-    fn wait_until_open(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    /// Ends it in order and starts it again on what it has left, once what it has left has been looked at;
+    /// how long it took from its start until its port was open, and how many bytes it has on disk.
+    pub(crate) fn restart(&self) -> anyhow::Result<(Duration, u64)> {
+        let mut process = self.process.borrow_mut();
+        kill_process(Pid::from_child(&process), Signal::TERM)?;
+        let begun = Instant::now();
+        while process.try_wait()?.is_none() {
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not end: {}", self.last_words());
+            }
+            thread::sleep(GLANCE);
+        }
+        let bytes = bytes_below(self.directory.path())?;
+        let begun = Instant::now();
+        *process = spawn(&self.command, self.directory.path())?;
+        drop(process);
+        self.wait_until_open(self.plain)?;
+        Ok((begun.elapsed(), bytes))
+    }
+
+    fn wait_until_open(&self, address: SocketAddr) -> anyhow::Result<()> {
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
-            if let Some(status) = self.process.try_wait()? {
+            if let Some(status) = self.process.borrow_mut().try_wait()? {
                 bail!("it ended at once ({status}): {}", self.last_words());
             }
             if begun.elapsed() > PATIENCE {
@@ -110,7 +124,7 @@ impl Broker {
 
     /// What it does when a run has failed: whether it lives and works, and the end of its log.
     pub(crate) fn last_deeds(&self) -> String {
-        let pid = self.process.id();
+        let pid = self.id();
         let before = self.cpu_time();
         thread::sleep(4 * GLANCE);
         let busy = (self.cpu_time() - before).as_secs_f64() / (4 * GLANCE).as_secs_f64();
@@ -131,19 +145,23 @@ impl Broker {
         Target { address: if tls.is_some() { self.tls } else { self.plain }, tls, patience }
     }
 
+    fn id(&self) -> u32 {
+        self.process.borrow().id()
+    }
+
     /// The processor time of all its threads and children so far.
     pub(crate) fn cpu_time(&self) -> Duration {
-        process::cpu_time(self.process.id())
+        process::cpu_time(self.id())
     }
 
     /// The most memory that it has had resident.
     pub(crate) fn peak_bytes(&self) -> anyhow::Result<u64> {
-        process::peak_bytes(self.process.id()).context("the broker has ended")
+        process::peak_bytes(self.id()).context("the broker has ended")
     }
 
     /// The memory that it has now.
     pub(crate) fn memory_bytes(&self) -> anyhow::Result<u64> {
-        process::memory_bytes(self.process.id()).context("the broker has ended")
+        process::memory_bytes(self.id()).context("the broker has ended")
     }
 
     /// Waits until it has nothing left to do. One that is never idle is not waited for for ever.
@@ -163,10 +181,36 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         // It may have ended by itself; what it started is of its group.
-        let group = Pid::from_child(&self.process);
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = self.process.wait();
+        let process = self.process.get_mut();
+        let _ = kill_process_group(Pid::from_child(process), Signal::KILL);
+        let _ = process.wait();
     }
+}
+
+/// Its log, in `directory`, goes on where there is one.
+fn spawn(command: &[String], directory: &Path) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(directory.join("log"));
+    let log = log.context("cannot write its log")?;
+    let (program, arguments) = command.split_first().context("an empty command")?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.join(" ")))
+}
+
+/// What all files below `directory` take.
+fn bytes_below(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        bytes += if data.is_dir() { bytes_below(&entry.path())? } else { data.len() };
+    }
+    Ok(bytes)
 }
 
 fn free_addresses() -> io::Result<[SocketAddr; 2]> {

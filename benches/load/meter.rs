@@ -23,6 +23,10 @@ pub(crate) struct Measured {
     pub(crate) bytes_each: Option<f64>,
     /// Half, 99 in 100 and 999 in 1,000 messages arrived within these, in microseconds.
     pub(crate) latency_micros: Option<[f64; 3]>,
+    /// What it has on disk, per byte of payload.
+    pub(crate) disk_per_byte: Option<f64>,
+    /// How long it took in all, where that matters.
+    pub(crate) seconds: Option<f64>,
     /// The share of its throughput that was kept, where something disturbed it.
     pub(crate) kept: Option<f64>,
 }
@@ -44,6 +48,13 @@ impl<'a> Meter<'a> {
             broker_cpu: broker.cpu_time(),
             generator_cpu: generator_cpu_time(),
         }
+    }
+
+    /// Of a broker whose process has begun this long ago.
+    pub(crate) fn of_new(broker: &'a Broker, age: Duration) -> Self {
+        let begun = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        let broker_cpu = Duration::ZERO;
+        Self { broker, begun, broker_cpu, generator_cpu: generator_cpu_time() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -80,6 +91,8 @@ impl<'a> Meter<'a> {
             peak_bytes: self.broker.peak_bytes()?,
             bytes_each: None,
             latency_micros: None,
+            disk_per_byte: None,
+            seconds: None,
             kept: None,
         })
     }

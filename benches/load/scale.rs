@@ -18,6 +18,11 @@ pub(crate) struct Scale {
     /// Sessions whose clients are away, and messages that wait for each.
     pub(crate) sessions: usize,
     pub(crate) queued: usize,
+    /// The same, where a restart is measured.
+    pub(crate) many_sessions: usize,
+    pub(crate) few_queued: usize,
+    /// Pairs whose sessions are kept.
+    pub(crate) kept_pairs: usize,
     pub(crate) connections: usize,
     pub(crate) tls_connections: usize,
     /// Subscribers of whom one stops reading, and bytes of payload that it leaves unread before the
@@ -41,6 +46,9 @@ impl Scale {
             retained: 200_000,
             sessions: 200,
             queued: 500,
+            many_sessions: 100_000,
+            few_queued: 10,
+            kept_pairs: 50,
             connections: 5_000,
             tls_connections: 2_000,
             neighbours: 100,
@@ -62,6 +70,9 @@ impl Scale {
             retained: 2_000,
             sessions: 20,
             queued: 50,
+            many_sessions: 500,
+            few_queued: 4,
+            kept_pairs: 4,
             connections: 100,
             tls_connections: 20,
             neighbours: 10,

@@ -86,6 +86,11 @@ fn what_waited_for_a_session_arrives() {
 }
 
 #[test]
+fn pairs_with_sessions_that_are_kept_lose_nothing() {
+    passes("kept-pairs", &[], 1);
+}
+
+#[test]
 fn messages_at_a_fixed_rate_all_arrive() {
     passes("latency", &[], 1);
 }

@@ -51,6 +51,8 @@ impl Row {
             ("p99_us", self.latency(1)),
             ("p99_9_us", self.latency(2)),
             ("kept", self.kept()),
+            ("disk_per_byte", self.disk_per_byte()),
+            ("seconds", self.seconds()),
         ];
         let known = figures.iter().filter_map(|(name, spread)| Some((name, (*spread)?)));
         fields.extend(known.map(|(name, spread)| format!("\"{name}\": {}", spread.json())));

@@ -85,6 +85,14 @@ impl Row {
         Spread::of(self.runs.iter().filter_map(|run| run.kept))
     }
 
+    fn disk_per_byte(&self) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.disk_per_byte))
+    }
+
+    fn seconds(&self) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.seconds))
+    }
+
     fn latency(&self, place: usize) -> Option<Spread> {
         Spread::of(self.runs.iter().filter_map(|run| Some(run.latency_micros?[place])))
     }
@@ -170,6 +178,8 @@ mod tests {
             peak_bytes: 1 << 20,
             bytes_each: None,
             latency_micros: None,
+            disk_per_byte: None,
+            seconds: None,
             kept: None,
         }
     }

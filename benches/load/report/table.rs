@@ -26,6 +26,8 @@ impl Report {
             "p99 us",
             "p99.9 us",
             "kept",
+            "disk/byte",
+            "seconds",
         ];
         let mut lines = vec![heads.map(str::to_owned)];
         for (place, row) in self.rows.iter().enumerate() {
@@ -75,7 +77,7 @@ impl Report {
         format!("\n{}", aligned(&lines, 4))
     }
 
-    fn cells(&self, row: &Row) -> [String; 17] {
+    fn cells(&self, row: &Row) -> [String; 19] {
         let cpu = row.spread(|run| run.cpu_micros);
         let figure = |spread: Option<Spread>, digits: usize| {
             spread.map_or_else(String::new, |spread| format!("{:.digits$}", spread.median))
@@ -99,6 +101,8 @@ impl Report {
             figure(row.latency(1), 0),
             figure(row.latency(2), 0),
             figure(row.kept(), 2),
+            figure(row.disk_per_byte(), 2),
+            figure(row.seconds(), 2),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod crowd;
+mod durable;
 mod latency;
 mod neighbour;
 mod offline;
@@ -48,6 +49,12 @@ pub(crate) enum Scenario {
     SlowNeighbour,
     /// Clients that connect and then stay and do nothing.
     Connections,
+    /// As pairs of QoS 1, with sessions that outlive their connections.
+    KeptPairs,
+    /// As offline, with a restart before the clients return.
+    KeptOffline,
+    /// The same with so many sessions that only some of the clients return.
+    Restart,
 }
 
 /// One run: of which broker, how, and how much.
@@ -59,6 +66,10 @@ pub(crate) struct Load<'a> {
 }
 
 impl Scenario {
+    /// Those that outlive the broker: most brokers must be told to keep what these are about.
+    const KEPT: [Self; 3] = [Self::KeptPairs, Self::KeptOffline, Self::Restart];
+
+    /// Those that are run where none is named.
     pub(crate) const ALL: [Self; 13] = [
         Self::Pairs { qos: 0, ahead: 64 },
         Self::Pairs { qos: 1, ahead: 64 },
@@ -90,6 +101,9 @@ impl Scenario {
             Self::Latency => "latency",
             Self::SlowNeighbour => "slow-neighbour",
             Self::Connections => "connections",
+            Self::KeptPairs => "kept-pairs",
+            Self::KeptOffline => "kept-offline",
+            Self::Restart => "restart",
         }
     }
 
@@ -112,7 +126,15 @@ impl Scenario {
 
     /// Whether TLS costs it anything that another scenario does not show.
     pub(crate) fn makes_sense_over_tls(self) -> bool {
-        !matches!(self, Self::Subscriptions | Self::Retained | Self::Offline | Self::SlowNeighbour)
+        !matches!(
+            self,
+            Self::Subscriptions
+                | Self::Retained
+                | Self::Offline
+                | Self::SlowNeighbour
+                | Self::KeptOffline
+                | Self::Restart
+        )
     }
 
     /// Whether it is worth running with payloads of several sizes.
@@ -131,6 +153,8 @@ impl Scenario {
                     Self::Latency => latency::run(load).await,
                     Self::SlowNeighbour => neighbour::run(load).await,
                     Self::Connections => connections::run(load).await,
+                    Self::KeptOffline => durable::offline(load).await,
+                    Self::Restart => durable::restart(load).await,
                     _ => traffic::run(load, self.traffic(&load.scale)).await,
                 }
             })
@@ -146,6 +170,7 @@ impl Scenario {
             qos: 0,
             ahead: 64,
             recipients: Recipients::All,
+            keeps_sessions: false,
         };
         let one = Traffic { flows: 1, ..pairs };
         match self {
@@ -158,6 +183,9 @@ impl Scenario {
                 ..one
             },
             Self::Pairs { qos, ahead } => Traffic { qos, ahead, ..pairs },
+            Self::KeptPairs => {
+                Traffic { flows: scale.kept_pairs, qos: 1, keeps_sessions: true, ..pairs }
+            }
             _ => pairs,
         }
     }
@@ -167,9 +195,9 @@ impl FromStr for Scenario {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL
-            .into_iter()
+        let all = || Self::ALL.into_iter().chain(Self::KEPT);
+        let names = || all().map(Self::name).collect::<Vec<_>>().join(", ");
+        all()
             .find(|scenario| scenario.name() == text)
             .ok_or_else(|| format!("there is no scenario `{text}`: choose among {}", names()))
     }

@@ -4,7 +4,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use tokio::task::JoinSet;
 
 use crate::client::{Allowance, Publisher, Subscriber};
 use crate::flow::{Flow, Recipients, Shape};
@@ -18,54 +19,94 @@ use super::crowd::{Crowd, wait};
 const QOS: u8 = 1;
 /// Messages that the publisher has in flight.
 const AHEAD: u64 = 64;
+/// Clients that connect at once.
+const AT_ONCE: usize = 100;
 
-pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
-    let (sessions, queued) = (load.scale.sessions, load.scale.queued as u64);
-    let count = sessions as u64 * queued;
-    for session in 0..sessions {
-        let (mut link, _) = Link::connect(&load.target, &name(session), false).await?;
-        link.ask(&wire::subscribe([topic(session).as_str()], QOS), SUBACK).await?;
-        link.send(&DISCONNECT_PACKET).await?;
-    }
-    let mut link = Link::open(&load.target, "pub").await?;
-    load.broker.settle().await;
-
-    let before = load.broker.memory_bytes()?;
-    let meter = Meter::start(load.broker);
-    let templates: Rc<[Template]> =
-        (0..sessions).map(|session| Template::new(&topic(session), QOS, load.payload)).collect();
-    let allowance = Allowance::Alone { messages: count, ahead: AHEAD };
-    link.play_alone(&mut Publisher::new(0, QOS, templates, allowance)).await?;
-    let filled = meter.finish("fill", count).await?;
-    let grown = load.broker.memory_bytes()?.saturating_sub(before);
-    let filled = Measured { bytes_each: Some(grown as f64 / count as f64), ..filled };
-    Ok(vec![filled, drain(load, sessions, queued).await?])
+/// Sessions, and the messages that wait for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absent {
+    pub(super) sessions: usize,
+    pub(super) queued: u64,
 }
 
-/// Brings every client back, and waits until each has what waited for it.
-async fn drain(load: &Load<'_>, sessions: usize, queued: u64) -> anyhow::Result<Measured> {
-    let flow = Flow::new(Shape {
-        publishers: 1,
-        subscribers: sessions,
-        topics: sessions,
-        ahead: 0,
-        recipients: Recipients::All,
-    });
-    let count = sessions as u64 * queued;
-    let meter = Meter::start(load.broker);
-    let mut crowd = Crowd::default();
-    for session in 0..sessions {
-        let (link, is_present) = Link::connect(&load.target, &name(session), false).await?;
-        if !is_present {
-            bail!("the broker has lost the session of {}", name(session));
-        }
-        crowd.admit(link, Subscriber::new(&flow, session).expecting(queued));
+pub(super) async fn run(load: &Load<'_>) -> anyhow::Result<Vec<Measured>> {
+    let absent = Absent { sessions: load.scale.sessions, queued: load.scale.queued as u64 };
+    absent.leave(load).await?;
+    let filled = absent.fill(load).await?;
+    Ok(vec![filled, absent.drain(load, absent.sessions).await?])
+}
+
+impl Absent {
+    pub(super) fn messages(&self) -> u64 {
+        self.sessions as u64 * self.queued
     }
-    let flows = [flow];
-    let arrive = wait(load, &flows, Duration::ZERO, |delivered, _| delivered == count);
-    crowd.watch(arrive).await?;
-    crowd.finish(load).await?;
-    meter.finish("drain", count).await
+
+    /// Makes the sessions, each with a topic of its own, and takes their clients away.
+    pub(super) async fn leave(&self, load: &Load<'_>) -> anyhow::Result<()> {
+        let mut clients = JoinSet::new();
+        for first in 0..AT_ONCE.min(self.sessions) {
+            let (target, sessions) = (load.target.clone(), self.sessions);
+            clients.spawn_local(async move {
+                for session in (first..sessions).step_by(AT_ONCE) {
+                    let (mut link, _) = Link::connect(&target, &name(session), false).await?;
+                    link.ask(&wire::subscribe([topic(session).as_str()], QOS), SUBACK).await?;
+                    link.send(&DISCONNECT_PACKET).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended.context("a client panicked")??;
+        }
+        Ok(())
+    }
+
+    /// Publishes what is to wait.
+    pub(super) async fn fill(&self, load: &Load<'_>) -> anyhow::Result<Measured> {
+        let count = self.messages();
+        let mut link = Link::open(&load.target, "pub").await?;
+        load.broker.settle().await;
+        let before = load.broker.memory_bytes()?;
+        let meter = Meter::start(load.broker);
+        let template = |session| Template::new(&topic(session), QOS, load.payload);
+        let templates: Rc<[Template]> = (0..self.sessions).map(template).collect();
+        let allowance = Allowance::Alone { messages: count, ahead: AHEAD };
+        link.play_alone(&mut Publisher::new(0, QOS, templates, allowance)).await?;
+        let filled = meter.finish("fill", count).await?;
+        let grown = load.broker.memory_bytes()?.saturating_sub(before);
+        Ok(Measured { bytes_each: Some(grown as f64 / count as f64), ..filled })
+    }
+
+    /// Brings this many of the clients back, and waits until each has what waited for it.
+    pub(super) async fn drain(
+        &self,
+        load: &Load<'_>,
+        returning: usize,
+    ) -> anyhow::Result<Measured> {
+        let flow = Flow::new(Shape {
+            publishers: 1,
+            subscribers: returning,
+            topics: self.sessions,
+            ahead: 0,
+            recipients: Recipients::All,
+        });
+        let count = returning as u64 * self.queued;
+        let meter = Meter::start(load.broker);
+        let mut crowd = Crowd::default();
+        for number in 0..returning {
+            let session = number * (self.sessions / returning);
+            let (link, is_present) = Link::connect(&load.target, &name(session), false).await?;
+            if !is_present {
+                bail!("the broker has lost the session of {}", name(session));
+            }
+            crowd.admit(link, Subscriber::new(&flow, number).expecting(self.queued));
+        }
+        let flows = [flow];
+        let arrive = wait(load, &flows, Duration::ZERO, |delivered, _| delivered == count);
+        crowd.watch(arrive).await?;
+        crowd.finish(load).await?;
+        meter.finish("drain", count).await
+    }
 }
 
 fn name(session: usize) -> String {

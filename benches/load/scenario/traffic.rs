@@ -25,6 +25,8 @@ pub(super) struct Traffic {
     /// Messages that a publisher may be ahead.
     pub(super) ahead: u64,
     pub(super) recipients: Recipients,
+    /// Whether sessions outlive their connections.
+    pub(super) keeps_sessions: bool,
 }
 
 pub(super) async fn run(load: &Load<'_>, traffic: Traffic) -> anyhow::Result<Vec<Measured>> {
@@ -57,14 +59,16 @@ async fn start(
         Recipients::One => format!("$share/bench/{topic}"),
     };
     for subscriber in 0..traffic.subscribers {
-        let mut link = Link::open(&load.target, &format!("sub-{number}-{subscriber}")).await?;
+        let name = format!("sub-{number}-{subscriber}");
+        let (mut link, _) = Link::connect(&load.target, &name, !traffic.keeps_sessions).await?;
         link.ask(&wire::subscribe([filter.as_str()], traffic.qos), SUBACK).await?;
         crowd.admit(link, Subscriber::new(&flow, subscriber));
     }
     let template: Rc<[Template]> = Rc::new([Template::new(&topic, traffic.qos, load.payload)]);
     let mut ready = Vec::new();
     for publisher in 0..traffic.publishers {
-        let link = Link::open(&load.target, &format!("pub-{number}-{publisher}")).await?;
+        let name = format!("pub-{number}-{publisher}");
+        let (link, _) = Link::connect(&load.target, &name, !traffic.keeps_sessions).await?;
         let allowance = Allowance::Flow(Rc::clone(&flow));
         ready.push((link, Publisher::new(publisher, traffic.qos, Rc::clone(&template), allowance)));
     }
