@@ -1,5 +1,6 @@
 //! One application message, shared by all of its recipients.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -73,6 +74,61 @@ pub struct Message {
     pub expiry: Option<Instant>,
     /// The session that published it, for the No Local option; the broker's own have none.
     pub publisher: Option<SessionKey>,
+}
+
+/// What the store has of a message for those of its recipients whose sessions outlive the process. Each of
+/// them gives its part back by itself when it is done with the message, never by being dropped: a process
+/// that ends forgets nothing.
+#[derive(Debug)]
+pub struct Kept {
+    number: u64,
+    /// Recipients that are not done with it, where they share one record of it.
+    sharers: Option<AtomicU32>,
+}
+
+impl Kept {
+    /// For one recipient alone.
+    #[must_use]
+    pub fn alone(number: u64) -> Self {
+        Self { number, sharers: None }
+    }
+
+    /// For this many recipients.
+    #[must_use]
+    pub fn shared(number: u64, recipients: u32) -> Self {
+        Self { number, sharers: Some(AtomicU32::new(recipients)) }
+    }
+
+    /// Higher than that of each message before it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether recipients share one record of it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.sharers.is_some()
+    }
+
+    /// One more recipient shares it.
+    pub fn share(&self) {
+        if let Some(sharers) = &self.sharers {
+            sharers.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether any of those who share it is not done with it.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.sharers.as_ref().is_some_and(|left| left.load(Ordering::Acquire) > 0)
+    }
+
+    /// A recipient is done with it: whether that was the last of those who share it.
+    #[must_use]
+    pub fn give_back(&self) -> bool {
+        self.sharers.as_ref().is_some_and(|left| left.fetch_sub(1, Ordering::AcqRel) == 1)
+    }
 }
 
 impl Message {

@@ -102,6 +102,8 @@ pub(crate) fn send_qos_1(version: Version) -> impl FnMut() -> usize {
             retain: false,
             subscription_ids: SubscriptionIds::new(),
             share: None,
+            kept: None,
+            was_sent: false,
         };
         session.step(now, Input::Deliver(outbound), &mut output);
         let Packet::Publish(sent) =
@@ -179,6 +181,7 @@ fn live(version: Version) -> (Session, Output) {
         client_id: ClientId::new("c"),
         assigned: false,
         key: SessionKey(1),
+        is_durable: false,
         resumed: None,
         authentication_data: None,
         settings: None,

@@ -14,7 +14,7 @@ use bastionmq::codec::{
     Connect, Delivery, Frame, Packet, PacketId, ReasonCode, Version, answer_version, next_frame,
 };
 use bastionmq::identity::ClientId;
-use bastionmq::message::{QoS, SessionKey};
+use bastionmq::message::{Message, QoS, SessionKey};
 use bastionmq::session::{
     Action, ConnectRequest, Identified, Image, Input, Outbound, Output, Refusal, Session, Settings,
 };
@@ -109,7 +109,8 @@ impl Driver {
             Err(error) => self.step(Input::Malformed { error, version: answer_version(bytes) }),
         }
         if self.choice == 0x5A {
-            self.session.forget_unsent(|message| message.payload.len() % 2 == 0);
+            let is_allowed = |message: &Message| message.payload.len().is_multiple_of(2);
+            self.session.forget_unsent(is_allowed, &mut Vec::new());
         }
     }
 
@@ -133,6 +134,7 @@ impl Driver {
     fn perform(&mut self, action: Action) {
         assert!(!self.is_closed, "{action:?} after the end");
         match action {
+            Action::Progress(_) | Action::Released(_) => {}
             Action::Identify(request) => self.identify(&request),
             Action::Authenticate { data } => {
                 let data = data.map_or_else(Vec::new, |data| data.expose().to_vec());
@@ -164,6 +166,8 @@ impl Driver {
                     qos: QoS::AtMostOnce,
                     subscription_ids: (1..=u32::from(self.choice & 3)).collect(),
                     share: None,
+                    kept: None,
+                    was_sent: false,
                 };
                 self.deliver(&message);
             }
@@ -207,6 +211,7 @@ impl Driver {
             client_id: ClientId::new("fuzz"),
             assigned: self.choice & 2 == 0,
             key: SessionKey(1),
+            is_durable: false,
             resumed: self.image.take(),
             authentication_data,
             settings: None,

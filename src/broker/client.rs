@@ -3,6 +3,7 @@
 mod door;
 mod held;
 mod judgement;
+mod publishing;
 mod renewal;
 mod report;
 
@@ -18,18 +19,15 @@ use super::gate::{Delivery, Gate};
 use super::lease::Lease;
 use super::login::Caller;
 use super::parked::Stored;
-use super::publish::Round;
 use super::publish_memo::PublishMemo;
 use super::retained_backlog::Next;
 use super::review::Review;
-use super::sealed_publish::{Published, Publishing};
+use super::round::Round;
 use super::seat::{Order, Seat};
-use super::wrapped_keys::Request;
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
-use crate::codec::{self, DecodeError, Frame, Packet, PacketId, ReasonCode, Version};
+use crate::codec::{self, DecodeError, Frame, Packet, ReasonCode, Version};
 use crate::identity::Peer;
-use crate::message::Message;
 use crate::session::{Action, Closed, ConnectRequest, Dropped, Input, Outbound, Output, Session};
 use crate::telemetry::DropReason;
 
@@ -242,14 +240,20 @@ impl Client {
     fn deliver_one(&mut self, now: Now, outbound: Outbound) {
         let Stage::Inside(inside) = &mut self.stage else { return };
         inside.gate.refresh(&self.broker.authority);
-        match inside.gate.may_receive(&outbound.message.topic, &self.broker.counts) {
-            Delivery::AsItIs => self.step(now, Input::Deliver(outbound)),
-            Delivery::Denied => self.drop_denied(&outbound),
-            delivery => {
-                if let Some(outbound) = self.broker.leaving(delivery, outbound, now) {
-                    self.step(now, Input::Deliver(outbound));
-                }
-            }
+        let delivery = inside.gate.may_receive(&outbound.message.topic, &self.broker.counts);
+        if delivery == Delivery::Denied {
+            self.drop_denied(&outbound);
+            return;
+        }
+        let outbound = self.broker.kept(&inside.stored.mailbox, outbound, &mut self.round);
+        if delivery == Delivery::AsItIs {
+            self.step(now, Input::Deliver(outbound));
+            return;
+        }
+        let (key, kept) = (inside.stored.key, outbound.kept.clone());
+        match self.broker.leaving(delivery, outbound, now) {
+            Some(outbound) => self.step(now, Input::Deliver(outbound)),
+            None => self.round.drop_kept(key, kept.as_deref()),
         }
     }
 
@@ -426,15 +430,17 @@ impl Client {
     }
 
     fn step(&mut self, now: Now, input: Input<'_>) {
+        let start = self.output.bytes.len();
         self.session.step(now, input, &mut self.output);
         while !self.output.actions.is_empty() {
             for action in std::mem::take(&mut self.output.actions) {
-                self.perform(now, action);
+                self.perform(now, action, start);
             }
         }
     }
 
-    fn perform(&mut self, now: Now, action: Action) {
+    /// Does what the session asks for by a step that had the output begin at `start`.
+    fn perform(&mut self, now: Now, action: Action, start: usize) {
         match action {
             Action::Identify(request) => self.identify(now, request),
             Action::Authenticate { data } => self.authenticate(now, data.as_ref()),
@@ -456,65 +462,10 @@ impl Client {
                     self.broker.routes.unsubscribe(filter.borrowed(), inside.stored.key);
                 }
             }
+            Action::Progress(progress) => self.note_progress(&progress, start),
+            Action::Released(packet_id) => self.note_released(packet_id, start),
             Action::Dropped(why) => self.broker.counts.dropped(why.into(), 1),
             Action::Close(closed) => self.close(now, closed),
-        }
-    }
-
-    fn publish(&mut self, now: Now, message: &Arc<Message>, packet_id: Option<PacketId>) {
-        let Stage::Inside(inside) = &mut self.stage else { return };
-        let Inside { gate, memo, .. } = &mut **inside;
-        let memo = memo.get_or_insert_default();
-        let publishing = Publishing { message, packet_id, now };
-        let published = match self.broker.publish(gate, memo, publishing, &mut self.round) {
-            Published::KeysAsked => Published::Done(self.give_keys(now, message)),
-            published => published,
-        };
-        self.hold();
-        match (published, packet_id) {
-            (Published::Done(reason), Some(packet_id)) => {
-                let published = Input::Published { packet_id, reason };
-                self.session.step(now, published, &mut self.output);
-            }
-            (Published::Done(_) | Published::KeysAsked, _) => {}
-            (Published::Waits, _) if self.round.pending.is_full() => self.settle(now),
-            (Published::Waits, _) => {}
-        }
-    }
-
-    /// The client asks for the keys that are wrapped for it.
-    fn give_keys(&mut self, now: Now, message: &Message) -> ReasonCode {
-        let Stage::Inside(inside) = &mut self.stage else { return ReasonCode::NotAuthorized };
-        let Inside { gate, stored, .. } = &mut **inside;
-        let who = Arc::clone(gate.who());
-        self.broker.wrapped_keys.give(Request {
-            who: &who,
-            message,
-            mailbox: &stored.mailbox,
-            last: &mut gate.keys_asked,
-            now: now.instant,
-        })
-    }
-
-    /// Has routed what waits to be written down. Whatever else a client asks for comes after that.
-    fn settle(&mut self, now: Now) {
-        let Stage::Inside(inside) = &mut self.stage else { return };
-        if self.round.pending.is_empty() {
-            return;
-        }
-        let memo = inside.memo.get_or_insert_default();
-        let settled = self.broker.settle(memo, &mut self.round);
-        self.hold();
-        for (packet_id, reason) in settled {
-            self.step(now, Input::Published { packet_id, reason });
-        }
-    }
-
-    /// Nothing that is said from here on leaves before the disk has what the round has changed by now.
-    fn hold(&mut self) {
-        if let (Some(ticket), Some(store)) = (self.round.ticket.take(), &self.broker.store) {
-            let held = self.held.get_or_insert_with(|| Box::new(Held::new(Arc::clone(store))));
-            held.hold(self.output.bytes.len(), ticket);
         }
     }
 
@@ -528,7 +479,7 @@ impl Client {
     fn leave(&mut self, now: Instant) {
         self.settle(Now { instant: now, ..Now::read() });
         // The will comes after all that was published before.
-        self.broker.push_held(&mut self.round);
+        self.broker.push_all(&mut self.round);
         let remains = self.session.leave();
         if let (Stage::Inside(inside), Some(remains)) =
             (std::mem::replace(&mut self.stage, Stage::Outside), remains)
@@ -571,9 +522,7 @@ impl Client {
     /// Wakes each connection that has messages waiting, once; and counts.
     fn finish_round(&mut self) {
         self.broker.finish_round(&mut self.round);
-        if let Some(held) = &mut self.held {
-            held.set_bell(self.seat.bell());
-        }
+        self.hold_back();
         self.broker.counts.add_sent(&mut self.output);
     }
 }

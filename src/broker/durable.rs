@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kept_queues::KeptQueues;
 use super::message_record;
 use crate::clock::Now;
 use crate::keys::{self, MasterKeyError};
@@ -19,9 +20,10 @@ pub struct Durable {
     pub(super) retained: Vec<Arc<Message>>,
     /// No session has had a higher key.
     pub(super) last_session: u64,
+    pub(super) queues: KeptQueues,
 }
 
-/// Keeps retained messages.
+/// Keeps retained messages, and what waits for sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Keeper {
     store: Arc<Store>,
@@ -72,21 +74,35 @@ impl Durable {
         };
         let mut opened = Opened::open(directory, &master, clocks.unix)?;
         let (mut retained, mut last_session) = (Vec::new(), 0);
-        opened.each_live(|record| {
-            if record.table != Table::RETAINED {
-                return;
-            }
-            match message_record::decode_retained(record.value, clocks) {
+        let mut queues = KeptQueues::default();
+        let mut unknown = 0;
+        opened.each_live(|record| match record.table {
+            Table::RETAINED => match message_record::decode(record.value, clocks) {
                 Some(message) => {
                     last_session = last_session.max(message.publisher.map_or(0, |key| key.0));
                     retained.push(Arc::new(message));
                 }
-                None => tracing::error!("the store has a retained message of an unknown layout"),
-            }
+                None => unknown += 1,
+            },
+            _ => unknown += u64::from(!queues.add(record, clocks)),
         });
+        if unknown > 0 {
+            tracing::error!(
+                "{unknown} records of the store have an unknown layout: they stay there"
+            );
+        }
         report(&opened);
         let store = Arc::new(opened.start(settings)?);
-        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, last_session }))
+        let last_session = last_session.max(queues.last_session);
+        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, last_session, queues }))
+    }
+
+    /// Takes what an earlier run has left of the messages that sessions wait for.
+    #[must_use]
+    pub fn take_queues(&mut self) -> KeptQueues {
+        let queues = std::mem::take(&mut self.queues);
+        self.queues.last_message = queues.last_message;
+        queues
     }
 
     /// What it is kept in.
@@ -143,5 +159,10 @@ impl Keeper {
 
     pub(super) fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Both clocks at one moment.
+    pub(super) fn clocks(&self) -> Now {
+        self.clocks
     }
 }

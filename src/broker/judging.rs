@@ -10,9 +10,9 @@ use super::Broker;
 use super::authority::Revoked;
 use super::gate::{Gate, Who};
 use super::parked::Parked;
-use super::publish::Round;
 use super::registry::Holding;
 use super::review::{Review, Reviewed};
+use super::round::Round;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
 
@@ -89,10 +89,11 @@ impl Broker {
             let Parked { session: stored, image, .. } = parked;
             let review = review.get_or_insert_with(|| Review::begin(stored, &image.subscriptions));
             let subscriptions = &mut image.subscriptions;
+            let key = stored.key;
             let is_more =
                 self.review(review, &mut Reviewed { stored, subscriptions, gate }, &mut round);
             if !is_more {
-                self.review_in_flight(&mut image.in_flight, gate);
+                self.review_in_flight(key, &mut image.in_flight, gate, &mut round);
             }
             is_more
         });

@@ -158,7 +158,7 @@ impl Broker {
             admitted
                 .map_err(|reason| Refusal::new(reason, "the payload of the will is refused"))?;
         }
-        let claimed = self.claim(&mut gate, seat, request.clean_start).await?;
+        let claimed = self.claim(&mut gate, seat, request).await?;
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::bell::Bell;
 use super::lane::Lane;
-use crate::message::{QoS, SessionKey};
+use crate::message::{Message, QoS, SessionKey};
 use crate::router::Recipient;
 use crate::session::Outbound;
 
@@ -14,6 +14,8 @@ use crate::session::Outbound;
 #[derive(Debug)]
 pub struct Mailbox {
     key: SessionKey,
+    /// Whether the store keeps what waits here.
+    is_durable: bool,
     queue: Mutex<Queue>,
 }
 
@@ -32,6 +34,8 @@ struct Queue {
     acknowledged: Lane,
     arrivals: u64,
     bounds: Bounds,
+    /// For messages that are on their way here.
+    reserved: Bounds,
     /// Of its connection; nobody is connected without one.
     bell: Option<Arc<Bell>>,
     /// Whether the connection has been told and has not looked yet.
@@ -77,7 +81,43 @@ pub(super) struct Lost {
 
 impl Mailbox {
     pub(super) fn new(key: SessionKey, bounds: Bounds) -> Self {
-        Self { key, queue: Mutex::new(Queue { bounds, ..Queue::default() }) }
+        Self { key, is_durable: false, queue: Mutex::new(Queue { bounds, ..Queue::default() }) }
+    }
+
+    /// As [`Self::new`]; the store keeps what waits here.
+    pub(super) fn durable(key: SessionKey, bounds: Bounds) -> Self {
+        Self { is_durable: true, ..Self::new(key, bounds) }
+    }
+
+    /// Of its session.
+    pub(super) fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    /// Whether the session outlives the process, and so the store keeps what waits here.
+    pub(super) fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// Keeps room for a message of QoS 1 or 2, which comes by [`Self::push_reserved`].
+    pub(super) fn reserve(&self, message: &Message) -> Pushed {
+        self.queue.lock().reserve(Lane::cost(message))
+    }
+
+    /// Adds a message that room is kept for; gives it back where the session has ended meanwhile.
+    pub(super) fn push_reserved(
+        &self,
+        outbound: Outbound,
+        wakes: &mut Vec<Arc<Bell>>,
+    ) -> Result<(), Outbound> {
+        let mut queue = self.queue.lock();
+        if queue.is_closed {
+            return Err(outbound);
+        }
+        queue.reserved.messages -= 1;
+        queue.reserved.bytes -= Lane::cost(&outbound.message);
+        queue.add(outbound, wakes);
+        Ok(())
     }
 
     /// Adds a message. Its connection is left asleep: the caller collects whom to wake, and wakes
@@ -202,20 +242,30 @@ impl Queue {
         if !self.has_room(cost) {
             return Pushed::Full;
         }
-        self.add(outbound);
-        if !self.is_awake {
-            wakes.extend(self.bell.clone());
-            self.is_awake = self.bell.is_some();
-        }
+        self.add(outbound, wakes);
         Pushed::Waiting { shed }
     }
 
+    fn reserve(&mut self, cost: usize) -> Pushed {
+        if self.is_closed {
+            return Pushed::Closed;
+        }
+        let shed = self.make_room(cost);
+        if !self.has_room(cost) {
+            return Pushed::Full;
+        }
+        self.reserved.messages += 1;
+        self.reserved.bytes += cost;
+        Pushed::Waiting { shed }
+    }
+
+    /// How many wait, those that are on their way here among them.
     fn len(&self) -> usize {
-        self.at_most_once.len() + self.acknowledged.len()
+        self.at_most_once.len() + self.acknowledged.len() + self.reserved.messages
     }
 
     fn has_room(&self, cost: usize) -> bool {
-        let bytes = self.at_most_once.bytes() + self.acknowledged.bytes();
+        let bytes = self.at_most_once.bytes() + self.acknowledged.bytes() + self.reserved.bytes;
         self.len() < self.bounds.messages && bytes + cost <= self.bounds.bytes
     }
 
@@ -223,8 +273,9 @@ impl Queue {
     /// even all of them would not do.
     fn make_room(&mut self, cost: usize) -> usize {
         let bounds = self.bounds;
-        let can_have_room = self.acknowledged.len() < bounds.messages
-            && self.acknowledged.bytes() + cost <= bounds.bytes;
+        let Bounds { messages, bytes } = self.reserved;
+        let can_have_room = self.acknowledged.len() + messages < bounds.messages
+            && self.acknowledged.bytes() + bytes + cost <= bounds.bytes;
         let mut shed = 0;
         while can_have_room && !self.has_room(cost) && self.at_most_once.pop().is_some() {
             shed += 1;
@@ -232,7 +283,7 @@ impl Queue {
         shed
     }
 
-    fn add(&mut self, outbound: Outbound) {
+    fn add(&mut self, outbound: Outbound, wakes: &mut Vec<Arc<Bell>>) {
         let arrival = self.arrivals;
         self.arrivals += 1;
         let lane = match outbound.qos {
@@ -240,6 +291,10 @@ impl Queue {
             QoS::AtLeastOnce | QoS::ExactlyOnce => &mut self.acknowledged,
         };
         lane.push(arrival, outbound);
+        if !self.is_awake {
+            wakes.extend(self.bell.clone());
+            self.is_awake = self.bell.is_some();
+        }
     }
 
     /// The first arrival that waits, at `from` or later.
@@ -269,7 +324,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::message::Message;
     use crate::topic::TopicName;
 
     const BOUNDS: Bounds = Bounds { messages: 3, bytes: 1 << 20 };
@@ -285,7 +339,16 @@ mod tests {
             publisher: None,
         };
         let subscription_ids = crate::codec::SubscriptionIds::new();
-        Outbound { message: Arc::new(message), qos, retain: false, subscription_ids, share: None }
+        let message = Arc::new(message);
+        Outbound {
+            message,
+            qos,
+            retain: false,
+            subscription_ids,
+            share: None,
+            kept: None,
+            was_sent: false,
+        }
     }
 
     fn connected() -> Mailbox {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  0  1  version of this layout: 1
-//!  1  1  bits 0 and 1: QoS, bit 2: it expires, bit 3: a session has published it
+//!  1  1  bits 0 and 1: QoS, bit 2: it expires, bit 3: a session has published it, bit 4: it was
+//!        published as a retained message
 //!  2  8  when it expires (ms since 1970), if it does
 //!     8  the session, if there is one
 //!     2  length of the topic, topic
@@ -23,6 +24,7 @@ const VERSION: u8 = 1;
 const QOS: u8 = 0b11;
 const EXPIRES: u8 = 1 << 2;
 const OF_SESSION: u8 = 1 << 3;
+const RETAIN: u8 = 1 << 4;
 
 /// Encodes `message`. `clocks` are both clocks at one moment: a deadline is kept as a time of day.
 pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
@@ -31,7 +33,8 @@ pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(24 + rest);
     let expires = if message.expiry.is_some() { EXPIRES } else { 0 };
     let of_session = if message.publisher.is_some() { OF_SESSION } else { 0 };
-    bytes.extend([VERSION, message.qos as u8 | expires | of_session]);
+    let retain = if message.retain { RETAIN } else { 0 };
+    bytes.extend([VERSION, message.qos as u8 | expires | of_session | retain]);
     if let Some(expiry) = message.expiry {
         bytes.extend(unix_ms(expiry, clocks).to_be_bytes());
     }
@@ -47,8 +50,8 @@ pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
     bytes
 }
 
-/// What [`encode`] has made of a retained message; nothing where it is something else.
-pub(super) fn decode_retained(bytes: &[u8], clocks: Now) -> Option<Message> {
+/// What [`encode`] has made of a message; nothing where it is something else.
+pub(super) fn decode(bytes: &[u8], clocks: Now) -> Option<Message> {
     let (&[version, flags], rest) = bytes.split_first_chunk()?;
     if version != VERSION {
         return None;
@@ -77,7 +80,7 @@ pub(super) fn decode_retained(bytes: &[u8], clocks: Now) -> Option<Message> {
         payload: Bytes::copy_from_slice(payload),
         properties: Bytes::copy_from_slice(properties),
         qos: QoS::from_bits(flags & QOS)?,
-        retain: true,
+        retain: flags & RETAIN != 0,
         expiry,
         publisher,
     })
@@ -120,7 +123,7 @@ mod tests {
         let message = message(now);
         let bytes = encode(&message, now);
         let later = Now { instant: now.instant, unix: now.unix + Duration::from_secs(40) };
-        let read = decode_retained(&bytes, later).unwrap();
+        let read = decode(&bytes, later).unwrap();
         assert_eq!(read.remaining_expiry(now.instant), Some(60));
         assert_eq!(
             (&read.topic, &read.payload, &read.properties, read.qos, read.retain, read.publisher),
@@ -134,9 +137,9 @@ mod tests {
             )
         );
         let much_later = Now { instant: now.instant, unix: now.unix + Duration::from_secs(400) };
-        assert!(decode_retained(&bytes, much_later).unwrap().is_expired(now.instant));
+        assert!(decode(&bytes, much_later).unwrap().is_expired(now.instant));
         let plain = Message { expiry: None, publisher: None, ..message };
-        let read = decode_retained(&encode(&plain, now), now).unwrap();
+        let read = decode(&encode(&plain, now), now).unwrap();
         assert_eq!((read.expiry, read.publisher, read.payload), (None, None, plain.payload));
     }
 
@@ -147,10 +150,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            let _ = decode_retained(&changed, now);
+            let _ = decode(&changed, now);
         }
         for end in 0..bytes.len() - b"payload".len() {
-            assert!(decode_retained(&bytes[..end], now).is_none(), "{end}");
+            assert!(decode(&bytes[..end], now).is_none(), "{end}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod exchange;
 mod gate;
 mod hashing;
 mod judging;
+mod kept_queues;
 mod kick;
 mod lane;
 mod lease;
@@ -28,6 +29,7 @@ mod parked;
 mod passwords;
 mod publish;
 mod publish_memo;
+mod queue_record;
 mod registry;
 mod replacements;
 mod reports;
@@ -35,6 +37,7 @@ mod retained;
 mod retained_backlog;
 mod revalidation;
 mod review;
+mod round;
 mod routes;
 mod sealed_publish;
 mod seat;
@@ -60,6 +63,7 @@ pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
 pub use durable::{Durable, DurableError};
 pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
+pub use kept_queues::{KeptQueue, KeptQueues};
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
 pub use login::Patience;
@@ -68,6 +72,7 @@ pub use settings::{Settings, ShareStrategy};
 
 use self::authority::Authority;
 use self::counts::Counts;
+use self::durable::Keeper;
 use self::envelopes::Envelopes;
 use self::live::Live;
 use self::lockouts::Lockouts;
@@ -142,10 +147,13 @@ pub struct Broker {
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
-    store: Option<Arc<Store>>,
+    /// What outlives the process is kept by it.
+    keeper: Option<Keeper>,
     timers: Timers,
     counts: Counts,
     next_session: AtomicU64,
+    /// Of messages that the store keeps for sessions.
+    next_message: AtomicU64,
     share_turn: AtomicUsize,
     is_shutting_down: AtomicBool,
     started: Instant,
@@ -177,14 +185,19 @@ impl Broker {
             usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
         let mut retained =
             Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
-        let (keeper, last_session) = match durable {
+        let (keeper, last_session, last_message) = match durable {
             Some(durable) => {
                 restore(&mut retained, durable.retained);
-                (Some(durable.keeper), durable.last_session)
+                let last_message = durable.queues.last_message;
+                // No session outlives the process yet, so nobody waits for them.
+                let orphans = durable.queues.forget_rest();
+                if !orphans.is_empty() {
+                    durable.keeper.keep(orphans);
+                }
+                (Some(durable.keeper), durable.last_session, last_message)
             }
-            None => (None, 0),
+            None => (None, 0, 0),
         };
-        let store = keeper.as_ref().map(|keeper| Arc::clone(keeper.store()));
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
@@ -201,11 +214,12 @@ impl Broker {
             passwords,
             lockouts,
             routes: Routes::new(),
-            retained: RetainedMessages::new(retained, keeper),
-            store,
+            retained: RetainedMessages::new(retained, keeper.clone()),
+            keeper,
             timers: Timers::default(),
             counts: Counts::new(metrics),
             next_session: AtomicU64::new(last_session.saturating_add(1)),
+            next_message: AtomicU64::new(last_message.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             started: Instant::now(),
@@ -336,12 +350,12 @@ impl Broker {
     /// Where state is kept that outlives the process, if there is such a place.
     #[must_use]
     pub fn store(&self) -> Option<&Arc<Store>> {
-        self.store.as_ref()
+        self.keeper.as_ref().map(Keeper::store)
     }
 
     /// Writes what is not on disk yet, and keeps nothing any more. Waits for the disk.
     pub fn close_store(&self) {
-        if let Some(store) = &self.store {
+        if let Some(store) = self.store() {
             store.close();
         }
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Broker;
-use super::bell::Bell;
+use super::durable::Keeper;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
-use super::retained::Full;
-use super::sealed_publish::{Pending, Published, Publishing, Waiting, What};
+use super::retained::{Full, WaitsFor};
+use super::round::Round;
+use super::sealed_publish::{Published, Publishing, Waiting, What};
 use super::settings::ShareStrategy;
 use super::wrapped_keys::ASKED_ON;
 use crate::codec::{ReasonCode, SubscriptionIds};
@@ -18,35 +19,11 @@ use crate::router::{
     Matches, Route, ShareGroup, Subscriber, choose_least_loaded, choose_round_robin,
 };
 use crate::session::Outbound;
-use crate::store::Ticket;
 use crate::telemetry::{DeniedAction, DropReason};
 use crate::topic::TopicFilter;
 
 /// Room that is made at first for the messages that a round holds for one recipient.
 const HELD_AT_FIRST: usize = 16;
-
-/// What one round of work of a connection sets going elsewhere. It is over with
-/// [`Broker::finish_round`].
-#[derive(Debug, Default)]
-pub(super) struct Round {
-    /// Connections that have messages waiting since the round began.
-    wakes: Vec<Arc<Bell>>,
-    /// How many messages were put before mailboxes: what the round costs.
-    pub(super) pushes: usize,
-    /// What the disk has to have before anybody is told of it.
-    pub(super) ticket: Option<Ticket>,
-    held: Held,
-    /// Messages that wait until what was accepted with them is written down, in order.
-    pub(super) pending: Pending,
-}
-
-/// The latest messages of a round, as long as all of them have the same one recipient: they are put
-/// into its mailbox together, under one lock.
-#[derive(Debug, Default)]
-struct Held {
-    mailbox: Option<Arc<Mailbox>>,
-    messages: Vec<Outbound>,
-}
 
 impl Broker {
     /// Publishes a client's message, if the client may. What that sets going is added to
@@ -103,13 +80,25 @@ impl Broker {
         // by both, never by neither. What cannot be retained is refused, but for QoS 0: its sender
         // would not hear of it.
         match self.retain(message) {
-            Ok(ticket) => round.ticket = ticket.or(round.ticket),
+            Ok(WaitsFor::Nothing) => {}
+            Ok(WaitsFor::TheStore) => round.await_others(),
             Err(Full) if message.qos == QoS::AtMostOnce => {}
             Err(Full) => return ReasonCode::QuotaExceeded,
         }
         let (known, remembered) = memo.known(&message.topic);
         let recipients = known.recipients(message, &self.routes, remembered);
+        if self.cannot_be_kept(message, recipients) {
+            return ReasonCode::QuotaExceeded;
+        }
         self.distribute(message, recipients, round)
+    }
+
+    /// Whether the message would have to be kept for a session, and the store cannot.
+    fn cannot_be_kept(&self, message: &Message, matches: &Matches<Arc<Mailbox>>) -> bool {
+        let is_ill = |keeper: &Keeper| keeper.admit().is_err();
+        message.qos != QoS::AtMostOnce
+            && self.keeper.as_ref().is_some_and(is_ill)
+            && mailboxes(matches).any(|mailbox| mailbox.is_durable())
     }
 
     /// Publishes a message of the broker's own, or one that was allowed before: nobody remembers
@@ -127,15 +116,15 @@ impl Broker {
 
     /// Puts into mailboxes what is held, and wakes each connection that has messages waiting.
     pub(super) fn finish_round(&self, round: &mut Round) {
-        self.push_held(round);
+        self.push_all(round);
         round.wakes.drain(..).for_each(|bell| bell.ring());
         round.pushes = 0;
     }
 
     /// Retains it, if it is to be retained at all. Gives what to wait for before its sender is told.
-    fn retain(&self, message: &Arc<Message>) -> Result<Option<Ticket>, Full> {
+    fn retain(&self, message: &Arc<Message>) -> Result<WaitsFor, Full> {
         if !message.retain {
-            return Ok(None);
+            return Ok(WaitsFor::Nothing);
         }
         let outcome = match self.is_envelope_of_nothing(message) {
             true => self.retained.update(&Arc::new(message.without_payload())),
@@ -156,11 +145,14 @@ impl Broker {
         if matches.is_empty() {
             return ReasonCode::NoMatchingSubscribers;
         }
-        if let ([route], []) = (&matches.routes[..], &matches.shares[..]) {
+        if let ([route], []) = (&matches.routes[..], &matches.shares[..])
+            && !route.recipient.is_durable()
+        {
             self.hold(&route.recipient, message, Terms::from(route), round);
             return ReasonCode::Success;
         }
         self.push_held(round);
+        let earlier = round.puts();
         for route in &matches.routes {
             self.push(&route.recipient, message, Terms::from(route), round);
         }
@@ -170,6 +162,7 @@ impl Broker {
                 self.push_to_one_of(group, message, turn, round);
             }
         }
+        self.write_down(earlier, round);
         ReasonCode::Success
     }
 
@@ -178,10 +171,12 @@ impl Broker {
         let mut matches = Matches::new();
         self.routes.matches(message.topic.borrowed(), None, &mut matches);
         let turn = self.share_turn.fetch_add(1, Ordering::Relaxed);
+        let earlier = round.puts();
         match matches.shares.iter().find(|group| group.filter() == share) {
             Some(group) => self.push_to_one_of(group, message, turn, round),
             None => self.counts.dropped(DropReason::NoMember, 1),
         }
+        self.write_down(earlier, round);
     }
 
     fn push_to_one_of(
@@ -218,7 +213,13 @@ impl Broker {
         }
     }
 
-    fn push(&self, mailbox: &Mailbox, message: &Arc<Message>, terms: Terms<'_>, round: &mut Round) {
+    fn push(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        message: &Arc<Message>,
+        terms: Terms<'_>,
+        round: &mut Round,
+    ) {
         if let Err(Some(reason)) = self.offer(mailbox, message, terms, round) {
             self.counts.dropped(reason, 1);
         }
@@ -241,9 +242,15 @@ impl Broker {
         round.held.messages.push(terms.outbound(message));
     }
 
-    /// Puts into their mailbox the messages that are held. Nothing that comes later may overtake them:
-    /// neither another message of the round nor what the end of the connection sets going.
-    pub(super) fn push_held(&self, round: &mut Round) {
+    /// Puts into their mailboxes all messages of the round. What the end of the connection sets going may
+    /// not overtake them.
+    pub(super) fn push_all(&self, round: &mut Round) {
+        self.push_held(round);
+        self.commit(round);
+    }
+
+    /// Puts into their mailbox the messages that are held. No other message of the round may overtake them.
+    fn push_held(&self, round: &mut Round) {
         let Some(mailbox) = round.held.mailbox.take() else { return };
         let messages = std::mem::take(&mut round.held.messages);
         let lost = mailbox.push_all(messages, &mut round.wakes);
@@ -255,13 +262,29 @@ impl Broker {
     /// the session has ended.
     fn offer(
         &self,
-        mailbox: &Mailbox,
+        mailbox: &Arc<Mailbox>,
         message: &Arc<Message>,
         terms: Terms<'_>,
         round: &mut Round,
     ) -> Result<(), Option<DropReason>> {
         round.pushes += 1;
-        match mailbox.push(terms.outbound(message), &mut round.wakes) {
+        let outbound = terms.outbound(message);
+        let pushed = match (mailbox.is_durable(), outbound.qos) {
+            (true, QoS::AtLeastOnce | QoS::ExactlyOnce) => {
+                let reserved = mailbox.reserve(message);
+                if matches!(reserved, Pushed::Waiting { .. }) {
+                    round.put_later(mailbox, outbound);
+                }
+                reserved
+            }
+            // It overtakes nothing that was published before.
+            (true, QoS::AtMostOnce) if round.puts() > 0 => {
+                round.put_later(mailbox, outbound);
+                return Ok(());
+            }
+            _ => mailbox.push(outbound, &mut round.wakes),
+        };
+        match pushed {
             Pushed::Waiting { shed } => {
                 self.counts.dropped(DropReason::QueueFull, shed);
                 Ok(())
@@ -271,6 +294,13 @@ impl Broker {
             Pushed::Away => Err(Some(DropReason::OfflineQos0)),
         }
     }
+}
+
+/// Whoever may get a message that matches so.
+fn mailboxes(matches: &Matches<Arc<Mailbox>>) -> impl Iterator<Item = &Arc<Mailbox>> {
+    let members = matches.shares.iter().flat_map(|group| group.members());
+    let routes = matches.routes.iter().map(|route| &route.recipient);
+    routes.chain(members.map(|member| &member.recipient))
 }
 
 /// All members, beginning with that at `turn`.
@@ -297,6 +327,8 @@ impl Terms<'_> {
             retain: message.retain && self.retain_as_published,
             subscription_ids: self.subscription_ids.clone(),
             share: self.share.cloned(),
+            kept: None,
+            was_sent: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use super::durable::Keeper;
 use crate::message::{Message, QoS};
 use crate::router::{EXPIRY_SLICE, Retained, Slice};
-use crate::store::{Batch, Ticket};
+use crate::store::Batch;
 use crate::topic::{TopicFilterRef, TopicNameRef};
 
 /// The retained messages of the broker. The store has its changes in the order in which they were made
@@ -25,6 +25,14 @@ impl fmt::Debug for RetainedMessages {
     }
 }
 
+/// What is to be waited for before anybody is told of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    Nothing,
+    /// All that the store has been given by now.
+    TheStore,
+}
+
 /// The store of retained messages is full, or cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
@@ -38,18 +46,14 @@ impl RetainedMessages {
     /// `[MQTT-3.3.1-5]`, `[MQTT-3.3.1-6]`. Nobody hears that there was no room for one of QoS 0, so
     /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`). Gives what to wait for
     /// before anybody is told.
-    pub(super) fn update(&self, message: &Arc<Message>) -> Result<Option<Ticket>, Full> {
+    pub(super) fn update(&self, message: &Arc<Message>) -> Result<WaitsFor, Full> {
         match self.keeper_of(message) {
-            None => self.change(message).map(|_| None),
+            None => self.change(message).map(|()| WaitsFor::Nothing),
             Some(keeper) => self.update_and_keep(message, keeper),
         }
     }
 
-    fn update_and_keep(
-        &self,
-        message: &Arc<Message>,
-        keeper: &Keeper,
-    ) -> Result<Option<Ticket>, Full> {
+    fn update_and_keep(&self, message: &Arc<Message>, keeper: &Keeper) -> Result<WaitsFor, Full> {
         keeper.admit().map_err(|_| Full)?;
         let topic = message.topic.borrowed();
         // Encoded before the lock is taken.
@@ -61,18 +65,16 @@ impl RetainedMessages {
         let had_one = retained.get(topic).is_some();
         let outcome = change(&mut retained, message);
         let has_one = retained.get(topic).is_some();
-        match (&outcome, had_one, has_one) {
-            (Ok(()), _, true) => Ok(Some(keeper.keep(retaining))),
-            (_, true, false) => {
-                let mut forgetting = Batch::default();
-                keeper.forget(&mut forgetting, topic);
-                let ticket = keeper.keep(forgetting);
-                outcome.map(|()| Some(ticket))
-            }
-            // Somebody else's change has made it so, and may still be on its way to the disk.
-            (Ok(()), false, false) => Ok(Some(keeper.latest())),
-            (Err(full), ..) => Err(*full),
+        if has_one && outcome.is_ok() {
+            keeper.keep(retaining);
+        } else if had_one && !has_one {
+            let mut forgetting = Batch::default();
+            keeper.forget(&mut forgetting, topic);
+            keeper.keep(forgetting);
         }
+        // Where nothing has changed, somebody else's change has made it so, and may still be on its way to
+        // the disk.
+        outcome.map(|()| WaitsFor::TheStore)
     }
 
     fn change(&self, message: &Arc<Message>) -> Result<(), Full> {

@@ -165,7 +165,15 @@ impl Current {
         let message = self.messages.next()?;
         let ids = self.request.id.iter().map(|id| id.get());
         let subscription_ids = ids.collect::<SubscriptionIds>();
-        Some(Outbound { message, qos, retain: true, subscription_ids, share: None })
+        Some(Outbound {
+            message,
+            qos,
+            retain: true,
+            subscription_ids,
+            share: None,
+            kept: None,
+            was_sent: false,
+        })
     }
 
     /// Looks up the next slice, and says how many topics that took.

@@ -4,8 +4,8 @@
 use super::Broker;
 use super::gate::Gate;
 use super::parked::Stored;
-use super::publish::Round;
-use crate::message::QoS;
+use super::round::Round;
+use crate::message::{Message, QoS, SessionKey};
 use crate::router::Grant;
 use crate::session::{InFlight, Outbound, SubscribeRequest, Subscriptions};
 use crate::telemetry::DropReason;
@@ -57,7 +57,7 @@ impl Broker {
         let is_allowed = |outbound: &Outbound| gate.could_receive(&outbound.message.topic);
         let slice = session.stored.mailbox.review(from, MESSAGES_AT_ONCE, is_allowed);
         for outbound in slice.removed {
-            self.drop_denied(&outbound, session.subscriptions, round);
+            self.drop_denied(session.stored.key, &outbound, session.subscriptions, round);
         }
         review.messages.0 = slice.next.unwrap_or(end);
         review.messages.0 < end
@@ -91,19 +91,30 @@ impl Broker {
     }
 
     /// What was sent to a client that is away, and that it may not have any more, is not sent again.
-    pub(super) fn review_in_flight(&self, in_flight: &mut InFlight, gate: &Gate) {
-        let denied = in_flight.keep_allowed(|message| gate.could_receive(&message.topic));
+    pub(super) fn review_in_flight(
+        &self,
+        session: SessionKey,
+        in_flight: &mut InFlight,
+        gate: &Gate,
+        round: &mut Round,
+    ) {
+        let mut progress = Vec::new();
+        let is_allowed = |message: &Message| gate.could_receive(&message.topic);
+        let denied = in_flight.keep_allowed(is_allowed, &mut progress);
         self.counts.dropped(DropReason::Denied, denied);
+        progress.iter().for_each(|progress| round.progress(session, progress));
     }
 
     /// A message that its recipient may not have: the next member's, where it was its turn in a share
     /// that it does not belong to any more.
     pub(super) fn drop_denied(
         &self,
+        session: SessionKey,
         outbound: &Outbound,
         subscriptions: &Subscriptions,
         round: &mut Round,
     ) {
+        round.drop_kept(session, outbound.kept.as_deref());
         match &outbound.share {
             Some(share) if subscriptions.get(share).is_none() => {
                 self.pass_on(share, &outbound.message, round);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::Broker;
 use super::envelopes::{Admission, Brought, PacketKind, Refused};
 use super::gate::{Delivery, Gate};
-use super::publish::Round;
 use super::publish_memo::PublishMemo;
+use super::round::Round;
 use crate::acl::{EnvelopeMode, EnvelopeTerms};
 use crate::clock::Now;
 use crate::codec::{PacketId, ReasonCode};
 use crate::envelope::{Envelope, MAGIC};
-use crate::message::Message;
+use crate::message::{Message, QoS};
 use crate::replay_log::Accepted;
 use crate::session::Outbound;
 use crate::telemetry::DropReason;
@@ -56,6 +56,14 @@ pub(super) struct Waiting {
     pub(super) message: Arc<Message>,
     pub(super) packet_id: Option<PacketId>,
     pub(super) what: What,
+}
+
+/// What the sender of a message that has waited is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    pub(super) packet_id: PacketId,
+    pub(super) qos: QoS,
+    pub(super) reason: ReasonCode,
 }
 
 /// What is to be done with a message that waits.
@@ -145,11 +153,7 @@ impl Broker {
 
     /// Writes down what was accepted in this round, and then routes what waits, in order; gives what the
     /// sender of each is told.
-    pub(super) fn settle(
-        &self,
-        memo: &mut PublishMemo,
-        round: &mut Round,
-    ) -> Vec<(PacketId, ReasonCode)> {
+    pub(super) fn settle(&self, memo: &mut PublishMemo, round: &mut Round) -> Vec<Settled> {
         let waiting = std::mem::take(&mut round.pending).waiting;
         let accepted = |waiting: &Waiting| match waiting.what {
             What::Accepted(accepted) => Some(accepted),
@@ -168,7 +172,8 @@ impl Broker {
                 }
                 (What::Accepted(_) | What::Plain, _) => self.route(memo, &message, round),
             };
-            answers.extend(packet_id.map(|packet_id| (packet_id, reason)));
+            let settled = |packet_id| Settled { packet_id, qos: message.qos, reason };
+            answers.extend(packet_id.map(settled));
         }
         answers
     }

@@ -10,10 +10,10 @@ use super::gate::{Gate, Who};
 use super::live::QueueBounds;
 use super::mailbox::{Bounds, Mailbox};
 use super::parked::{Parked, Stored};
-use super::publish::Round;
 use super::registry::{Claim, ClaimError};
 use super::retained_backlog::RetainedBacklog;
 use super::review::{Review, Reviewed};
+use super::round::Round;
 use super::seat::Seat;
 use super::timers::{Timer, What};
 use crate::acl::Limits;
@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
-use crate::session::{self, Image, Refusal, Remains, SessionExpiry, Will};
+use crate::session::{self, ConnectRequest, Image, Refusal, Remains, SessionExpiry, Will};
 use crate::telemetry::DropReason;
 
 /// Deadlines that are served in one go, before others get their turn.
@@ -45,7 +45,7 @@ impl Broker {
         &self,
         gate: &mut Gate,
         seat: &Arc<Seat>,
-        clean_start: bool,
+        request: &ConnectRequest,
     ) -> Result<Claimed, Refusal> {
         let Who { client_id, principal, .. } = &**gate.who();
         let most = gate.limits().max_sessions;
@@ -63,10 +63,13 @@ impl Broker {
         // The policy of now, after the wait.
         gate.refresh(&self.authority);
         match earlier {
-            Some(parked) if !clean_start && self.is_upheld(&parked) => {
+            Some(parked) if !request.clean_start && self.is_upheld(&parked) => {
                 Ok(self.resume(*parked, gate, seat))
             }
-            discarded => Ok(Claimed { session: self.begin(gate, seat), resumed: None, discarded }),
+            discarded => {
+                let session = self.begin(gate, seat, request.session_expiry);
+                Ok(Claimed { session, resumed: None, discarded })
+            }
         }
     }
 
@@ -80,9 +83,13 @@ impl Broker {
         gate.revoked().is_none()
     }
 
-    fn begin(&self, gate: &Gate, seat: &Arc<Seat>) -> Stored {
+    fn begin(&self, gate: &Gate, seat: &Arc<Seat>, expiry: SessionExpiry) -> Stored {
         let key = SessionKey(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let mailbox = Arc::new(Mailbox::new(key, self.bounds(gate.limits())));
+        let bounds = self.bounds(gate.limits());
+        let mailbox = match self.keeper.is_some() && expiry != SessionExpiry::Now {
+            true => Arc::new(Mailbox::durable(key, bounds)),
+            false => Arc::new(Mailbox::new(key, bounds)),
+        };
         mailbox.connect(Arc::clone(seat.bell()));
         Stored { key, mailbox, retained: RetainedBacklog::default() }
     }
@@ -106,7 +113,7 @@ impl Broker {
         let subscriptions = &mut image.subscriptions;
         let mut reviewed = Reviewed { stored: &mut session, subscriptions, gate };
         while self.review(&mut review, &mut reviewed, &mut round) {}
-        self.review_in_flight(&mut image.in_flight, gate);
+        self.review_in_flight(session.key, &mut image.in_flight, gate, &mut round);
         self.finish_round(&mut round);
         session.mailbox.bound(self.bounds(gate.limits()));
         session.mailbox.connect(Arc::clone(seat.bell()));
@@ -144,7 +151,7 @@ impl Broker {
         remains: Remains,
         now: Instant,
     ) -> Option<Box<Parked>> {
-        let Remains { expiry, will, image } = remains;
+        let Remains { expiry, will, mut image } = remains;
         // A client that is nobody any more leaves nothing behind.
         let expiry = if gate.revoked().is_some() { SessionExpiry::Now } else { expiry };
         let (lifetime, expires) = match expiry {
@@ -167,8 +174,21 @@ impl Broker {
             self.forget(&session, &image);
             return None;
         }
+        self.note_sent(&session, &mut image);
         let who = Arc::clone(gate.who());
         Some(Box::new(Parked { who, session, image, expires, will: waiting }))
+    }
+
+    /// A client that comes back is sent what it may have had under the same packet identifiers, after a
+    /// restart as well.
+    fn note_sent(&self, session: &Stored, image: &mut Image) {
+        if session.mailbox.is_durable() {
+            let mut round = Round::default();
+            for progress in image.in_flight.note_sent() {
+                round.progress(session.key, &progress);
+            }
+            self.finish_round(&mut round);
+        }
     }
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
@@ -208,6 +228,13 @@ impl Broker {
             if let Some(share) = &outbound.share {
                 self.pass_on(share, &outbound.message, &mut round);
             }
+            round.drop_kept(session.key, outbound.kept.as_deref());
+        }
+        for progress in image.in_flight.done() {
+            round.progress(session.key, &progress);
+        }
+        if session.mailbox.is_durable() {
+            image.received.iter().for_each(|packet_id| round.release(session.key, packet_id));
         }
         self.finish_round(&mut round);
     }

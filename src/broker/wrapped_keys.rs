@@ -95,6 +95,8 @@ fn deliver(mailbox: &Mailbox, message: Message) {
         retain: false,
         subscription_ids: SubscriptionIds::new(),
         share: None,
+        kept: None,
+        was_sent: false,
     };
     let mut wakes = Vec::new();
     if !matches!(mailbox.push(outbound, &mut wakes), Pushed::Waiting { .. }) {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::SessionExpiry;
 use crate::codec::{Packet, PacketId, ReasonCode, SubscriptionOptions, Version};
 use crate::identity::Credentials;
-use crate::message::Message;
+use crate::message::{Kept, Message};
 use crate::secret::Secret;
 use crate::topic::TopicFilter;
 
@@ -79,6 +80,11 @@ pub enum Action {
     },
     /// Stop routing these filters to the session. Takes effect at once, is not answered.
     Unsubscribe(Vec<TopicFilter>),
+    /// A message that the store keeps has got on.
+    Progress(Progress),
+    /// The client has released a message of QoS 2 that the session had received; asked for only where the
+    /// session outlives the process.
+    Released(PacketId),
     /// A message did not reach the client.
     Dropped(Dropped),
     /// Send what is in `bytes`, then end the connection.
@@ -100,6 +106,8 @@ pub struct ConnectRequest {
     pub authentication: Option<AuthenticationRequest>,
     /// The will, so that it can be refused at once.
     pub will: Option<Box<Will>>,
+    /// How long the session is to be kept without a connection.
+    pub session_expiry: SessionExpiry,
 }
 
 /// The beginning of enhanced authentication (5.0 section 4.12).
@@ -131,6 +139,43 @@ pub struct SubscribeRequest {
     pub options: SubscriptionOptions,
     /// The subscription identifier.
     pub id: Option<NonZeroU32>,
+}
+
+/// How far a message has got on its way to the client.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// What the store has of it.
+    pub kept: Arc<Kept>,
+    /// What has become of it.
+    pub stage: Stage,
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has a packet identifier.
+    Sent(SentAs),
+    /// The client has it, and is told so by PUBREL.
+    Released {
+        /// As what it was sent.
+        sent_as: SentAs,
+        /// Its place among those that were released.
+        order: u64,
+    },
+    /// Nobody waits for it any more.
+    Done {
+        /// Whether it was said before that it was sent.
+        was_sent: bool,
+    },
+}
+
+/// As what a message was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentAs {
+    /// Its packet identifier, which belongs to no other message before this one is done with.
+    pub packet_id: PacketId,
+    /// Its place among those that were sent.
+    pub order: u64,
 }
 
 /// Why a message did not reach its client.

@@ -72,6 +72,7 @@ impl Handshake {
             },
             authentication,
             will,
+            session_expiry: handshake.lifetime.session_expiry(),
         };
         Ok((handshake, request))
     }

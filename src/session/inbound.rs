@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Action, Closed, Output, Settings};
+use super::{Action, Closed, Identified, Output, Settings};
 use crate::codec::{Ack, Delivery, Packet, PacketId, Publish, ReasonCode, Version};
 use crate::message::{Message, QoS, SessionKey};
 use crate::topic::{TopicName, TopicNameRef};
@@ -30,6 +30,17 @@ impl Received {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = PacketId> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<PacketId> for Received {
+    fn from_iter<T: IntoIterator<Item = PacketId>>(packet_ids: T) -> Self {
+        Self(packet_ids.into_iter().collect())
+    }
 }
 
 /// What one connection sends to the broker.
@@ -37,6 +48,8 @@ impl Received {
 pub(super) struct Inbound {
     version: Version,
     publisher: SessionKey,
+    /// Whether the session outlives the process.
+    is_durable: bool,
     receive_maximum: usize,
     max_topic_levels: usize,
     alias_maximum: usize,
@@ -95,13 +108,14 @@ struct Unanswered {
 impl Inbound {
     pub(super) fn new(
         version: Version,
-        publisher: SessionKey,
+        identified: &Identified,
         settings: &Settings,
         received: Received,
     ) -> Self {
         Self {
             version,
-            publisher,
+            publisher: identified.key,
+            is_durable: identified.is_durable,
             receive_maximum: match version {
                 Version::V5 => settings.receive_maximum.get().into(),
                 // 3.x clients cannot be told, so only the packet identifiers are a bound.
@@ -304,6 +318,9 @@ impl Inbound {
         let is_known = self.received.0.remove(&packet_id);
         let is_earlier = self.earlier.0.remove(&packet_id);
         self.in_flight -= usize::from(is_known && !is_earlier);
+        if is_known && self.is_durable {
+            output.actions.push(Action::Released(packet_id));
+        }
         let reason = match is_known {
             true => ReasonCode::Success,
             false => ReasonCode::PacketIdentifierNotFound,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Image, SubscribeRequest};
 use crate::codec::{DecodeError, Packet, PacketId, ReasonCode, SubscriptionIds, Version};
 use crate::identity::ClientId;
-use crate::message::{Message, QoS, SessionKey};
+use crate::message::{Kept, Message, QoS, SessionKey};
 use crate::topic::TopicFilter;
 
 /// One thing that happened, for [`super::Session::step`].
@@ -68,6 +68,8 @@ pub struct Identified {
     pub assigned: bool,
     /// Of the session that begins or goes on.
     pub key: SessionKey,
+    /// Whether the session outlives the process.
+    pub is_durable: bool,
     /// What an earlier connection left, where the session goes on.
     pub resumed: Option<Image>,
     /// The last word of the method of authentication, where it has one.
@@ -108,4 +110,8 @@ pub struct Outbound {
     /// `$share/{ShareName}/{filter}`, where it is delivered to one member of a group: another gets it
     /// if this session ends without it.
     pub share: Option<TopicFilter>,
+    /// What the store has of it, where it has anything.
+    pub kept: Option<Arc<Kept>>,
+    /// Whether an earlier process may have sent it.
+    pub was_sent: bool,
 }

@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use action::{
-    Action, Actions, AuthenticationRequest, Closed, ConnectRequest, Dropped, Output,
-    SubscribeRequest, Will,
+    Action, Actions, AuthenticationRequest, Closed, ConnectRequest, Dropped, Output, Progress,
+    SentAs, Stage, SubscribeRequest, Will,
 };
-pub use in_flight::InFlight;
+pub use in_flight::{InFlight, Unfinished};
 pub use inbound::Received;
 pub use input::{Identified, Input, Outbound, Refusal};
 pub use lifetime::SessionExpiry;
@@ -155,10 +155,14 @@ impl Session {
     }
 
     /// Forgets the messages of an earlier connection that wait to be sent again and that the client
-    /// may no longer receive; says how many they were.
-    pub fn forget_unsent(&mut self, is_allowed: impl Fn(&Message) -> bool) -> usize {
+    /// may no longer receive; says how many they were, and adds to `progress` what has become of them.
+    pub fn forget_unsent(
+        &mut self,
+        is_allowed: impl Fn(&Message) -> bool,
+        progress: &mut Vec<Progress>,
+    ) -> usize {
         match &mut self.state {
-            State::Live(live) => live.sender.forget_unsent(is_allowed),
+            State::Live(live) => live.sender.forget_unsent(is_allowed, progress),
             _ => 0,
         }
     }
@@ -300,7 +304,7 @@ impl Session {
 }
 
 impl Live {
-    fn new(handshake: Handshake, identified: Identified, settings: &Settings) -> Self {
+    fn new(handshake: Handshake, mut identified: Identified, settings: &Settings) -> Self {
         let Handshake { version, mut sender, mut lifetime, mut authentication, .. } = handshake;
         if let Some(authentication) = &mut authentication {
             authentication.end();
@@ -309,11 +313,11 @@ impl Live {
             // A will is its client's own message, for the No Local option.
             will.message.publisher = Some(identified.key);
         }
-        let image = identified.resumed.unwrap_or_default();
+        let image = identified.resumed.take().unwrap_or_default();
         sender.resume(image.in_flight);
         Self {
             version,
-            inbound: Inbound::new(version, identified.key, settings, image.received),
+            inbound: Inbound::new(version, &identified, settings, image.received),
             sender,
             subscriptions: image.subscriptions,
             lifetime,
@@ -366,7 +370,7 @@ impl Live {
             }
             Packet::PubRel(ack) => self.inbound.on_release(ack.packet_id, output),
             Packet::PubAck(ack) => {
-                let result = self.sender.on_acknowledged(&ack);
+                let result = self.sender.on_acknowledged(&ack, output);
                 self.after_acknowledgement(result, now, output)
             }
             Packet::PubRec(ack) => {
@@ -374,7 +378,7 @@ impl Live {
                 self.after_acknowledgement(result, now, output)
             }
             Packet::PubComp(ack) => {
-                let result = self.sender.on_completed(&ack);
+                let result = self.sender.on_completed(&ack, output);
                 self.after_acknowledgement(result, now, output)
             }
             Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe, settings, output),

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::in_flight::{Entry, InFlight, Phase, Published};
-use super::{Action, Closed, Dropped, Outbound, Output, Settings};
+use super::{Action, Closed, Dropped, Outbound, Output, Progress, Settings, Stage};
 use crate::codec::{
     Ack, ConnectProperties, Delivery, Packet, PacketId, PublishHeader, ReasonCode, Version,
     encode_publish, publish_size,
 };
-use crate::message::{Message, QoS};
+use crate::message::{Kept, Message, QoS};
 use crate::topic::TopicName;
 
 /// Bytes of output above which no more is sent again until the client has acknowledged some of it.
@@ -63,11 +64,15 @@ impl Sender {
 
     /// Forgets what an earlier connection left, has not been sent again and is no longer allowed;
     /// says how many messages that were.
-    pub(super) fn forget_unsent(&mut self, is_allowed: impl Fn(&Message) -> bool) -> usize {
+    pub(super) fn forget_unsent(
+        &mut self,
+        is_allowed: impl Fn(&Message) -> bool,
+        progress: &mut Vec<Progress>,
+    ) -> usize {
         if self.sent == self.in_flight.len() {
             return 0;
         }
-        self.in_flight.keep_allowed_or_sent(is_allowed)
+        self.in_flight.keep_allowed_or_sent(is_allowed, progress)
     }
 
     /// How many more QoS 1 and 2 messages may be sent now `[MQTT-3.3.4-9]`. What an earlier
@@ -84,9 +89,9 @@ impl Sender {
     }
 
     pub(super) fn deliver(&mut self, outbound: Outbound, now: Instant, output: &mut Output) {
-        let Outbound { message, qos, retain, subscription_ids, share } = outbound;
+        let Outbound { message, qos, retain, subscription_ids, share, kept, was_sent } = outbound;
         if message.is_expired(now) {
-            output.actions.push(Action::Dropped(Dropped::Expired));
+            drop_message(Dropped::Expired, kept, output);
             return;
         }
         if qos == QoS::AtMostOnce {
@@ -100,12 +105,17 @@ impl Sender {
         let is_exactly_once = qos == QoS::ExactlyOnce;
         let published = Published { message, is_exactly_once, retain, subscription_ids, share };
         let (packet_id, order) = self.in_flight.next_packet_id();
-        if self.send_published(packet_id, &published, false, now, output) {
+        if self.send_published(packet_id, &published, was_sent, now, output) {
             let phase = Phase::Published(Box::new(published));
-            self.in_flight.entries.push_back(Entry { packet_id, order, phase, is_sent: true });
+            let mut entry = Entry::sent(packet_id, order, phase, kept);
+            if is_exactly_once {
+                // The client would take another message that has the identifier for this one.
+                output.actions.extend(entry.note_sent().map(Action::Progress));
+            }
+            self.in_flight.entries.push_back(entry);
             self.sent += 1;
         } else {
-            output.actions.push(Action::Dropped(Dropped::TooLarge));
+            drop_message(Dropped::TooLarge, kept, output);
         }
     }
 
@@ -163,7 +173,9 @@ impl Sender {
 
     fn give_up(&mut self, at: usize, output: &mut Output) {
         output.actions.push(Action::Dropped(Dropped::TooLarge));
-        if !self.in_flight.give_up(at) {
+        let (remains, progress) = self.in_flight.give_up(at);
+        output.actions.extend(progress.map(Action::Progress));
+        if !remains {
             self.in_flight.entries.remove(at);
         }
     }
@@ -231,10 +243,14 @@ impl Sender {
     }
 
     /// PUBACK. One that nothing waits for changes nothing: it may belong to what was dropped.
-    pub(super) fn on_acknowledged(&mut self, ack: &Ack<'_>) -> Result<(), Closed> {
+    pub(super) fn on_acknowledged(
+        &mut self,
+        ack: &Ack<'_>,
+        output: &mut Output,
+    ) -> Result<(), Closed> {
         let Some(at) = self.in_flight.position(ack.packet_id) else { return Ok(()) };
         match &self.in_flight.entries[at].phase {
-            Phase::Published(published) if !published.is_exactly_once => self.complete(at),
+            Phase::Published(published) if !published.is_exactly_once => self.complete(at, output),
             _ => return Err(mismatch("PUBACK for a QoS 2 message")),
         }
         Ok(())
@@ -254,10 +270,12 @@ impl Sender {
                 return Err(mismatch("PUBREC for a QoS 1 message"));
             }
             _ if ack.reason.is_error() => {
-                self.complete(at);
+                self.complete(at, output);
                 return Ok(());
             }
-            Phase::Published(_) => self.in_flight.release(at),
+            Phase::Published(_) => {
+                output.actions.extend(self.in_flight.release(at).map(Action::Progress));
+            }
             Phase::Released(_) => {}
         }
         self.mark_sent(at);
@@ -266,20 +284,32 @@ impl Sender {
     }
 
     /// PUBCOMP.
-    pub(super) fn on_completed(&mut self, ack: &Ack<'_>) -> Result<(), Closed> {
+    pub(super) fn on_completed(
+        &mut self,
+        ack: &Ack<'_>,
+        output: &mut Output,
+    ) -> Result<(), Closed> {
         let Some(at) = self.in_flight.position(ack.packet_id) else { return Ok(()) };
         match &self.in_flight.entries[at].phase {
-            Phase::Released(_) => self.complete(at),
+            Phase::Released(_) => self.complete(at, output),
             Phase::Published(_) => return Err(mismatch("PUBCOMP before PUBREC")),
         }
         Ok(())
     }
 
-    fn complete(&mut self, at: usize) {
+    fn complete(&mut self, at: usize, output: &mut Output) {
         if let Some(entry) = self.in_flight.entries.remove(at) {
             self.sent -= usize::from(entry.is_sent);
+            output.actions.extend(entry.done().map(Action::Progress));
         }
     }
+}
+
+/// A message that was never sent does not reach the client.
+fn drop_message(why: Dropped, kept: Option<Arc<Kept>>, output: &mut Output) {
+    output.actions.push(Action::Dropped(why));
+    let done = |kept| Progress { kept, stage: Stage::Done { was_sent: false } };
+    output.actions.extend(kept.map(done).map(Action::Progress));
 }
 
 /// Bytes of the largest packet that the client takes; `usize::MAX` is without limit.

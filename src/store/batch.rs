@@ -23,11 +23,37 @@ pub struct Table(pub u8);
 impl Table {
     /// Retained messages, by topic.
     pub const RETAINED: Self = Self(1);
+    /// Messages that wait for sessions or are on their way to clients, by session and number.
+    pub const QUEUED: Self = Self(5);
+    /// Those that more than one session waits for, by number.
+    pub const MESSAGE: Self = Self(6);
+    /// As what messages were sent, by session and number.
+    pub const SENT: Self = Self(7);
+    /// Packet identifiers of QoS 2 that were received and are not released, by session and identifier.
+    pub const RECEIVED: Self = Self(8);
 }
 
 /// What a record is found by: see [`super::Store::key`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub [u8; KEY_BYTES]);
+
+impl Key {
+    /// The key of two numbers, in tables whose keys are not made of names.
+    #[must_use]
+    pub fn of_numbers(first: u64, second: u64) -> Self {
+        let mut key = [0; KEY_BYTES];
+        let numbers = first.to_be_bytes().into_iter().chain(second.to_be_bytes());
+        key.iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
+        Self(key)
+    }
+
+    /// The numbers that it was made of.
+    #[must_use]
+    pub fn numbers(self) -> (u64, u64) {
+        let both = u128::from_be_bytes(self.0);
+        ((both >> 64) as u64, both as u64)
+    }
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

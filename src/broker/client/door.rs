@@ -146,6 +146,7 @@ impl Client {
             client_id: gate.who().client_id.clone(),
             assigned: admitted.is_client_id_assigned,
             key: session.key,
+            is_durable: session.mailbox.is_durable(),
             resumed,
             authentication_data: admitted.authentication_data,
             settings: narrowed(self.session.settings(), gate.limits()),

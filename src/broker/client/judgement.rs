@@ -4,6 +4,7 @@ use super::{Client, Inside, Stage};
 use crate::broker::review::{Review, Reviewed};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
+use crate::message::Message;
 use crate::session::Outbound;
 use crate::telemetry::DropReason;
 
@@ -29,9 +30,12 @@ impl Client {
         let Stage::Inside(inside) = &mut self.stage else { return };
         let Some(subscriptions) = self.session.subscriptions() else { return };
         inside.review = Some(Box::new(Review::begin(&inside.stored, subscriptions)));
-        let gate = &inside.gate;
-        let denied = self.session.forget_unsent(|message| gate.could_receive(&message.topic));
+        let (gate, mut progress) = (&inside.gate, Vec::new());
+        let is_allowed = |message: &Message| gate.could_receive(&message.topic);
+        let denied = self.session.forget_unsent(is_allowed, &mut progress);
         self.broker.counts.dropped(DropReason::Denied, denied);
+        let start = self.output.bytes.len();
+        progress.iter().for_each(|progress| self.note_progress(progress, start));
     }
 
     fn go_on_with_review(&mut self) -> bool {
@@ -45,6 +49,7 @@ impl Client {
         }
         let is_more = review.is_some();
         self.broker.finish_round(&mut self.round);
+        self.hold_back();
         is_more
     }
 
@@ -64,11 +69,10 @@ impl Client {
 
     /// A message that the client may not have.
     pub(super) fn drop_denied(&mut self, outbound: &Outbound) {
-        match self.session.subscriptions() {
-            Some(subscriptions) => {
-                self.broker.drop_denied(outbound, subscriptions, &mut self.round);
-            }
-            None => self.broker.counts.dropped(DropReason::Denied, 1),
+        let Stage::Inside(inside) = &self.stage else { return };
+        let key = inside.stored.key;
+        if let Some(subscriptions) = self.session.subscriptions() {
+            self.broker.drop_denied(key, outbound, subscriptions, &mut self.round);
         }
     }
 }

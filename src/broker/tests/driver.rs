@@ -133,6 +133,7 @@ pub(in crate::broker) fn connect_request(credentials: Credentials) -> ConnectReq
         credentials,
         authentication: None,
         will: None,
+        session_expiry: session::SessionExpiry::Now,
     }
 }
 

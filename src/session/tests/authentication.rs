@@ -44,6 +44,7 @@ fn welcome(driver: &mut Driver) {
         client_id: ClientId::new("c"),
         assigned: false,
         key: KEY,
+        is_durable: false,
         resumed: None,
         authentication_data: Some(b"last".to_vec()),
         settings: None,

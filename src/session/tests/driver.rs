@@ -79,6 +79,7 @@ impl Driver {
             client_id,
             assigned: false,
             key: KEY,
+            is_durable: false,
             resumed,
             authentication_data: None,
             settings: None,
@@ -242,7 +243,15 @@ pub(super) fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
 /// A message for the client, with its topic for its payload.
 pub(super) fn outbound(topic: &str, qos: QoS) -> Outbound {
     let message = message(topic, topic.as_bytes());
-    Outbound { message, qos, retain: false, subscription_ids: SubscriptionIds::new(), share: None }
+    Outbound {
+        message,
+        qos,
+        retain: false,
+        subscription_ids: SubscriptionIds::new(),
+        share: None,
+        kept: None,
+        was_sent: false,
+    }
 }
 
 pub(super) fn subscribe(packet_id: u16, filters: &[&str]) -> Packet<'static> {

@@ -94,6 +94,7 @@ fn a_client_without_identifier_is_told_the_one_it_was_given() {
         client_id: ClientId::new("auto-1"),
         assigned: true,
         key: SessionKey(1),
+        is_durable: false,
         resumed: None,
         authentication_data: None,
         settings: None,

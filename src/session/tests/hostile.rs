@@ -190,6 +190,7 @@ fn happen(driver: &mut Driver, event: Event) {
                 client_id,
                 assigned: true,
                 key: KEY,
+                is_durable: false,
                 resumed: None,
                 authentication_data: None,
                 settings: None,

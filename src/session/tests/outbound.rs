@@ -197,6 +197,7 @@ fn what_is_said_is_counted() {
         client_id,
         assigned: false,
         key: super::driver::KEY,
+        is_durable: false,
         resumed: None,
         authentication_data: None,
         settings: None,
