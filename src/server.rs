@@ -1,6 +1,5 @@
 //! Everything together: the broker, its listeners, its administrative port, and their end.
 
-use std::collections::HashMap;
 use std::future::{self, Future};
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::acl::Policy;
@@ -19,11 +17,11 @@ use crate::broker::{
     Windows, WindowsError,
 };
 use crate::clock::Now;
-use crate::config::{Loaded, Resolved, ResolvedListener};
+use crate::config::Resolved;
 use crate::control::{ControlSocket, Desk};
 use crate::identity_service::IdentityService;
 use crate::keys::{self, MasterKeyError};
-use crate::net::{self, BindError, Endpoint, Listener, Shared};
+use crate::net::{self, ListenError, Listener, Listeners, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
 use crate::unix::UnixSocketError;
@@ -36,7 +34,7 @@ const LAST_SAVE: Duration = Duration::from_secs(5);
 pub struct Server {
     broker: Arc<Broker>,
     shared: Arc<Shared>,
-    listeners: Vec<Listener>,
+    listeners: Arc<Listeners>,
     bound: Vec<BoundListener>,
     admin: Option<TcpListener>,
     admin_address: Option<SocketAddr>,
@@ -56,15 +54,10 @@ pub struct BoundListener {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// A listener cannot be bound.
-    #[error("cannot listen on {url}: {}", explain_bind(.source))]
-    Listen {
-        /// As configured.
-        url: String,
-        /// What is in the way.
-        source: BindError,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The administrative port cannot be bound.
-    #[error("cannot serve metrics on {address}: {}", explain(.source))]
+    #[error("cannot serve metrics on {address}: {}", net::explain(.source))]
     Admin {
         /// As configured.
         address: SocketAddr,
@@ -97,26 +90,6 @@ pub enum ServerError {
     WatchFiles(io::Error),
 }
 
-fn explain_bind(error: &BindError) -> String {
-    match error {
-        BindError::Port(error) => explain(error),
-        BindError::Socket(error) => error.to_string(),
-    }
-}
-
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is taken: stop the program that has it, or choose another".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "not allowed: ports below 1024 need CAP_NET_BIND_SERVICE, others do not".to_owned()
-        }
-        _ => error.to_string(),
-    }
-}
-
 impl Server {
     /// Binds every port. Nothing is accepted yet.
     ///
@@ -147,7 +120,7 @@ impl Server {
         let durable = Durable::open(&store, &keys, Now::read())?;
         let listeners = listeners
             .into_iter()
-            .map(|listener| bind_listener(listener, &network))
+            .map(|listener| Listener::bind(listener.into(), &network))
             .collect::<Result<Vec<_>, _>>()?;
         let admin = match admin {
             Some(address) => Some(bind_admin(address).await?),
@@ -179,11 +152,13 @@ impl Server {
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
         let shared = Arc::new(Shared::new(Arc::clone(&broker), network, max_connections));
-        let reload = watch_files(&broker, &shared, &listeners, loaded)?;
-        let bound =
-            listeners.iter().map(|listener| BoundListener { url: listener.url().to_string() });
+        let listeners = Arc::new(Listeners::new(Arc::clone(&shared), listeners));
+        let bound = listeners.urls().into_iter().map(|url| BoundListener { url }).collect();
+        let reloader =
+            Reloader::new(Arc::clone(&broker), Arc::clone(&shared), Arc::clone(&listeners), loaded);
+        let reload = reloader.start().map_err(ServerError::WatchFiles)?;
         Ok(Self {
-            bound: bound.collect(),
+            bound,
             shared,
             broker,
             listeners,
@@ -220,7 +195,6 @@ impl Server {
         let desk = Desk::new(
             Arc::clone(&broker),
             reload.clone(),
-            self.bound.into_iter().map(|listener| listener.url).collect(),
             self.admin_address.map(|address| format!("http://{address}/metrics")),
         );
         let control = self.control.map(|socket| tokio::spawn(socket.serve(desk)));
@@ -234,11 +208,8 @@ impl Server {
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
-        let mut accepting = JoinSet::new();
         let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
-        for listener in listeners {
-            accepting.spawn(listener.serve(Arc::clone(&shared)));
-        }
+        listeners.serve();
         shutdown.await;
         ready.store(false, Ordering::Release);
         let deadline = Instant::now() + shutdown_timeout;
@@ -248,9 +219,8 @@ impl Server {
             // is seen below.
             let _ = timeout_at(deadline, shared.all_left()).await;
         }
-        shared.stop();
         // Soon: none of them waits for anything else. Each removes its socket, if it has a file.
-        while accepting.join_next().await.is_some() {}
+        listeners.stop().await;
         if timeout_at(deadline, shared.all_ended()).await.is_err() {
             tracing::warn!("some clients did not leave within the shutdown timeout");
         }
@@ -291,33 +261,6 @@ fn open_windows(
         return Ok(Windows::forgetful(settings, skew, now)?);
     };
     Ok(Windows::open(settings, directory, &master.read()?, skew, now)?)
-}
-
-/// Certificates are judged by who accepts them, and all files are looked at from now on.
-fn watch_files(
-    broker: &Arc<Broker>,
-    shared: &Arc<Shared>,
-    listeners: &[Listener],
-    loaded: Loaded,
-) -> Result<ReloadHandle, ServerError> {
-    let with_tls =
-        listeners.iter().filter_map(|it| Some((Arc::from(it.url().to_string()), it.tls()?)));
-    let judges = with_tls.map(|(url, tls)| (url, Arc::clone(tls))).collect::<HashMap<_, _>>();
-    let tls = judges.values().cloned().collect();
-    broker.judge_certificates_by(judges);
-    let reloader = Reloader::new(Arc::clone(broker), Arc::clone(shared), tls, loaded);
-    reloader.start().map_err(ServerError::WatchFiles)
-}
-
-fn bind_listener(
-    listener: ResolvedListener,
-    network: &net::Settings,
-) -> Result<Listener, ServerError> {
-    let ResolvedListener { url, address, unix, proxy, tls, websocket, authenticators, .. } =
-        listener;
-    let name = url.to_string();
-    let endpoint = Endpoint { url, address, unix, proxy, tls, websocket, authenticators };
-    Listener::bind(endpoint, network).map_err(|source| ServerError::Listen { url: name, source })
 }
 
 async fn bind_admin(address: SocketAddr) -> Result<TcpListener, ServerError> {

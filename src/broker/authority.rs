@@ -2,8 +2,8 @@
 //! tells connections when what they have decided is out of date.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -26,7 +26,7 @@ pub(super) struct Authority {
     policy: ArcSwap<Policy>,
     passwords: Arc<Passwords>,
     /// Who judges the certificates of each listener, by its URL.
-    listeners: OnceLock<HashMap<Arc<str>, Arc<ListenerTls>>>,
+    listeners: ArcSwapOption<HashMap<Arc<str>, Arc<ListenerTls>>>,
     tokens: ArcSwapOption<TokenVerifier>,
     generation: AtomicU64,
     /// The hour that permits are made for: seconds since the Unix epoch.
@@ -63,7 +63,7 @@ impl Authority {
         Self {
             policy: ArcSwap::from_pointee(policy),
             passwords,
-            listeners: OnceLock::new(),
+            listeners: ArcSwapOption::empty(),
             tokens: ArcSwapOption::from_pointee(tokens),
             generation: AtomicU64::new(0),
             hour: AtomicU64::new(now.unix.as_secs()),
@@ -100,10 +100,11 @@ impl Authority {
         self.has_changed();
     }
 
-    /// Says who judges the certificates that clients show, once: before the first of them comes.
+    /// Says who judges the certificates that clients show: before the first of them comes, and whenever
+    /// there are other listeners.
     pub(super) fn judge_certificates_by(&self, listeners: HashMap<Arc<str>, Arc<ListenerTls>>) {
-        // There is one server, which asks once.
-        let _ = self.listeners.set(listeners);
+        self.listeners.store(Some(Arc::new(listeners)));
+        self.has_changed();
     }
 
     /// Believes other tokens: whoever has shown one of a key that is gone is nobody.
@@ -181,7 +182,8 @@ impl Authority {
     fn check_certificate(&self, who: &Who) -> Result<(), Revoked> {
         let certificate = who.standing.certificate.as_ref();
         let Some(evidence) = certificate.and_then(|it| it.evidence.as_ref()) else { return Ok(()) };
-        let Some(listeners) = self.listeners.get() else { return Ok(()) };
+        let listeners = self.listeners.load();
+        let Some(listeners) = listeners.as_ref() else { return Ok(()) };
         let distrusted = Revoked(Revocation::Certificate);
         let listener = listeners.get(&who.listener).ok_or(distrusted)?;
         if listener.generation() == evidence.generation {

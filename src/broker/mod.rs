@@ -238,8 +238,9 @@ impl Broker {
         self.authority.replace_passwords(passwords);
     }
 
-    /// Says who judges the certificates of clients, by the URL of their listener; once, before the
-    /// first of them comes.
+    /// Says who judges the certificates of clients, by the URL of their listener: before the first of
+    /// them comes, and whenever there are other listeners. Sessions whose certificates are not believed
+    /// any more end: see [`Self::judge_sessions`].
     pub fn judge_certificates_by(&self, listeners: HashMap<Arc<str>, Arc<ListenerTls>>) {
         self.authority.judge_certificates_by(listeners);
     }
@@ -293,6 +294,13 @@ impl Broker {
         self.publish_waiting_wills(now);
         for seat in self.registry.seats() {
             seat.end(self.shutdown_reason());
+        }
+    }
+
+    /// Wakes every connection, to look whether it is told anything.
+    pub fn wake_connections(&self) {
+        for seat in self.registry.seats() {
+            seat.bell().ring();
         }
     }
 

@@ -148,6 +148,19 @@ impl Loaded {
         }
     }
 
+    /// Resolves the listeners anew, with their files.
+    ///
+    /// # Errors
+    /// What is missing, unreadable, broken or does not fit together, and at which of them.
+    pub fn listeners(&self) -> Result<Vec<ResolvedListener>, ConfigError> {
+        let mut findings = Findings::default();
+        let listeners = resolve_listeners(self, Now::read(), &mut findings);
+        match findings.problems.is_empty() {
+            true => Ok(listeners),
+            false => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
     /// Reads the configuration file anew, and all that it names, to know that it holds.
     ///
     /// # Errors

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     auth::Authenticators,
     clock::Now,
-    net::{BindAddress, ListenUrl, ListenerSettings, ProxySettings, Scheme, WebSocketSettings},
+    net::{
+        BindAddress, Endpoint, ListenUrl, ListenerSettings, ProxySettings, Scheme,
+        WebSocketSettings,
+    },
     tls::{Alpn, ClientAuth, ListenerTls, Revocation, ServerFiles, ServerTls, server_config},
     unix::UnixSettings,
 };
@@ -39,6 +42,15 @@ pub struct ResolvedListener {
     pub websocket: Option<WebSocketSettings>,
     /// Who finds out who its clients are.
     pub authenticators: Authenticators,
+}
+
+impl From<ResolvedListener> for Endpoint {
+    fn from(listener: ResolvedListener) -> Self {
+        let ResolvedListener { url, address, unix, proxy, tls, websocket, authenticators, .. } =
+            listener;
+        let authenticators = Arc::new(authenticators);
+        Self { url, address, unix, proxy, tls, websocket, authenticators }
+    }
 }
 
 /// Resolves every listener; what is wrong with one is reported and it is left out.

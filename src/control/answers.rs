@@ -53,6 +53,9 @@ pub struct FileStatus {
     /// What ought to be known of what was read last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What reading it last has changed, where that is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// One session.

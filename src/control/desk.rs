@@ -30,8 +30,6 @@ const MAX_PATTERN_BYTES: usize = 1_024;
 pub struct Desk<F> {
     broker: Arc<Broker>,
     files: F,
-    /// The URLs that clients can connect to.
-    listeners: Vec<String>,
     /// Where metrics are served.
     metrics: Option<String>,
     /// Sessions are listed for one operator at a time: each connection has room for one question.
@@ -61,15 +59,10 @@ struct Selected {
 }
 
 impl<F: Files> Desk<F> {
-    /// For a broker that clients reach at `listeners`.
+    /// For a broker whose metrics are served at `metrics`.
     #[must_use]
-    pub fn new(
-        broker: Arc<Broker>,
-        files: F,
-        listeners: Vec<String>,
-        metrics: Option<String>,
-    ) -> Self {
-        Self { broker, files, listeners, metrics, listing: Mutex::default() }
+    pub fn new(broker: Arc<Broker>, files: F, metrics: Option<String>) -> Self {
+        Self { broker, files, metrics, listing: Mutex::default() }
     }
 
     /// Does what `operator` asks for, and says in the log that it has.
@@ -121,7 +114,7 @@ impl<F: Files> Desk<F> {
             pid: std::process::id(),
             uptime_seconds: report.uptime.as_secs(),
             stopping: report.is_stopping,
-            listeners: self.listeners.clone(),
+            listeners: self.files.listeners(),
             metrics: self.metrics.clone(),
             connected: report.connected,
             sessions: report.sessions as u64,

@@ -10,4 +10,7 @@ pub trait Files: Clone + Send + Sync + 'static {
 
     /// What is known of each kind of them.
     fn standing(&self) -> Vec<FileStatus>;
+
+    /// The URLs that clients can connect to, as the files have it now.
+    fn listeners(&self) -> Vec<String>;
 }

@@ -4,20 +4,22 @@
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::budgets::Place;
+use super::occupancy::Occupancy;
 use super::scratch::{SCRATCH_SIZE, Scratch};
 use super::stop::Stop;
 use super::transport::Transport;
 use crate::broker::{Client, Delivered, Patience};
 use crate::clock::Now;
+use crate::codec::ReasonCode;
 
 /// Bytes of output above which nothing more is read from a client that does not read.
 const READ_HIGH_WATER: usize = 1 << 20;
@@ -29,6 +31,10 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Rounds for which a client that is told to end may go on sending: what it has sent by then, such as
 /// acknowledgements, is not lost with the connection.
 const ROUNDS_TO_FINISH: u32 = 16;
+
+/// What clients are told whose listener is closed: the broker goes on, so it does not shut down (0x8B),
+/// and an operator wants it so.
+const OF_CLOSED_LISTENER: ReasonCode = ReasonCode::AdministrativeAction;
 
 /// A client and its transport.
 #[derive(Debug)]
@@ -107,22 +113,23 @@ impl Connection {
         }
     }
 
-    /// Serves the client to the end of its connection; from when it has been let in, it takes a
-    /// permit of those `inside`, and its `place` is no handshake's any more. What is waited for once, at its beginning and at its end, waits on
-    /// the heap: the task of a connection is as large as the largest thing that it ever waits for.
+    /// Serves the client to the end of its connection; from when it has been let in, it is counted
+    /// among those `inside`, and its `place` is no handshake's any more. What is waited for once, at
+    /// its beginning and at its end, waits on the heap: the task of a connection is as large as the
+    /// largest thing that it ever waits for.
     pub(super) async fn run(
         &mut self,
         stop: &Stop,
-        inside: &Semaphore,
+        inside: &Arc<Occupancy>,
         place: &mut Place,
     ) -> Ended {
         let mut ended = Ended::BeforeLogin;
-        let mut permit = None;
+        let mut occupant = None;
         let mut sleep = pin!(sleep_until(self.deadline().into()));
         while !(self.client.is_closed() && self.is_drained()) {
             let event = self.next_event(stop, sleep.as_mut()).await;
             let mut now = Now::read();
-            if !self.on_event(now, event) {
+            if !self.on_event(now, event, stop) {
                 return ended;
             }
             while self.client.is_at_the_door() {
@@ -134,10 +141,11 @@ impl Connection {
                 if ended != Ended::AfterLogin {
                     ended = Ended::AfterLogin;
                     place.let_in();
+                    occupant = inside.enter();
+                    // The bells may have been rung before this client had one.
+                    self.is_called |= stop.is_closed();
                 }
-                // There is none once it is awaited that all are back.
-                permit = permit.or_else(|| inside.try_acquire().ok());
-                self.obey(now);
+                self.obey(now, stop);
             }
             self.begin_farewell(now.instant);
             if !self.keeps_time(now) {
@@ -147,12 +155,12 @@ impl Connection {
             self.reschedule(now.instant, sleep.as_mut());
         }
         Box::pin(self.take_leave()).await;
-        drop(permit);
+        drop(occupant);
         ended
     }
 
     /// Whether the connection goes on.
-    fn on_event(&mut self, now: Now, event: Event) -> bool {
+    fn on_event(&mut self, now: Now, event: Event, stop: &Stop) -> bool {
         match event {
             Event::Received(scratch, count) => self.on_bytes(now, scratch, count),
             Event::Sent(count) => self.on_sent(now, count),
@@ -163,6 +171,7 @@ impl Connection {
             // Deadlines are looked at in every round: a client that is never silent would otherwise
             // never be cut off.
             Event::Turn | Event::Deadline => {}
+            Event::Stopping if stop.is_closed() => self.client.end(now, OF_CLOSED_LISTENER),
             Event::Stopping => self.client.shut_out(now),
             Event::Lost => {
                 self.client.on_lost(now);
@@ -180,12 +189,16 @@ impl Connection {
     }
 
     /// Obeys once all that has arrived is worked off, or the client does not come to an end.
-    fn obey(&mut self, now: Now) {
-        self.rounds_told = if self.client.has_orders() { self.rounds_told + 1 } else { 0 };
+    fn obey(&mut self, now: Now, stop: &Stop) {
+        let is_told = self.client.has_orders() || stop.is_closed();
+        self.rounds_told = if is_told { self.rounds_told + 1 } else { 0 };
         let is_idle = self.is_called && !self.client.is_behind();
         if is_idle || self.rounds_told > ROUNDS_TO_FINISH {
             self.is_called = false;
             self.client.obey(now);
+            if stop.is_closed() && !self.client.is_closed() {
+                self.client.end(now, OF_CLOSED_LISTENER);
+            }
         }
     }
 

@@ -1,85 +1,54 @@
-//! Where connections come in: bound before anything is served, and never stalled by one of them.
+//! A socket that accepts connections, and hands each to a task of its own.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{timeout, timeout_at};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::accept_rate::AcceptRate;
-use super::budgets::{Budgets, Place};
-use super::connection::{Connection, Ended};
+use super::budgets::Place;
+use super::endpoint::Difference;
+use super::newcomer::Newcomer;
+use super::occupancy::Occupant;
 use super::pace::Pace;
+use super::shared::Shared;
 use super::stop::Stop;
-use super::welcome::{Arrival, Welcomed};
-use super::{BindAddress, ListenUrl, ProxySettings, Settings, WebSocketSettings};
-use crate::auth::Authenticators;
-use crate::broker::{Broker, Client};
-use crate::telemetry::{Metrics, Refusal};
-use crate::tls::ListenerTls;
-use crate::unix::{self, Doorman, SocketFile, UnixSettings, UnixSocketError};
+use super::terms::Terms;
+use super::{BindAddress, Endpoint, ListenUrl, Settings};
+use crate::telemetry::Refusal;
+use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
 /// How long a connection is silent before the system asks whether the other side is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// What a listener offers.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// As configured.
-    pub url: ListenUrl,
-    /// Where to bind.
-    pub address: BindAddress,
-    /// What a Unix socket has to heed, and nothing else.
-    pub unix: UnixSettings,
-    /// The proxies that its connections come by, unless they come directly.
-    pub proxy: Option<ProxySettings>,
-    /// TLS, unless it is plain.
-    pub tls: Option<Arc<ListenerTls>>,
-    /// WebSocket, unless MQTT is spoken without it.
-    pub websocket: Option<WebSocketSettings>,
-    /// Who finds out who its clients are.
-    pub authenticators: Authenticators,
-}
-
-/// What all connections share.
+/// A bound listener.
 #[derive(Debug)]
-pub struct Shared {
-    broker: Arc<Broker>,
-    settings: ArcSwap<Settings>,
-    connections: Arc<Semaphore>,
-    pub(super) budgets: Arc<Budgets>,
-    /// Of the lines about connections that are refused at once.
-    refusals: Pace,
-    /// A permit for each client that has been let in, until its connection has ended.
-    inside: Semaphore,
-    max_connections: u32,
-    stop: Stop,
-}
-
-/// A bound listener that does not accept yet.
 pub struct Listener {
     socket: ListenerSocket,
-    url: ListenUrl,
-    pub(super) proxy: Option<ProxySettings>,
-    pub(super) tls: Option<Arc<ListenerTls>>,
-    pub(super) websocket: Option<WebSocketSettings>,
-    pub(super) doorman: Doorman,
-    authenticators: Arc<Authenticators>,
+    /// What was bound.
+    bound: BindAddress,
+    terms: ArcSwap<Terms>,
+    /// Whether it accepts nobody any more.
+    ended: Stop,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is listened at. The file goes first: as long as its socket is open, its number in the file
 /// system is not given to another.
+#[derive(Debug)]
 enum ListenerSocket {
     Tcp(TcpListener),
-    Unix(#[expect(dead_code, reason = "removed when it is dropped")] SocketFile, UnixListener),
+    Unix(SocketFile, UnixListener),
 }
 
 /// A connection as it was accepted.
@@ -88,166 +57,161 @@ pub(super) enum Accepted {
     Unix(UnixStream),
 }
 
+/// A listener cannot be opened, or not be as it should.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {url}: {source}")]
+pub struct ListenError {
+    /// As configured.
+    pub url: String,
+    /// What is in the way.
+    pub source: BindError,
+}
+
 /// Why a listener cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port is taken, not allowed, or of another machine's address.
-    #[error(transparent)]
+    #[error("{}", explain(.0))]
     Port(#[from] io::Error),
+    /// The port is that of another listener, which is open.
+    #[error(
+        "{0} has the port: where this one takes its place, remove that in one step and add this in \
+         the next, or restart the broker"
+    )]
+    Ours(String),
     /// The socket cannot be where it should.
     #[error(transparent)]
     Socket(#[from] UnixSocketError),
 }
 
-impl Shared {
-    /// For up to `max_connections` connections at once, over all listeners.
-    #[must_use]
-    pub fn new(broker: Arc<Broker>, settings: Settings, max_connections: u32) -> Self {
-        Self {
-            broker,
-            budgets: Arc::new(Budgets::new(&settings)),
-            settings: ArcSwap::from_pointee(settings),
-            refusals: Pace::default(),
-            connections: Arc::new(Semaphore::new(max_connections as usize)),
-            inside: Semaphore::new(max_connections as usize),
-            max_connections,
-            stop: Stop::default(),
+/// What the system says of a port, and what to do about it.
+#[must_use]
+pub fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is taken: stop the program that has it, or choose another".to_owned()
         }
-    }
-
-    /// Goes by other settings, for connections that come from now on.
-    pub fn follow(&self, settings: Settings) {
-        self.budgets.follow(&settings);
-        self.settings.store(Arc::new(settings));
-    }
-
-    /// Stops accepting, and sends away whoever has not been let in yet.
-    pub fn stop(&self) {
-        self.stop.request();
-    }
-
-    /// Returns once every client that had been let in has gone. Nobody must be let in any more.
-    pub async fn all_left(&self) {
-        // The semaphore is never closed.
-        let _ = self.inside.acquire_many(self.max_connections).await;
-    }
-
-    /// Returns once every connection has ended.
-    pub async fn all_ended(&self) {
-        // The semaphore is never closed.
-        let _ = self.connections.acquire_many(self.max_connections).await;
-    }
-
-    /// What a handshake comes to, unless it takes too long or the broker stops.
-    pub(super) async fn in_time<T>(
-        &self,
-        deadline: Instant,
-        handshake: impl Future<Output = T>,
-    ) -> Option<T> {
-        let handshake = tokio::select! {
-            handshake = timeout_at(deadline.into(), handshake) => handshake,
-            () = self.stop.requested() => return None,
-        };
-        if handshake.is_err() {
-            self.refused(Refusal::Timeout);
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not allowed: ports below 1024 need CAP_NET_BIND_SERVICE, others do not".to_owned()
         }
-        handshake.ok()
-    }
-
-    pub(super) fn refused(&self, why: Refusal) {
-        self.broker.metrics().connections_refused.increment(why);
-    }
-
-    /// Counts a connection that is refused at once; that shows in the log, but not each.
-    pub(super) fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
-        self.refused(why);
-        if let Some(left_out) = self.refusals.line(Instant::now()) {
-            let (why, address) = (why.name(), address.map(tracing::field::display));
-            tracing::warn!(address, listener, why, left_out, "connection refused");
-        }
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("url", &self.url).finish_non_exhaustive()
+        _ => error.to_string(),
     }
 }
 
 impl Listener {
-    /// Binds the address; connections wait in the backlog until [`Self::serve`].
+    /// Binds the address; connections wait in the backlog until [`Self::start`]. Needs the runtime.
     ///
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
-    pub fn bind(endpoint: Endpoint, settings: &Settings) -> Result<Self, BindError> {
-        let Endpoint { url, address, unix, proxy, tls, websocket, authenticators } = endpoint;
-        let backlog = i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX);
-        let (socket, url) = match address {
-            BindAddress::Tcp(address) => {
-                let socket = bind_port(address, settings.tcp_nodelay, backlog)?;
-                let url = url.bound_to(socket.local_addr()?);
-                (ListenerSocket::Tcp(socket), url)
-            }
-            BindAddress::Unix(path) => {
-                let (socket, file) = unix::bind(&path, &unix, backlog)?;
-                (ListenerSocket::Unix(file, UnixListener::from_std(socket)?), url)
-            }
-        };
-        let authenticators = Arc::new(authenticators);
-        let doorman = Doorman::new(unix);
-        Ok(Self { socket, url, proxy, tls, websocket, doorman, authenticators })
+    pub fn bind(endpoint: Endpoint, settings: &Settings) -> Result<Self, ListenError> {
+        let bound = bind(&endpoint, settings);
+        let (socket, bound) =
+            bound.map_err(|source| ListenError { url: endpoint.url.to_string(), source })?;
+        let url = url_at(&endpoint.url, &bound);
+        let terms = ArcSwap::from_pointee(Terms::new(endpoint, url, Arc::default()));
+        Ok(Self { socket, bound, terms, ended: Stop::default(), accepting: Mutex::default() })
     }
 
     /// The URL with the port that was bound.
     #[must_use]
-    pub fn url(&self) -> &ListenUrl {
-        &self.url
+    pub fn url(&self) -> ListenUrl {
+        self.terms.load().url.clone()
     }
 
-    /// Its TLS, unless it is plain.
-    #[must_use]
-    pub fn tls(&self) -> Option<&Arc<ListenerTls>> {
-        self.tls.as_ref()
+    /// What connections are accepted on now.
+    pub(super) fn terms(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    /// What was bound.
+    pub(super) fn bound(&self) -> &BindAddress {
+        &self.bound
+    }
+
+    /// Offers `endpoint` from now on, as `url`; those who have come by other terms have to go where
+    /// `difference` says so, once their bells are rung.
+    pub(super) fn offer(&self, endpoint: Endpoint, url: ListenUrl, difference: Difference) {
+        let stop = match difference {
+            Difference::Admission => Arc::default(),
+            Difference::None | Difference::Handshakes => Arc::clone(&self.terms.load().stop),
+        };
+        let earlier = self.terms.swap(Arc::new(Terms::new(endpoint, url, stop)));
+        if difference == Difference::Admission {
+            earlier.stop.close();
+        }
+    }
+
+    /// As which URL it would be known if it offered `endpoint`.
+    pub(super) fn url_of(&self, endpoint: &Endpoint) -> ListenUrl {
+        url_at(&endpoint.url, &self.bound)
+    }
+
+    /// Lets those use the file of a Unix socket whom `settings` let.
+    pub(super) fn set_mode(&self, settings: &UnixSettings) -> Result<(), UnixSocketError> {
+        match &self.socket {
+            ListenerSocket::Tcp(_) => Ok(()),
+            ListenerSocket::Unix(file, _) => file.set_mode(settings),
+        }
     }
 
     /// Accepts connections until it is told to stop.
-    pub async fn serve(self, shared: Arc<Shared>) {
-        let this = Arc::new(self);
-        let name = Arc::<str>::from(this.url.to_string());
+    pub(super) fn start(self: &Arc<Self>, shared: &Arc<Shared>, runtime: &Handle) {
+        let accepting = runtime.spawn(Arc::clone(self).serve(Arc::clone(shared)));
+        *self.accepting.lock() = Some(accepting);
+    }
+
+    /// Accepts nobody any more, and sends those away who have not been let in.
+    pub(super) fn stop(&self) {
+        self.ended.request();
+        self.terms.load().stop.request();
+    }
+
+    /// As [`Self::stop`]; everybody else has to go as well, once the bells are rung.
+    pub(super) fn close(&self) {
+        self.ended.request();
+        self.terms.load().stop.close();
+    }
+
+    /// Returns once nobody is accepted any more. Does not wait for anybody else.
+    pub(super) async fn stopped(&self) {
+        let accepting = self.accepting.lock().take();
+        if let Some(accepting) = accepting {
+            // Where it has panicked, it accepts nobody either.
+            let _ = accepting.await;
+        }
+    }
+
+    async fn serve(self: Arc<Self>, shared: Arc<Shared>) {
         let per_second = || shared.settings.load().max_connections_per_second;
         let mut rate = AcceptRate::new(per_second(), Instant::now());
         let pace = Pace::default();
         loop {
             let accepted = tokio::select! {
-                accepted = this.socket.accept() => accepted,
-                () = shared.stop.requested() => return,
+                accepted = self.socket.accept() => accepted,
+                () = self.ended.requested() => return,
             };
             match accepted {
                 Ok(accepted) => {
                     shared.broker.metrics().connections_accepted.increment(1);
-                    let rest = match this.make_room(&accepted, &shared) {
-                        Ok((permit, place)) => {
-                            let newcomer = Newcomer {
-                                accepted,
-                                place,
-                                listener: Arc::clone(&this),
-                                listener_name: Arc::clone(&name),
-                                permit,
-                            };
+                    let terms = self.terms();
+                    let rest = match make_room(&accepted, &terms, &shared) {
+                        Ok((occupant, place)) => {
+                            let newcomer = Newcomer { accepted, place, terms, occupant };
                             tokio::spawn(newcomer.serve(Arc::clone(&shared)));
                             rate.follow(per_second());
                             rate.rest_after(Instant::now())
                         }
                         // Who is refused costs next to nothing, and takes no turn from others.
                         Err(why) => {
-                            shared.turned_away(why, accepted.address(), &name);
+                            shared.turned_away(why, accepted.address(), &terms.name);
                             accepted.turn_away();
                             None
                         }
                     };
                     match rest {
                         Some(rest) => {
-                            if timeout(rest, shared.stop.requested()).await.is_ok() {
+                            if timeout(rest, self.ended.requested()).await.is_ok() {
                                 return;
                             }
                         }
@@ -261,34 +225,59 @@ impl Listener {
                 Err(error) => {
                     shared.broker.metrics().accept_errors.increment(1);
                     if let Some(left_out) = pace.line(Instant::now()) {
-                        let listener = &*name;
+                        let listener = &*self.terms().name;
                         tracing::error!(listener, left_out, "cannot accept connections: {error}");
                     }
-                    if timeout(REST, shared.stop.requested()).await.is_ok() {
+                    if timeout(REST, self.ended.requested()).await.is_ok() {
                         return;
                     }
                 }
             }
         }
     }
+}
 
-    /// What is decided before a byte is read, and costs no more than the connection itself. Whose
-    /// address it is that a proxy forwards is not known yet.
-    fn make_room(
-        &self,
-        accepted: &Accepted,
-        shared: &Shared,
-    ) -> Result<(OwnedSemaphorePermit, Place), Refusal> {
-        let address = accepted.address().map(|address| address.ip());
-        let place = match (address, &self.proxy) {
-            (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
-                return Err(Refusal::ProxyAddress);
-            }
-            (Some(address), None) => shared.budgets.claim(address)?,
-            _ => Place::default(),
-        };
-        let permit = Arc::clone(&shared.connections).try_acquire_owned();
-        Ok((permit.map_err(|_| Refusal::TooMany)?, place))
+/// What is decided before a byte is read, and costs no more than the connection itself. Whose address
+/// it is that a proxy forwards is not known yet.
+fn make_room(
+    accepted: &Accepted,
+    terms: &Terms,
+    shared: &Shared,
+) -> Result<(Occupant, Place), Refusal> {
+    let address = accepted.address().map(|address| address.ip());
+    let place = match (address, &terms.endpoint.proxy) {
+        (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
+            return Err(Refusal::ProxyAddress);
+        }
+        (Some(address), None) => shared.budgets.claim(address)?,
+        _ => Place::default(),
+    };
+    Ok((shared.connections.enter().ok_or(Refusal::TooMany)?, place))
+}
+
+fn bind(
+    endpoint: &Endpoint,
+    settings: &Settings,
+) -> Result<(ListenerSocket, BindAddress), BindError> {
+    let backlog = i32::try_from(settings.backlog.get()).unwrap_or(i32::MAX);
+    Ok(match &endpoint.address {
+        BindAddress::Tcp(address) => {
+            let socket = bind_port(*address, settings.tcp_nodelay, backlog)?;
+            let bound = BindAddress::Tcp(socket.local_addr()?);
+            (ListenerSocket::Tcp(socket), bound)
+        }
+        BindAddress::Unix(path) => {
+            let (socket, file) = unix::bind(path, &endpoint.unix, backlog)?;
+            let socket = ListenerSocket::Unix(file, UnixListener::from_std(socket)?);
+            (socket, endpoint.address.clone())
+        }
+    })
+}
+
+fn url_at(url: &ListenUrl, bound: &BindAddress) -> ListenUrl {
+    match bound {
+        BindAddress::Tcp(address) => url.bound_to(*address),
+        BindAddress::Unix(_) => url.clone(),
     }
 }
 
@@ -337,60 +326,4 @@ impl Accepted {
 pub(super) fn turn_away(stream: TcpStream) {
     // Otherwise it ends in order.
     let _ = stream.set_zero_linger();
-}
-
-/// A connection of which nothing is known but its address.
-struct Newcomer {
-    accepted: Accepted,
-    place: Place,
-    listener: Arc<Listener>,
-    listener_name: Arc<str>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl Newcomer {
-    /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
-    /// handshakes alone is on the heap, and gone with them.
-    fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
-        let Self { accepted, place, listener, listener_name, permit } = self;
-        let open = Open::count(Arc::clone(shared.broker.metrics()));
-        let settings = shared.settings.load_full();
-        let seconds = settings.connect_timeout_seconds.get().into();
-        let deadline = Instant::now() + Duration::from_secs(seconds);
-        let send_timeout = settings.send_timeout();
-        let authenticators = Arc::clone(&listener.authenticators);
-        let arrival = Arrival { accepted, place, listener: listener_name, deadline };
-        let welcome = Box::pin(listener.welcome(arrival, Arc::clone(&shared)));
-        async move {
-            if let Some(Welcomed { transport, peer, mut place }) = welcome.await {
-                let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
-                let mut connection = Connection::new(transport, client, deadline, send_timeout);
-                match connection.run(&shared.stop, &shared.inside, &mut place).await {
-                    Ended::AfterLogin => {}
-                    Ended::TooLate => shared.refused(Refusal::Timeout),
-                    Ended::BeforeLogin => shared.refused(Refusal::Protocol),
-                }
-            }
-            drop((permit, open));
-        }
-    }
-}
-
-/// Counts a connection as open for as long as it lives, however it ends.
-struct Open(Arc<Metrics>);
-
-impl Open {
-    fn count(metrics: Arc<Metrics>) -> Self {
-        metrics.connections_open.increment(1.0);
-        Self(metrics)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections_open.decrement(1.0);
-        if std::thread::panicking() {
-            self.0.internal_errors.increment(1);
-        }
-    }
 }

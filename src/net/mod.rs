@@ -3,28 +3,37 @@
 mod accept_rate;
 mod budgets;
 mod connection;
+mod endpoint;
 mod list;
 mod listen_url;
 mod listener;
 mod listener_settings;
+mod listeners;
+mod newcomer;
+mod occupancy;
 mod pace;
 mod proxied;
 pub mod proxy_protocol;
 mod proxy_settings;
 mod scratch;
 mod settings;
+mod shared;
 mod stop;
+mod terms;
 mod transport;
 pub mod websocket;
 mod websocket_settings;
 mod welcome;
 
+pub use endpoint::Endpoint;
 pub use list::List;
 pub use listen_url::{BindAddress, ListenUrl, ListenUrlError, Scheme};
-pub use listener::{BindError, Endpoint, Listener, Shared};
+pub use listener::{BindError, ListenError, Listener, explain};
 pub use listener_settings::{ListenerSettings, PlaintextConsent};
+pub use listeners::{Listeners, Rearrangement};
 pub use proxy_settings::{NetworkError, Networks, ProxySettings};
 pub use settings::Settings;
+pub use shared::Shared;
 pub use websocket_settings::{
     WebSocketOrigins, WebSocketPath, WebSocketSettings, WebSocketSettingsError,
 };

@@ -13,8 +13,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::WebSocketSettings;
 use super::budgets::Place;
-use super::listener::{Accepted, Listener, Shared, turn_away};
+use super::listener::{Accepted, turn_away};
 use super::proxied::{self, Introduction, IntroductionError};
+use super::shared::Shared;
+use super::terms::Terms;
 use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
 use crate::identity::{Peer, PeerAddress, TransportSecurity};
@@ -25,8 +27,6 @@ use crate::tls::{Distrust, ListenerTls};
 pub(super) struct Arrival {
     pub(super) accepted: Accepted,
     pub(super) place: Place,
-    /// The URL of the listener.
-    pub(super) listener: Arc<str>,
     /// When its client must have been let in.
     pub(super) deadline: Instant,
 }
@@ -38,7 +38,7 @@ pub(super) struct Welcomed {
     pub(super) place: Place,
 }
 
-impl Listener {
+impl Terms {
     /// Hears whom a proxy forwards, shakes hands, where there is TLS or WebSocket, and finds out who
     /// that makes the other side.
     pub(super) async fn welcome(
@@ -46,20 +46,21 @@ impl Listener {
         arrival: Arrival,
         shared: Arc<Shared>,
     ) -> Option<Welcomed> {
-        let Arrival { accepted, mut place, listener, deadline } = arrival;
+        let Arrival { accepted, mut place, deadline } = arrival;
+        let listener = Arc::clone(&self.name);
         let (mut stream, mut address) = match accepted {
             Accepted::Tcp(stream, address) => (stream, address),
             Accepted::Unix(stream) => {
-                let address = self.admit(&stream, &listener, deadline, &shared).await?;
+                let address = self.admit(&stream, deadline, &shared).await?;
                 let security = TransportSecurity::Unix;
                 let peer = Peer { address, listener, security, certificate: None };
                 return Some(Welcomed { transport: Transport::Unix(stream), peer, place });
             }
         };
         let mut certificate = None;
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &self.endpoint.proxy {
             let said = proxied::introduction(&mut stream, address, proxy);
-            let said = shared.in_time(deadline, said).await?;
+            let said = shared.in_time(deadline, &self.stop, said).await?;
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
             place = match shared.budgets.claim(address.ip()) {
@@ -81,15 +82,14 @@ impl Listener {
     async fn admit(
         &self,
         stream: &UnixStream,
-        listener: &str,
         deadline: Instant,
         shared: &Shared,
     ) -> Option<PeerAddress> {
-        match shared.in_time(deadline, self.doorman.admit(stream)).await? {
+        match shared.in_time(deadline, &self.stop, self.doorman.admit(stream)).await? {
             Ok(peer) => Some(PeerAddress::Unix(Arc::new(peer))),
             Err(error) => {
                 shared.refused(Refusal::UnixPeer);
-                tracing::warn!(listener, "refused: {error}");
+                tracing::warn!(listener = &*self.name, "refused: {error}");
                 None
             }
         }
@@ -104,8 +104,9 @@ impl Listener {
         deadline: Instant,
         shared: &Shared,
     ) -> Option<(Transport, Peer)> {
-        let Some(tls) = &self.tls else {
-            let transport = match &self.websocket {
+        let websocket = self.endpoint.websocket.as_ref();
+        let Some(tls) = &self.endpoint.tls else {
+            let transport = match websocket {
                 None => Transport::Plain(stream),
                 Some(settings) => {
                     let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
@@ -115,10 +116,11 @@ impl Listener {
             return Some((transport, peer));
         };
         let (config, generation) = tls.handshake();
-        let stream = secure(config.into(), stream, &peer, deadline, shared).await?;
+        let accept = TlsAcceptor::from(config).accept(stream);
+        let stream = secure(shared.in_time(deadline, &self.stop, accept).await?, &peer, shared)?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = identify(tls, shown, generation, peer, shared)?;
-        let transport = match &self.websocket {
+        let transport = match websocket {
             None => Transport::Tls(Box::new(stream)),
             Some(settings) => {
                 let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
@@ -136,18 +138,18 @@ impl Listener {
         deadline: Instant,
         shared: &Shared,
     ) -> Option<WebSocket<S>> {
-        let listener = self.url();
+        let listener = &*self.name;
         let request = websocket::accept(stream, address, settings);
-        match shared.in_time(deadline, request).await? {
+        match shared.in_time(deadline, &self.stop, request).await? {
             Ok(socket) => Some(socket),
             Err(error) => {
                 shared.refused(Refusal::WebSocket);
                 match error {
                     UpgradeError::Broken(error) => {
-                        tracing::debug!(%address, %listener, "no WebSocket: {error}");
+                        tracing::debug!(%address, listener, "no WebSocket: {error}");
                     }
                     UpgradeError::Refused(_) => {
-                        tracing::info!(%address, %listener, "no WebSocket: {error}");
+                        tracing::info!(%address, listener, "no WebSocket: {error}");
                     }
                 }
                 None
@@ -199,14 +201,13 @@ fn identify(
     Some(peer)
 }
 
-async fn secure(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
+/// What has come of a handshake, which is said where it has failed.
+fn secure(
+    shaken: io::Result<TlsStream<TcpStream>>,
     peer: &Peer,
-    deadline: Instant,
     shared: &Shared,
 ) -> Option<TlsStream<TcpStream>> {
-    match shared.in_time(deadline, acceptor.accept(stream)).await? {
+    match shaken {
         Ok(stream) => Some(stream),
         Err(error) => {
             shared.refused(Refusal::Tls);

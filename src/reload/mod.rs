@@ -18,22 +18,22 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use self::settings::Differences;
 use self::signature::Signature;
 use crate::broker::Broker;
 use crate::clock::Now;
-use crate::config::Loaded;
+use crate::config::{ConfigError, Loaded};
 use crate::control::{FileStatus, Files};
 use crate::identity_service::Settings;
-use crate::net::{ListenerSettings, Shared};
+use crate::net::{ListenerSettings, Listeners, Shared};
 use crate::telemetry::{ReloadResult, Reloaded};
-use crate::tls::ListenerTls;
 
 /// Between two looks at the files. A change is taken up once two looks have seen the same.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How soon, and how late, a file is tried again that could not be read and has not changed since.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Notes about one kind of file that are kept.
+/// Notes about one kind of file that are kept, and changes.
 const MOST_NOTES: usize = 100;
 
 /// Asks for everything to be read anew. Once nobody can ask any more, nobody looks at the files.
@@ -41,6 +41,7 @@ const MOST_NOTES: usize = 100;
 pub struct ReloadHandle {
     requests: Sender<oneshot::Sender<()>>,
     standing: Arc<Mutex<Vec<FileStatus>>>,
+    listeners: Arc<Listeners>,
 }
 
 /// Everything that is read anew.
@@ -48,7 +49,7 @@ pub struct ReloadHandle {
 pub struct Reloader {
     broker: Arc<Broker>,
     shared: Arc<Shared>,
-    listeners: Vec<Arc<ListenerTls>>,
+    listeners: Arc<Listeners>,
     /// Names the files.
     loaded: Loaded,
     states: Vec<State>,
@@ -66,10 +67,19 @@ struct State {
     looked_at: Signature,
     /// When what is in force was read, in seconds since the Unix epoch.
     read_at: u64,
-    /// What ought to be known of what was read last.
-    notes: Vec<String>,
+    /// What has come of what was read last.
+    outcome: Outcome,
     /// Why they are not in force, if they are not.
     failure: Option<Failure>,
+}
+
+/// What has come of reading files that hold.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// What ought to be known of them.
+    notes: Vec<String>,
+    /// What is another than it was, where that is told.
+    changes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -90,6 +100,10 @@ impl Files for ReloadHandle {
     fn standing(&self) -> Vec<FileStatus> {
         self.standing.lock().clone()
     }
+
+    fn listeners(&self) -> Vec<String> {
+        self.listeners.urls()
+    }
 }
 
 impl Reloader {
@@ -98,7 +112,7 @@ impl Reloader {
     pub fn new(
         broker: Arc<Broker>,
         shared: Arc<Shared>,
-        listeners: Vec<Arc<ListenerTls>>,
+        listeners: Arc<Listeners>,
         loaded: Loaded,
     ) -> Self {
         let states = Reloaded::all().map(|what| {
@@ -111,7 +125,7 @@ impl Reloader {
                 tried: now.clone(),
                 looked_at: now,
                 read_at,
-                notes: Vec::new(),
+                outcome: Outcome::default(),
                 failure: None,
             }
         });
@@ -127,9 +141,9 @@ impl Reloader {
     /// When the system gives no more threads.
     pub fn start(self) -> io::Result<ReloadHandle> {
         let (requests, asked) = mpsc::channel();
-        let standing = Arc::clone(&self.standing);
+        let (standing, listeners) = (Arc::clone(&self.standing), Arc::clone(&self.listeners));
         thread::Builder::new().name("reload".to_owned()).spawn(move || self.run(&asked))?;
-        Ok(ReloadHandle { requests, standing })
+        Ok(ReloadHandle { requests, standing, listeners })
     }
 
     fn run(mut self, asked: &Receiver<oneshot::Sender<()>>) {
@@ -170,49 +184,56 @@ impl Reloader {
             self.states.iter().map(|state| state.status(&self.loaded)).collect();
     }
 
-    /// Gives what ought to be known of what was read.
-    fn read(&mut self, what: Reloaded) -> Result<Vec<String>, String> {
+    fn read(&mut self, what: Reloaded) -> Result<Outcome, String> {
+        let of_notes = |notes| Outcome { notes, changes: Vec::new() };
         match what {
             Reloaded::Config => self.read_config(),
+            Reloaded::Certificates => self.read_certificates().map(of_notes),
+            _ => self.read_file(what).map(of_notes).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Gives what ought to be known of what was read.
+    fn read_file(&self, what: Reloaded) -> Result<Vec<String>, ConfigError> {
+        let mut notes = Vec::new();
+        match what {
+            // These are more than a file.
+            Reloaded::Config | Reloaded::Certificates => {}
             Reloaded::Policy => {
-                let (policy, warnings) = self.loaded.policy().map_err(|error| error.to_string())?;
+                let (policy, warnings) = self.loaded.policy()?;
                 self.broker.replace_policy(policy);
-                Ok(warnings)
+                notes = warnings;
             }
             Reloaded::Passwords => {
-                let passwords = self.loaded.passwords().map_err(|error| error.to_string())?;
-                let (passwords, warnings) = passwords;
+                let (passwords, warnings) = self.loaded.passwords()?;
                 self.broker.replace_passwords(passwords.unwrap_or_default());
-                Ok(warnings)
+                notes = warnings;
             }
             Reloaded::TokenKeys => {
-                let (tokens, warnings) = self.loaded.tokens().map_err(|error| error.to_string())?;
+                let (tokens, warnings) = self.loaded.tokens()?;
                 self.broker.replace_tokens(tokens);
-                Ok(warnings)
+                notes = warnings;
             }
-            Reloaded::Certificates => self.read_certificates(),
             Reloaded::KeyRing => {
-                let ring = self.loaded.key_ring().map_err(|error| error.to_string())?;
-                self.broker.replace_ring(ring.unwrap_or_default());
-                Ok(Vec::new())
+                self.broker.replace_ring(self.loaded.key_ring()?.unwrap_or_default());
             }
             Reloaded::HttpAccess => {
-                let access = self.loaded.http_access().map_err(|error| error.to_string())?;
-                if let Some(access) = access {
+                if let Some(access) = self.loaded.http_access()? {
                     self.broker.replace_http_access(access);
                 }
-                Ok(Vec::new())
             }
         }
+        Ok(notes)
     }
 
     /// All listeners or none: authorities that are the same are the same everywhere.
     fn read_certificates(&self) -> Result<Vec<String>, String> {
         let now = Now::read();
-        let read = self.listeners.iter().map(|listener| listener.read(now));
+        let listeners = self.listeners.tls();
+        let read = listeners.iter().map(|listener| listener.read(now));
         let read = read.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let mut notes = Vec::new();
-        for (listener, tls) in self.listeners.iter().zip(read) {
+        for (listener, tls) in listeners.iter().zip(read) {
             notes.extend(tls.warnings.iter().map(ToString::to_string));
             listener.replace(tls);
         }
@@ -222,33 +243,47 @@ impl Reloader {
 
     /// What takes effect while the broker runs is taken up, and files that are named are then read; all
     /// else is named.
-    fn read_config(&mut self) -> Result<Vec<String>, String> {
+    fn read_config(&mut self) -> Result<Outcome, String> {
         let (loaded, resolved) = self.loaded.reload().map_err(|error| error.to_string())?;
         let mut notes = resolved.warnings;
-        for setting in settings::that_need_a_restart(&self.loaded.config, &loaded.config) {
-            notes.push(format!("`{setting}` has changed and needs a restart to take effect"));
-        }
+        let Differences { live, restart } =
+            settings::differences(&self.loaded.config, &loaded.config);
         let adopted = settings::adopt(&self.loaded, loaded);
+        // Without what needs a restart, listeners may be others than with it.
+        let listeners = adopted.listeners().map_err(|error| match &*restart {
+            [] => error.to_string(),
+            names => format!("{error}\n(before a restart, which {} need)", names.join(", ")),
+        })?;
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        let listeners = self.listeners.rearrange(listeners).map_err(|error| error.to_string())?;
         settings::apply(&adopted.config, &self.broker, &self.shared)
             .map_err(|error| error.to_string())?;
+        let mut changes = listeners.take_effect();
         self.loaded = adopted;
-        Ok(notes)
+        changes.extend(live.iter().map(|setting| format!("`{setting}` is in force")));
+        let waits = |setting| format!("`{setting}` has changed and needs a restart to take effect");
+        notes.extend(restart.iter().map(waits));
+        Ok(Outcome { notes, changes })
     }
 
     /// Remembers what came of reading, and says it where that is news.
-    fn settle(&mut self, at: usize, now: Signature, result: Result<Vec<String>, String>) {
+    fn settle(&mut self, at: usize, now: Signature, result: Result<Outcome, String>) {
         let Some(state) = self.states.get_mut(at) else { return };
         let (what, metrics) = (state.what, self.broker.metrics());
         let is_same = state.tried == now;
         state.looked_at = now.clone();
         state.tried = now;
         match result {
-            Ok(mut notes) => {
-                for note in &notes {
+            Ok(mut outcome) => {
+                for change in &outcome.changes {
+                    tracing::info!("{change}");
+                }
+                for note in &outcome.notes {
                     tracing::warn!("{note}");
                 }
-                notes.truncate(MOST_NOTES);
-                state.notes = notes;
+                outcome.changes.truncate(MOST_NOTES);
+                outcome.notes.truncate(MOST_NOTES);
+                state.outcome = outcome;
                 state.read_at = Now::read().unix.as_secs();
                 state.failure = None;
                 metrics.reloads.increment((what, ReloadResult::Applied));
@@ -280,7 +315,8 @@ impl State {
             files: files.iter().map(|path| path.display().to_string()).collect(),
             read_at: self.read_at,
             fault: self.failure.as_ref().map(|failure| failure.why.clone()),
-            notes: self.notes.clone(),
+            notes: self.outcome.notes.clone(),
+            changes: self.outcome.changes.clone(),
         }
     }
 

@@ -9,10 +9,11 @@ use crate::{auth, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 17] = [
+const LIVE: [&str; 19] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
+    "auth.allow_anonymous",
     "auth.lockout_failures",
     "auth.lockout_address_failures",
     "auth.lockout_seconds",
@@ -20,6 +21,7 @@ const LIVE: [&str; 17] = [
     "mqtt.",
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
+    "broker.max_connections",
     "network.connect_timeout_seconds",
     "network.max_connect_size",
     "network.max_connections_per_address",
@@ -29,60 +31,53 @@ const LIVE: [&str; 17] = [
     "log.level",
 ];
 
-/// The settings that differ and do not take effect by themselves, as `section.key`, or as `listener URL`.
-pub(super) fn that_need_a_restart(before: &Config, after: &Config) -> Vec<String> {
+/// The settings that differ, as `section.key`. Of listeners is told elsewhere.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differences {
+    /// Those that take effect while the broker runs.
+    pub(super) live: Vec<String>,
+    /// Those that do not.
+    pub(super) restart: Vec<String>,
+}
+
+/// What is another in `after` than it was `before`.
+pub(super) fn differences(before: &Config, after: &Config) -> Differences {
     let (before, after) = (table_of(before), table_of(after));
-    let mut changed = Vec::new();
+    let mut found = Differences::default();
     for (section, value) in &after {
-        let earlier = before.get(section);
-        match (earlier, value) {
-            (Some(Value::Table(earlier)), Value::Table(now)) => {
-                let keys =
-                    earlier.keys().chain(now.keys().filter(|key| !earlier.contains_key(*key)));
-                let differs = |key: &&String| earlier.get(*key) != now.get(*key);
-                changed.extend(keys.filter(differs).map(|key| format!("{section}.{key}")));
-            }
-            _ if earlier == Some(value) => {}
-            (Some(Value::Array(earlier)), Value::Array(now)) => {
-                let differing = earlier.iter().filter(|it| !now.contains(it));
-                let differing = differing.chain(now.iter().filter(|it| !earlier.contains(it)));
-                let urls = differing.map(|listener| match listener.get("url") {
-                    Some(Value::String(url)) => format!("{section} {url}"),
-                    _ => section.clone(),
-                });
-                let mut urls = urls.collect::<Vec<_>>();
-                urls.sort();
-                urls.dedup();
-                // Those that are the same stand in another order.
-                if urls.is_empty() {
-                    urls.push(section.clone());
-                }
-                changed.extend(urls);
-            }
-            _ => changed.push(section.clone()),
+        let (Some(Value::Table(earlier)), Value::Table(now)) = (before.get(section), value) else {
+            continue;
+        };
+        let keys = earlier.keys().chain(now.keys().filter(|key| !earlier.contains_key(*key)));
+        for key in keys.filter(|key| earlier.get(*key) != now.get(*key)) {
+            let setting = format!("{section}.{key}");
+            let is_live = LIVE
+                .iter()
+                .any(|live| *live == setting || live.ends_with('.') && setting.starts_with(live));
+            if is_live { found.live.push(setting) } else { found.restart.push(setting) }
         }
     }
-    let is_live = |setting: &str| {
-        LIVE.iter().any(|live| *live == setting || live.ends_with('.') && setting.starts_with(live))
-    };
-    changed.retain(|setting| !is_live(setting));
-    changed
+    found
 }
 
 /// What was in force, with the settings of `now` that take effect while the broker runs. The rest of
 /// each section is what it was.
 pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
-    let Config { acl, auth, mqtt, broker, network, log, .. } = now.config;
-    let mut adopted = in_force.clone();
+    let mut adopted = now;
+    let Config { listener, acl, auth, mqtt, broker, network, log, .. } =
+        std::mem::replace(&mut adopted.config, in_force.config.clone());
     let config = &mut adopted.config;
+    config.listener = listener;
     config.acl = acl;
     config.mqtt = mqtt;
     config.log.level = log.level;
     config.broker.max_queued_messages = broker.max_queued_messages;
     config.broker.max_queued_bytes = broker.max_queued_bytes;
+    config.broker.max_connections = broker.max_connections;
     let before = std::mem::take(&mut config.auth);
     config.auth = auth::Settings {
         password_file: auth.password_file,
+        allow_anonymous: auth.allow_anonymous,
         lockout_failures: auth.lockout_failures,
         lockout_address_failures: auth.lockout_address_failures,
         lockout_seconds: auth.lockout_seconds,
@@ -110,7 +105,7 @@ pub(super) fn apply(
         auth: &config.auth,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });
-    shared.follow(config.network.clone());
+    shared.follow(config.network.clone(), config.broker.max_connections.get());
     Ok(())
 }
 
@@ -124,35 +119,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_a_restart_is_named_and_what_is_live_is_not() {
-        let mut before = Config::default();
+    fn what_is_live_is_told_from_what_needs_a_restart() {
+        let before = Config::default();
         let mut after = before.clone();
-        assert!(that_need_a_restart(&before, &after).is_empty());
+        assert_eq!(differences(&before, &after), Differences::default());
         after.acl.policy_file = Some("other.toml".into());
-        after.auth.password_file = Some("other".into());
-        assert!(that_need_a_restart(&before, &after).is_empty());
-        after.mqtt.max_session_expiry_seconds = 1;
-        after.auth.lockout_failures = 1;
-        after.network.send_timeout_seconds = std::num::NonZeroU32::MIN;
-        assert!(that_need_a_restart(&before, &after).is_empty());
         after.auth.allow_anonymous = true;
+        after.mqtt.max_session_expiry_seconds = 1;
+        after.network.send_timeout_seconds = std::num::NonZeroU32::MIN;
+        after.auth.hashing_threads = std::num::NonZeroU32::MIN.saturating_add(6);
         after.network.worker_threads = 3;
-        let listener = |url: &str| net::ListenerSettings {
-            url: Some(url.parse().expect("a URL")),
-            ..net::ListenerSettings::default()
-        };
-        before.listener =
-            vec![listener("mqtt://127.0.0.1:1883"), listener("mqtt://127.0.0.1:1884")];
-        let loud = net::ListenerSettings { proxy_protocol: true, ..before.listener[1].clone() };
-        after.listener = vec![before.listener[0].clone(), loud, listener("ws://127.0.0.1:8083")];
-        assert_eq!(
-            that_need_a_restart(&before, &after),
-            [
-                "auth.allow_anonymous",
-                "listener mqtt://127.0.0.1:1884",
-                "listener ws://127.0.0.1:8083",
-                "network.worker_threads"
-            ]
-        );
+        let Differences { live, restart } = differences(&before, &after);
+        let expected = [
+            "acl.policy_file",
+            "auth.allow_anonymous",
+            "mqtt.max_session_expiry_seconds",
+            "network.send_timeout_seconds",
+        ];
+        assert_eq!(live, expected);
+        assert_eq!(restart, ["auth.hashing_threads", "network.worker_threads"]);
     }
 }

@@ -57,8 +57,7 @@ impl ListenerTls {
     /// # Errors
     /// A file that is missing, damaged, exposed, or does not fit the others; the error names it.
     pub fn read(&self, now: Now) -> Result<ServerTls, TlsError> {
-        let files: ServerFiles = self.current.load().tls.files.clone();
-        server_config(&files, now)
+        server_config(&self.files(), now)
     }
 
     /// Puts `tls` in force for every handshake from now on. Clients cannot resume what they agreed on
@@ -68,6 +67,17 @@ impl ListenerTls {
             tls: tls.clone(),
             generation: current.generation.wrapping_add(1),
         });
+    }
+
+    /// Puts in force what is in force at `other`, which nobody uses yet.
+    pub fn take_up(&self, other: &Self) {
+        self.replace(other.current.load().tls.clone());
+    }
+
+    /// What the value in force was made of.
+    #[must_use]
+    pub fn files(&self) -> ServerFiles {
+        self.current.load().tls.files.clone()
     }
 
     /// Who the client is that has shown these certificates, its own first, in a handshake under

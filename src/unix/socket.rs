@@ -142,6 +142,22 @@ pub fn bind(
     Ok((socket.into(), file))
 }
 
+impl SocketFile {
+    /// Gives the socket the group and the mode of `settings`: from now on, those may connect whom the
+    /// file system lets by them.
+    ///
+    /// # Errors
+    /// When somebody has replaced the file, or the group is not ours to give.
+    pub fn set_mode(&self, settings: &UnixSettings) -> Result<()> {
+        let gid = settings.gid.or_else(|| Some(rustix::process::getegid().as_raw()));
+        let settings = UnixSettings { gid, ..settings.clone() };
+        let directory = directory_of(&self.path);
+        let _lock = lock(open_directory(directory)?, directory)?;
+        set_mode(&self.path, &settings).map_err(failure("set the mode of", &self.path))?;
+        Ok(())
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let directory = directory_of(&self.path);

@@ -21,6 +21,7 @@ mod command_line;
 mod control;
 mod endurance;
 mod http_service;
+mod listeners;
 mod logins;
 mod mosquitto_matrix;
 mod operations;

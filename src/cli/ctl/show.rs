@@ -34,7 +34,7 @@ pub(super) fn show_status(out: &mut impl Write, status: &Status, now: Now) -> io
 
 /// What is known of each kind of file.
 pub(super) fn show_files(out: &mut impl Write, files: &[FileStatus], now: Now) -> io::Result<()> {
-    for FileStatus { what, files, read_at, fault, notes } in files {
+    for FileStatus { what, files, read_at, fault, notes, changes } in files {
         if files.is_empty() {
             writeln!(out, "{what:<14} none")?;
             continue;
@@ -46,6 +46,9 @@ pub(super) fn show_files(out: &mut impl Write, files: &[FileStatus], now: Now) -
                 writeln!(out, "{what:<14} BROKEN; in force is what was read {since}")?;
                 write_indented(out, why)?;
             }
+        }
+        for change in changes {
+            write_indented(out, &format!("changed: {change}"))?;
         }
         for note in notes {
             write_indented(out, &format!("note: {note}"))?;
@@ -137,13 +140,14 @@ mod tests {
             read_at: now.unix.as_secs() - 5,
             fault: Some("policy.toml:1: \u{1b}[2J\nand more".to_owned()),
             notes: vec!["a note".to_owned()],
+            changes: vec!["a change".to_owned()],
         }];
         let mut out = Vec::new();
         show_files(&mut out, &files, now).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "policy         BROKEN; in force is what was read 5 s ago\n    policy.toml:1: \u{fffd}[2J\n    \
-             and more\n    note: a note\n"
+             and more\n    changed: a change\n    note: a note\n"
         );
     }
 }

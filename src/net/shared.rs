@@ -1,0 +1,91 @@
+//! What all connections of all listeners share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::time::timeout_at;
+
+use super::Settings;
+use super::budgets::Budgets;
+use super::occupancy::Occupancy;
+use super::pace::Pace;
+use super::stop::Stop;
+use crate::broker::Broker;
+use crate::telemetry::Refusal;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) broker: Arc<Broker>,
+    pub(super) settings: ArcSwap<Settings>,
+    pub(super) connections: Arc<Occupancy>,
+    pub(super) budgets: Arc<Budgets>,
+    /// Of the lines about connections that are refused at once.
+    refusals: Pace,
+    /// Clients that have been let in, until their connections have ended.
+    pub(super) inside: Arc<Occupancy>,
+}
+
+impl Shared {
+    /// For up to `max_connections` connections at once, over all listeners.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>, settings: Settings, max_connections: u32) -> Self {
+        Self {
+            broker,
+            budgets: Arc::new(Budgets::new(&settings)),
+            settings: ArcSwap::from_pointee(settings),
+            refusals: Pace::default(),
+            connections: Arc::new(Occupancy::new(max_connections)),
+            inside: Arc::new(Occupancy::new(u32::MAX)),
+        }
+    }
+
+    /// Goes by other settings, for connections that come from now on.
+    pub fn follow(&self, settings: Settings, max_connections: u32) {
+        self.budgets.follow(&settings);
+        self.connections.set_most(max_connections);
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Returns once every client that had been let in has gone. Nobody must be let in any more.
+    pub async fn all_left(&self) {
+        self.inside.emptied().await;
+    }
+
+    /// Returns once every connection has ended. Nobody must be accepted any more.
+    pub async fn all_ended(&self) {
+        self.connections.emptied().await;
+    }
+
+    /// What a handshake comes to, unless it takes too long or is to `stop`.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Instant,
+        stop: &Stop,
+        handshake: impl Future<Output = T>,
+    ) -> Option<T> {
+        let handshake = tokio::select! {
+            handshake = timeout_at(deadline.into(), handshake) => handshake,
+            () = stop.requested() => return None,
+        };
+        if handshake.is_err() {
+            self.refused(Refusal::Timeout);
+        }
+        handshake.ok()
+    }
+
+    pub(super) fn refused(&self, why: Refusal) {
+        self.broker.metrics().connections_refused.increment(why);
+    }
+
+    /// Counts a connection that is refused at once; that shows in the log, but not each.
+    pub(super) fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
+        self.refused(why);
+        if let Some(left_out) = self.refusals.line(Instant::now()) {
+            let (why, address) = (why.name(), address.map(tracing::field::display));
+            tracing::warn!(address, listener, why, left_out, "connection refused");
+        }
+    }
+}
