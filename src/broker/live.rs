@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{Broker, Settings};
 use crate::auth::{self, LockoutRules};
-use crate::session;
+use crate::{identity_service, session};
 
 /// What is in force. Each part is replaced whole; nothing of it is looked at per message.
 #[derive(Debug)]
@@ -30,10 +30,13 @@ pub(super) struct QueueBounds {
 pub struct LiveSettings<'a> {
     /// `[mqtt]`: for connections that begin from then on.
     pub mqtt: &'a session::Settings,
-    /// `[broker]`: what may wait for a session, from when its client next connects.
+    /// `[broker]`: what may wait for a session, from when its client next connects; how many sessions
+    /// and retained messages there may be, for those that are added.
     pub broker: &'a Settings,
     /// `[auth]`: when failing to log in locks out. What was counted stays.
     pub auth: &'a auth::Settings,
+    /// `[http]`: how much its service may be asked, for questions from now on.
+    pub http: &'a identity_service::Settings,
     /// Bytes of the largest CONNECT packet.
     pub max_connect_size: usize,
 }
@@ -65,12 +68,18 @@ impl Broker {
     /// Takes up other settings. Of those that differ, each holds from the moment that
     /// [`LiveSettings`] says; nobody who is connected is disturbed.
     pub fn follow(&self, settings: &LiveSettings<'_>) {
-        let LiveSettings { mqtt, broker, auth, max_connect_size } = settings;
+        let LiveSettings { mqtt, broker, auth, http, max_connect_size } = settings;
         if **self.live.mqtt.load() != **mqtt {
             self.live.mqtt.store((*mqtt).clone().into());
         }
         self.live.queue.store(QueueBounds::of(broker).into());
         self.live.max_connect_size.store(*max_connect_size, Ordering::Relaxed);
+        self.registry.set_max_sessions(broker.max_sessions.get() as usize);
+        let (max_messages, max_bytes) = broker.retained_bounds();
+        self.retained.set_bounds(max_messages, max_bytes);
+        if let Some(service) = &self.identity_service {
+            service.follow(http);
+        }
         self.lockouts.follow(LockoutRules::from(*auth));
     }
 }

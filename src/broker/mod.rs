@@ -181,10 +181,8 @@ impl Broker {
             durable,
             metrics,
         } = parts;
-        let max_retained_bytes =
-            usize::try_from(settings.max_retained_bytes.get()).unwrap_or(usize::MAX);
-        let mut retained =
-            Retained::new(settings.max_retained_messages.get() as usize, max_retained_bytes);
+        let (max_messages, max_bytes) = settings.retained_bounds();
+        let mut retained = Retained::new(max_messages, max_bytes);
         let (keeper, last_session, last_message) = match durable {
             Some(durable) => {
                 restore(&mut retained, durable.retained);

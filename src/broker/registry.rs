@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use dashmap::DashMap;
@@ -24,7 +25,7 @@ pub(super) struct Registry {
     /// How many of them each principal has. Its guards are taken within those of the sessions, never
     /// the other way round.
     by_principal: DashMap<Principal, u32>,
-    max_sessions: usize,
+    max_sessions: AtomicUsize,
 }
 
 /// A session belongs to the principal that made it: nobody else takes it over by its name.
@@ -75,7 +76,13 @@ pub(super) enum ClaimError {
 
 impl Registry {
     pub(super) fn new(max_sessions: usize) -> Self {
+        let max_sessions = max_sessions.into();
         Self { sessions: DashMap::new(), by_principal: DashMap::new(), max_sessions }
+    }
+
+    /// Another bound, for sessions that begin from now on.
+    pub(super) fn set_max_sessions(&self, max_sessions: usize) {
+        self.max_sessions.store(max_sessions, Ordering::Relaxed);
     }
 
     /// Makes `seat` the holder of the session. From here on, a newer connection of the same client
@@ -88,7 +95,7 @@ impl Registry {
         most: Option<NonZeroU32>,
     ) -> Result<Claim, ClaimError> {
         // Counted before the guard is taken: len() locks every shard.
-        let is_full = self.sessions.len() >= self.max_sessions;
+        let is_full = self.sessions.len() >= self.max_sessions.load(Ordering::Relaxed);
         match self.sessions.entry(client_id.clone()) {
             Place::Vacant(_) if is_full => Err(ClaimError::Full),
             Place::Vacant(place) => {

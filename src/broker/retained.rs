@@ -42,6 +42,11 @@ impl RetainedMessages {
         Self { retained: RwLock::new(retained), keeper }
     }
 
+    /// Other bounds from now on: see [`Retained::set_bounds`].
+    pub(super) fn set_bounds(&self, max_messages: usize, max_bytes: usize) {
+        self.retained.write().set_bounds(max_messages, max_bytes);
+    }
+
     /// Keeps `message` in place of any earlier one on its topic; an empty payload only removes that
     /// `[MQTT-3.3.1-5]`, `[MQTT-3.3.1-6]`. Nobody hears that there was no room for one of QoS 0, so
     /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`). Gives what to wait for

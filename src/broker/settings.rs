@@ -39,6 +39,14 @@ pub enum ShareStrategy {
     RoundRobin,
 }
 
+impl Settings {
+    /// Retained messages, and their bytes.
+    pub(super) fn retained_bounds(&self) -> (usize, usize) {
+        let bytes = usize::try_from(self.max_retained_bytes.get()).unwrap_or(usize::MAX);
+        (self.max_retained_messages.get() as usize, bytes)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         const fn positive(value: u32) -> NonZeroU32 {

@@ -56,6 +56,12 @@ impl Breaker {
         Self { after, rest, state: State::Closed { failures: 0 } }
     }
 
+    /// Opens after as many failures, and for as long, from now on.
+    pub(super) fn follow(&mut self, after: NonZeroU32, rest: Duration) {
+        self.after = after;
+        self.rest = rest;
+    }
+
     /// Whether a question that came now would be turned away.
     pub(super) fn is_open(&self, now: Instant) -> bool {
         match self.state {

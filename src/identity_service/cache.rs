@@ -74,6 +74,14 @@ impl Cache {
         Self { lifetime, max, entries: BTreeMap::new(), order: VecDeque::new() }
     }
 
+    /// Keeps as many, for as long, from now on; where that is another number, none of those that it has.
+    pub(super) fn follow(&mut self, lifetime: Duration, max: NonZeroU32) {
+        let other = Self::new(lifetime, max);
+        if (self.lifetime, self.max) != (other.lifetime, other.max) {
+            *self = other;
+        }
+    }
+
     pub(super) fn find(&self, now: Instant, question: &QuestionMac) -> Option<Arc<Admission>> {
         let entry = self.entries.get(question).filter(|entry| entry.until > now)?;
         Some(Arc::clone(&entry.admission))

@@ -44,10 +44,10 @@ use crate::telemetry::{HttpAuthResult, Metrics};
 #[derive(Debug)]
 pub struct IdentityService {
     pool: ArcSwap<Pool>,
-    timeout: Duration,
+    timeout: ArcSwap<Duration>,
     slots: Semaphore,
     waiting: AtomicU32,
-    max_waiting: u32,
+    max_waiting: AtomicU32,
     breaker: Mutex<Breaker>,
     cache_key: CacheKey,
     cache: Mutex<Cache>,
@@ -115,10 +115,10 @@ impl IdentityService {
         let slots = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
         Ok(Self {
             pool: ArcSwap::from_pointee(Pool::new(access)),
-            timeout: Duration::from_millis(settings.timeout_ms.get().into()),
+            timeout: ArcSwap::from_pointee(settings.timeout()),
             slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicU32::new(0),
-            max_waiting: settings.max_waiting_logins.get(),
+            max_waiting: settings.max_waiting_logins.get().into(),
             breaker: Mutex::new(Breaker::new(
                 settings.breaker_failures,
                 seconds(settings.breaker_seconds.get()),
@@ -143,6 +143,17 @@ impl IdentityService {
     pub fn replace_access(&self, access: Access) {
         self.pool.store(Arc::new(Pool::new(access)));
         self.cache.lock().clear();
+    }
+
+    /// Goes by other numbers: time, logins that wait, answers that are remembered, when it is left alone.
+    /// The others hold for as long as the service is known.
+    pub fn follow(&self, settings: &Settings) {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        self.timeout.store(Arc::new(settings.timeout()));
+        self.max_waiting.store(settings.max_waiting_logins.get(), Ordering::Relaxed);
+        let rest = seconds(settings.breaker_seconds.get());
+        self.breaker.lock().follow(settings.breaker_failures, rest);
+        self.cache.lock().follow(seconds(settings.cache_seconds), settings.max_cached_answers);
     }
 
     /// Asks the `question` of a login, whose turn has to come before `deadline`. Who does not wait any
@@ -210,7 +221,7 @@ impl IdentityService {
         let pass = self.breaker.lock().pass(Instant::now()).ok_or(Failure::LeftAlone)?;
         let mut trial = Trial { service: self, pass, outcome: Outcome::Abandoned };
         let started = Instant::now();
-        let asked = timeout(self.timeout, pool.ask(question)).await;
+        let asked = timeout(**self.timeout.load(), pool.ask(question)).await;
         self.metrics.http_auth_seconds.record(started.elapsed());
         let answer = match asked {
             Ok(Ok(answer)) => Answer::read(&answer, user).map_err(Failure::from),
@@ -230,7 +241,7 @@ impl IdentityService {
             return Ok(slot);
         }
         let waiting = Waiting::join(&self.waiting);
-        if waiting.before >= self.max_waiting {
+        if waiting.before >= self.max_waiting.load(Ordering::Relaxed) {
             return Err(Failure::Busy);
         }
         let slot = timeout_at(deadline.into(), self.slots.acquire()).await;

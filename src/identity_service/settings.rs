@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,13 @@ pub struct Settings {
     pub breaker_failures: NonZeroU32,
     /// Seconds for which it is. Then one question tries whether it is back.
     pub breaker_seconds: NonZeroU32,
+}
+
+impl Settings {
+    /// For one question.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.get().into())
+    }
 }
 
 impl Default for Settings {

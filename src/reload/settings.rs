@@ -5,11 +5,11 @@ use toml::{Table, Value};
 use crate::broker::{Broker, LiveSettings};
 use crate::config::{Config, Loaded};
 use crate::telemetry::logging::{self, LoggingError};
-use crate::{auth, net};
+use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 19] = [
+const LIVE: [&str; 28] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -22,6 +22,15 @@ const LIVE: [&str; 19] = [
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
     "broker.max_connections",
+    "broker.max_sessions",
+    "broker.max_retained_messages",
+    "broker.max_retained_bytes",
+    "http.timeout_ms",
+    "http.max_waiting_logins",
+    "http.cache_seconds",
+    "http.max_cached_answers",
+    "http.breaker_failures",
+    "http.breaker_seconds",
     "network.connect_timeout_seconds",
     "network.max_connect_size",
     "network.max_connections_per_address",
@@ -64,16 +73,29 @@ pub(super) fn differences(before: &Config, after: &Config) -> Differences {
 /// each section is what it was.
 pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     let mut adopted = now;
-    let Config { listener, acl, auth, mqtt, broker, network, log, .. } =
+    let Config { listener, acl, auth, mqtt, broker, http, network, log, .. } =
         std::mem::replace(&mut adopted.config, in_force.config.clone());
     let config = &mut adopted.config;
     config.listener = listener;
     config.acl = acl;
     config.mqtt = mqtt;
     config.log.level = log.level;
-    config.broker.max_queued_messages = broker.max_queued_messages;
-    config.broker.max_queued_bytes = broker.max_queued_bytes;
-    config.broker.max_connections = broker.max_connections;
+    let before = config.broker.clone();
+    config.broker = broker::Settings {
+        shared_subscriptions: before.shared_subscriptions,
+        sys_interval_seconds: before.sys_interval_seconds,
+        shutdown_timeout_seconds: before.shutdown_timeout_seconds,
+        ..broker
+    };
+    config.http = identity_service::Settings {
+        timeout_ms: http.timeout_ms,
+        max_waiting_logins: http.max_waiting_logins,
+        cache_seconds: http.cache_seconds,
+        max_cached_answers: http.max_cached_answers,
+        breaker_failures: http.breaker_failures,
+        breaker_seconds: http.breaker_seconds,
+        ..std::mem::take(&mut config.http)
+    };
     let before = std::mem::take(&mut config.auth);
     config.auth = auth::Settings {
         password_file: auth.password_file,
@@ -103,6 +125,7 @@ pub(super) fn apply(
         mqtt: &config.mqtt,
         broker: &config.broker,
         auth: &config.auth,
+        http: &config.http,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });
     shared.follow(config.network.clone(), config.broker.max_connections.get());

@@ -60,6 +60,13 @@ impl Retained {
         }
     }
 
+    /// Other bounds, as those of [`Self::new`]. Nothing is forgotten for them: where there is more than
+    /// they allow, nothing is added until there is less.
+    pub fn set_bounds(&mut self, max_messages: usize, max_bytes: usize) {
+        self.max_messages = max_messages;
+        self.max_bytes = max_bytes;
+    }
+
     /// Retains `message` in place of what its topic has. One without payload is not retained, and
     /// only removes `[MQTT-3.3.1-6]`, `[MQTT-3.3.1-7]`.
     ///

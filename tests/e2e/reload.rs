@@ -239,6 +239,40 @@ fn settings_hold_for_who_comes_next_and_disturb_nobody() {
 }
 
 #[test]
+fn bounds_hold_for_what_comes_and_take_nothing_away() {
+    const QUOTA_EXCEEDED: u8 = 0x97;
+    let retain = |client: &mut RawClient, topic: &str| {
+        let first = raw::PUBLISH | 1 << 1 | 1;
+        client.send(&raw::publish_with(5, first, topic, Some(1), &[], b"kept"));
+        client.expect(raw::PUBACK).acknowledged().1
+    };
+    let place = Place::of_site();
+    let mut admin = connect(&place, "admin", ADMIN);
+    let session = Connect::new(5, "away").login(DEVICE1).keep_session(true, 600);
+    RawClient::connected(place.broker.plain_port(), &session).break_off();
+    for topic in ["kept/1", "kept/2"] {
+        assert_ne!(retain(&mut admin, topic), QUOTA_EXCEEDED);
+    }
+    let before = place.text("bastionmq.toml");
+    let bounds = "[broker]\nmax_retained_messages = 1\nmax_sessions = 2\n";
+    place.replace("bastionmq.toml", format!("{before}{bounds}"));
+    place.reloaded("config");
+    assert_eq!(retain(&mut admin, "kept/3"), QUOTA_EXCEEDED);
+    assert_ne!(retain(&mut admin, "kept/1"), QUOTA_EXCEEDED);
+    let mut device = RawClient::plain(place.broker.plain_port());
+    device.send(&Connect::new(5, "device2").login(DEVICE2).encode());
+    assert_eq!(device.expect(raw::CONNACK).reason(), QUOTA_EXCEEDED);
+    place.replace("bastionmq.toml", format!("{before}[broker]\nmax_connections = 1\n"));
+    place.reloaded_times("config", 2);
+    RawClient::plain(place.broker.plain_port()).expect_end();
+    place.replace("bastionmq.toml", before);
+    place.reloaded_times("config", 3);
+    connect(&place, "device2", DEVICE2).expect_silence();
+    assert_ne!(retain(&mut admin, "kept/3"), QUOTA_EXCEEDED);
+    admin.expect_silence();
+}
+
+#[test]
 fn u12_a_setting_that_needs_a_restart_is_named() {
     let place = Place::of_site();
     place.edit("bastionmq.toml", "[auth]\n", "[auth]\nmax_waiting_logins = 7\n");
