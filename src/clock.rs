@@ -1,6 +1,10 @@
 //! What time it is: the one place that reads a clock, so that everything below can be simulated.
 
+mod moment;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use moment::{End, Moment, NotAnEnd};
 
 /// One reading of both clocks, taken once per round of work and passed down as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::ctl::printable;
 use super::judging::{MAX_ENVELOPE, named};
-use super::moment::Moment;
 use super::streams::InputArgs;
+use crate::clock::Moment;
 use crate::envelope::{Algorithm, Envelope, Refusal, Suite, Tlv, tag};
 
 const EXAMPLES: &str = "\

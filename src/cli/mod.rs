@@ -10,7 +10,6 @@ mod inspect;
 mod judging;
 mod keys;
 mod man;
-mod moment;
 mod open;
 mod open_files;
 mod passwd;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ctl::printable;
 use super::judging::JudgingArgs;
-use super::moment::Moment;
+use crate::clock::Moment;
 use crate::envelope::{Signed, Verifier};
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::ctl::printable;
-use crate::cli::moment::Moment;
+use crate::clock::Moment;
 use crate::envelope::{Key, KeyId, KeyMaterial, KeyState};
 use crate::topic::TopicFilter;
 

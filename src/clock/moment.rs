@@ -8,24 +8,29 @@ use thiserror::Error;
 const SECOND_MS: u64 = 1_000;
 const DAY_MS: u64 = 86_400 * SECOND_MS;
 
-/// Milliseconds since the Unix epoch.
+/// Milliseconds since the Unix epoch. As text they are shown where there are any, and by `{:#}` always: then
+/// texts have the order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) u64);
+pub struct Moment(pub u64);
 
 /// An end that is written as a day, a moment, or a number of days from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
+    /// Then.
     At(Moment),
+    /// So many days from now.
     AfterDays(u32),
 }
 
 /// A text is no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("write it as 2027-01-31, 2027-01-31T12:00:00Z, or 90d for days from now")]
-pub(super) struct NotAnEnd;
+pub struct NotAnEnd;
 
 impl End {
-    pub(super) fn ms(self, now_ms: u64) -> u64 {
+    /// In milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ms(self, now_ms: u64) -> u64 {
         match self {
             Self::At(Moment(ms)) => ms,
             Self::AfterDays(days) => now_ms.saturating_add(u64::from(days) * DAY_MS),
@@ -99,7 +104,7 @@ impl fmt::Display for Moment {
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         match ms % SECOND_MS {
-            0 => f.write_str("Z"),
+            0 if !f.alternate() => f.write_str("Z"),
             ms => write!(f, ".{ms:03}Z"),
         }
     }
@@ -121,6 +126,7 @@ mod tests {
             assert_eq!(Moment(ms).to_string(), text);
         }
         assert_eq!(Moment(1_001).to_string(), "1970-01-01T00:00:01.001Z");
+        assert_eq!(format!("{:#}", Moment(1_000)), "1970-01-01T00:00:01.000Z");
         assert_eq!(Moment(u64::MAX).to_string().len(), "584556019-04-03T14:25:51.615Z".len());
     }
 
