@@ -39,6 +39,8 @@ pub mod keys;
 #[cfg(feature = "broker")]
 pub mod replay_log;
 #[cfg(feature = "broker")]
+pub mod audit;
+#[cfg(feature = "broker")]
 pub mod telemetry;
 #[cfg(feature = "broker")]
 pub mod tls;

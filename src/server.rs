@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::acl::Policy;
 use crate::admin::{self, AdminState};
+use crate::audit::{self, AuditError, AuditLog, Event};
 use crate::broker::{
     Broker, Durable, DurableError, EnvelopeSettings, KeepingError, Parts, VerifiedCredentials,
     Windows, WindowsError,
@@ -41,6 +42,7 @@ pub struct Server {
     control: Option<ControlSocket>,
     shutdown_timeout: Duration,
     reload: ReloadHandle,
+    audit: Option<Arc<AuditLog>>,
 }
 
 /// A listener as clients can reach it.
@@ -79,6 +81,9 @@ pub enum ServerError {
     /// What is kept on disk cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(#[from] DurableError),
+    /// The audit log cannot be opened.
+    #[error("cannot open the audit log: {0}")]
+    Audit(#[from] AuditError),
     /// There is no key for what is remembered of the HTTP service's answers.
     #[error("the system gives no random numbers: {0}")]
     NoRandomness(io::Error),
@@ -108,6 +113,7 @@ impl Server {
             key_ring,
             envelope,
             store,
+            audit,
             mqtt,
             broker,
             network,
@@ -134,6 +140,7 @@ impl Server {
             .map(|access| IdentityService::new(access, &http, Arc::clone(&metrics)))
             .transpose();
         let windows = open_windows(&envelope, &keys, &policy)?;
+        let audit = open_audit_log(&audit, &keys)?.map(Arc::new);
         let parts = Parts {
             settings: broker,
             mqtt,
@@ -148,6 +155,7 @@ impl Server {
             windows,
             wrapped_dir: keys.wrapped_dir,
             durable,
+            audit: audit.clone(),
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
@@ -167,6 +175,7 @@ impl Server {
             control,
             shutdown_timeout,
             reload,
+            audit,
         })
     }
 
@@ -191,7 +200,7 @@ impl Server {
     /// Serves until `shutdown` returns, and then until every client has been sent away, or the
     /// shutdown timeout has passed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { broker, shared, listeners, admin, shutdown_timeout, reload, .. } = self;
+        let Self { broker, shared, listeners, admin, shutdown_timeout, reload, audit, .. } = self;
         let desk = Desk::new(
             Arc::clone(&broker),
             reload.clone(),
@@ -242,10 +251,30 @@ impl Server {
         if timeout(LAST_SAVE, closed).await.is_err() {
             tracing::error!("the disk is too slow: what was not acknowledged is not kept");
         }
+        if let Some(audit) = audit {
+            audit.record(Now::read(), Event::Stopped);
+            let closed = tokio::task::spawn_blocking(move || audit.close());
+            if timeout(LAST_SAVE, closed).await.is_err() {
+                tracing::error!("the disk is too slow: the end of the audit log is not written");
+            }
+        }
         if let Some(admin) = admin {
             admin.abort();
         }
     }
+}
+
+/// There is one where it has a directory.
+fn open_audit_log(
+    settings: &audit::Settings,
+    keys: &keys::Settings,
+) -> Result<Option<AuditLog>, ServerError> {
+    let master = settings.dir.as_ref().and_then(|_| keys.master_key_source());
+    let (Some(directory), Some(master)) = (&settings.dir, master) else { return Ok(None) };
+    let log_keys = audit::Keys::open_or_make(directory, &master.read_or_make()?.0)?;
+    let log = AuditLog::open(directory, log_keys, settings, Now::read())?;
+    log.record(Now::read(), Event::Started { version: env!("CARGO_PKG_VERSION") });
+    Ok(Some(log))
 }
 
 /// Whoever has a key ring may have envelopes, now or after a change of the policy.

@@ -223,6 +223,7 @@ fn broker() -> Arc<Broker> {
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
         durable: None,
+        audit: None,
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

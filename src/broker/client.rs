@@ -24,6 +24,7 @@ use super::retained_backlog::Next;
 use super::review::Review;
 use super::round::Round;
 use super::seat::{Order, Seat};
+use crate::audit::Event;
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
 use crate::codec::{self, DecodeError, Frame, Packet, ReasonCode, Version};
@@ -512,6 +513,9 @@ impl Client {
         };
         let who = inside.gate.who();
         let client_id = who.client_id.as_str();
+        self.broker
+            .counts
+            .audit(|| Event::Disconnected { who: who.as_subject(), why: text.clone() });
         if fault.is_some() {
             tracing::warn!(principal = %who.principal, client_id, "disconnected: {text}");
         } else {

@@ -1,8 +1,10 @@
-//! What the broker counts: for Prometheus, and the few numbers that `$SYS` shows.
+//! What the broker counts, for Prometheus and the few numbers that `$SYS` shows, and what it writes down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::audit::{AuditLog, Event};
+use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::message::QoS;
 use crate::session::Output;
@@ -14,6 +16,7 @@ use crate::telemetry::{
 #[derive(Debug)]
 pub(super) struct Counts {
     pub(super) metrics: Arc<Metrics>,
+    audit: Option<Arc<AuditLog>>,
     pub(super) totals: Totals,
 }
 
@@ -41,8 +44,15 @@ pub(super) struct Received {
 }
 
 impl Counts {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, totals: Totals::default() }
+    pub(super) fn new(metrics: Arc<Metrics>, audit: Option<Arc<AuditLog>>) -> Self {
+        Self { metrics, audit, totals: Totals::default() }
+    }
+
+    /// Has the audit log written, where there is one.
+    pub(super) fn audit(&self, event: impl FnOnce() -> Event) {
+        if let Some(audit) = &self.audit {
+            audit.record(Now::read(), event());
+        }
     }
 
     pub(super) fn connected(&self) {

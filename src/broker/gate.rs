@@ -12,6 +12,7 @@ use super::wrapped_keys::ANSWERED_ON;
 use crate::acl::{
     ClientRules, Decision, EnvelopeMode, EnvelopeTerms, Limits, Permit, SubscribeDecision,
 };
+use crate::audit::{Event, Subject};
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
 use crate::telemetry::DeniedAction;
@@ -71,6 +72,19 @@ pub(super) struct Who {
     pub(super) connected_at: u64,
     /// Rules that it has to itself.
     pub(super) rules: Option<ClientRules>,
+}
+
+impl Who {
+    /// As the audit log names it.
+    pub(super) fn as_subject(&self) -> Subject {
+        Subject {
+            principal: self.principal.to_string(),
+            client_id: self.client_id.as_str().to_owned(),
+            address: self.address.to_string(),
+            listener: self.listener.to_string(),
+            since: self.connected_at,
+        }
+    }
 }
 
 impl Gate {
@@ -225,6 +239,12 @@ impl Gate {
                 rule = %self.reason(decision),
                 "denied"
             );
+            counts.audit(|| Event::Denied {
+                who: self.who.as_subject(),
+                action: what.name(),
+                topic: topic.to_owned(),
+                rule: self.reason(decision),
+            });
         }
         decision.allowed
     }

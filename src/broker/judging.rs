@@ -13,6 +13,7 @@ use super::parked::Parked;
 use super::registry::Holding;
 use super::review::{Review, Reviewed};
 use super::round::Round;
+use crate::audit::Event;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
 
@@ -111,5 +112,6 @@ impl Broker {
             why = why.name(),
             "the session ends: {revoked}"
         );
+        self.counts.audit(|| Event::Revoked { who: who.as_subject(), why: revoked.to_string() });
     }
 }

@@ -13,6 +13,7 @@ use super::lease::Lease;
 use super::revalidation::spread;
 use super::seat::Seat;
 use super::sessions::Claimed;
+use crate::audit::Event;
 use crate::auth::{Authenticator, Authenticators};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -96,6 +97,10 @@ impl Broker {
                     resumed = admitted.claimed.resumed.is_some(),
                     "connected"
                 );
+                self.counts.audit(|| Event::Connected {
+                    who: who.as_subject(),
+                    resumed: admitted.claimed.resumed.is_some(),
+                });
             }
             // Who is locked out has shown in the log once.
             Err(refused) if refused.reason() == ReasonCode::ConnectionRateExceeded => {
@@ -116,6 +121,20 @@ impl Broker {
                 "login refused: {}",
                 refused.why
             ),
+        }
+        // Who is locked out comes again and again: that is counted, and must not fill a disk.
+        if let Err(refused) = &outcome
+            && refused.reason() != ReasonCode::ConnectionRateExceeded
+        {
+            self.counts.audit(|| Event::LoginRefused {
+                user: user.as_deref().map(|user| excerpt(user).to_string()),
+                client_id: excerpt(&request.client_id).to_string(),
+                address: peer.address.to_string(),
+                listener: peer.listener.to_string(),
+                authenticator: by.map(Authenticator::name),
+                reason: format!("{:?}", refused.reason()),
+                why: refused.why.to_string(),
+            });
         }
         outcome.map_err(|refused| refused.refusal)
     }

@@ -84,6 +84,7 @@ use self::routes::Routes;
 use self::timers::Timers;
 use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
+use crate::audit::AuditLog;
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -128,6 +129,8 @@ pub struct Parts {
     pub wrapped_dir: Option<PathBuf>,
     /// Where state is kept that outlives the process; without it none does.
     pub durable: Option<Durable>,
+    /// What is written down of security decisions; without it nothing is.
+    pub audit: Option<Arc<AuditLog>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -179,6 +182,7 @@ impl Broker {
             windows,
             wrapped_dir,
             durable,
+            audit,
             metrics,
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
@@ -215,7 +219,7 @@ impl Broker {
             retained: RetainedMessages::new(retained, keeper.clone()),
             keeper,
             timers: Timers::default(),
-            counts: Counts::new(metrics),
+            counts: Counts::new(metrics, audit),
             next_session: AtomicU64::new(last_session.saturating_add(1)),
             next_message: AtomicU64::new(last_message.saturating_add(1)),
             share_turn: AtomicUsize::new(0),

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod acl;
+mod audit;
 mod certs;
 mod check_config;
 mod completions;
@@ -57,6 +58,7 @@ enum Command {
     Acl(acl::AclArgs),
     Ctl(ctl::CtlArgs),
     Keys(keys::KeysArgs),
+    Audit(audit::AuditArgs),
     Seal(Box<seal::SealArgs>),
     Open(Box<open::OpenArgs>),
     Verify(Box<verify::VerifyArgs>),
@@ -77,6 +79,7 @@ impl Command {
             Self::Acl(args) => acl::run(args),
             Self::Ctl(args) => ctl::run(args),
             Self::Keys(args) => keys::run(args),
+            Self::Audit(args) => audit::run(args),
             Self::Seal(args) => seal::run(*args),
             Self::Open(args) => open::run(*args),
             Self::Verify(args) => verify::run(*args),

@@ -156,6 +156,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         keys: read("keys", of("keys"), problems),
         envelope: read("envelope", of("envelope"), problems),
         store: read("store", of("store"), problems),
+        audit: read("audit", of("audit"), problems),
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     acl::{MAX_POLICY_BYTES, Policy},
+    audit,
     auth::{
         self, MAX_KEY_FILE_BYTES, MAX_PASSWORD_FILE_BYTES, PasswordFile, TokenKeys, TokenVerifier,
     },
@@ -49,6 +50,8 @@ pub struct Resolved {
     pub envelope: broker::EnvelopeSettings,
     /// `[store]`.
     pub store: store::Settings,
+    /// `[audit]`.
+    pub audit: audit::Settings,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -85,6 +88,7 @@ impl Loaded {
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
         self.check_that_the_store_has_a_key(&mut findings);
+        self.check_that_the_audit_log_has_a_key(&mut findings);
         let admin = self.admin_address(&mut findings);
         let control = self.control(&mut findings);
         match policy {
@@ -310,6 +314,20 @@ impl Loaded {
         }
     }
 
+    /// Nor is there an audit log that others could write.
+    fn check_that_the_audit_log_has_a_key(&self, findings: &mut Findings) {
+        let Config { audit, keys, .. } = &self.config;
+        if audit.dir.is_some() && keys.master_key_source().is_none() {
+            let message = format!(
+                "the secret of the audit log is sealed under the master key, and there is none: set \
+                 `master_key_file` in [keys], a file that is made on first use, or hand it over by \
+                 systemd's LoadCredential or in {VARIABLE}",
+                VARIABLE = keys::VARIABLE
+            );
+            findings.problems.push(self.problem("audit.dir", message));
+        }
+    }
+
     /// Who is sent away must be told where to.
     fn check_that_clients_can_be_sent_away(&self, findings: &mut Findings) {
         let mqtt = &self.config.mqtt;
@@ -395,7 +413,7 @@ fn assemble(
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { http, auth, keys, envelope, store, mqtt, broker, network, log, .. } =
+    let Config { http, auth, keys, envelope, store, audit, mqtt, broker, network, log, .. } =
         loaded.config.clone();
     Resolved {
         listeners,
@@ -409,6 +427,7 @@ fn assemble(
         keys,
         envelope,
         store,
+        audit,
         mqtt,
         broker,
         network,

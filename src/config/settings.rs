@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::fields_of;
 use crate::acl::PolicyFormat;
-use crate::{admin, auth, broker, control, identity_service, keys, net, session, store, telemetry};
+use crate::{
+    admin, audit, auth, broker, control, identity_service, keys, net, session, store, telemetry,
+};
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
 /// who may do what.
@@ -22,6 +24,8 @@ pub struct Config {
     pub envelope: broker::EnvelopeSettings,
     /// `[store]`: what outlives the process.
     pub store: store::Settings,
+    /// `[audit]`: whether and where security events are written down.
+    pub audit: audit::Settings,
     /// `[jwt]`: whose tokens are believed.
     pub jwt: auth::TokenSettings,
     /// `[http]`: the service that knows who clients are.
@@ -62,11 +66,12 @@ pub(super) struct Section {
 pub(super) const LISTENER: &str = "listener";
 
 /// Every section but the listeners, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 13] = [
+pub(super) const SECTIONS: [Section; 14] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
     Section { name: "store", keys: fields_of::<store::Settings> },
+    Section { name: "audit", keys: fields_of::<audit::Settings> },
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "http", keys: fields_of::<identity_service::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },

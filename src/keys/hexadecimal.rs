@@ -5,7 +5,7 @@ use std::fmt::Write;
 use zeroize::Zeroizing;
 
 /// The bytes that `text` writes in digits of either case, if it does so for exactly `N`.
-pub(super) fn decode<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != N || !rest.is_empty() {
         return None;
@@ -23,7 +23,7 @@ fn digit(character: u8) -> Option<u8> {
 }
 
 /// `bytes` in lower-case digits.
-pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
+pub(crate) fn encode(bytes: &[u8]) -> Zeroizing<String> {
     // Room for all of it: a text that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
     for byte in bytes {

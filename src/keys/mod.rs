@@ -2,7 +2,7 @@
 //! does not run. And the keys of envelopes: their ring, and what is wrapped of it for devices.
 
 mod device_key;
-mod hexadecimal;
+pub(crate) mod hexadecimal;
 mod key_document;
 mod master_key;
 mod master_key_source;

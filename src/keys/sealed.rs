@@ -41,6 +41,8 @@ pub enum Purpose {
     ReplayWindows,
     /// The data keys of the store.
     Store,
+    /// The secret of the audit log.
+    Audit,
 }
 
 /// Why something was not sealed.
@@ -66,7 +68,8 @@ pub enum OpenError {
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store];
+    const ALL: [Self; 5] =
+        [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store, Self::Audit];
 
     /// What `sealed` was sealed for.
     pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {
@@ -85,6 +88,7 @@ impl Purpose {
             Self::KeyRing => b"key ring",
             Self::ReplayWindows => b"replay windows",
             Self::Store => b"store",
+            Self::Audit => b"audit",
         };
         let mut header = [0; HEADER_BYTES];
         let bytes = MAGIC.iter().chain(name);
@@ -160,6 +164,7 @@ impl fmt::Display for Purpose {
             Self::KeyRing => f.write_str("the key ring"),
             Self::ReplayWindows => f.write_str("the key of the replay windows"),
             Self::Store => f.write_str("the data keys of the store"),
+            Self::Audit => f.write_str("the secret of the audit log"),
         }
     }
 }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+mod audit;
 mod authenticators;
 mod harness;
 mod protocol;

@@ -97,6 +97,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
         durable: None,
+        audit: None,
         metrics: Arc::new(Metrics::new()),
     }
 }

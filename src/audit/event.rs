@@ -1,0 +1,125 @@
+//! What is written down: security decisions, and who they were about. Never a payload, never a secret.
+
+use serde::Serialize;
+
+/// Something that the audit log tells of. Its name is the `event` of the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The broker has started.
+    Started {
+        /// Its version.
+        version: &'static str,
+    },
+    /// The broker stops in order.
+    Stopped,
+    /// A client was let in.
+    Connected {
+        /// Who it is.
+        #[serde(flatten)]
+        who: Subject,
+        /// Whether it goes on with an earlier session.
+        resumed: bool,
+    },
+    /// A connection of a client that had been let in has ended.
+    Disconnected {
+        /// Who it was.
+        #[serde(flatten)]
+        who: Subject,
+        /// Why.
+        why: String,
+    },
+    /// A login was refused.
+    LoginRefused {
+        /// Who the client claims to be, where it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// The client identifier that it asks for.
+        client_id: String,
+        /// Where it connects from.
+        address: String,
+        /// The URL of the listener.
+        listener: String,
+        /// Which authenticator has refused it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        authenticator: Option<&'static str>,
+        /// What it was told.
+        reason: String,
+        /// Why, which it was not told.
+        why: String,
+    },
+    /// The policy does not allow what a client has asked for.
+    Denied {
+        /// Who it is.
+        #[serde(flatten)]
+        who: Subject,
+        /// `publish`, `subscribe`, `receive` or `will`.
+        action: &'static str,
+        /// The topic name or filter.
+        topic: String,
+        /// What decided.
+        rule: String,
+    },
+    /// What a client has proven itself by does not hold any more.
+    Revoked {
+        /// Who it was.
+        #[serde(flatten)]
+        who: Subject,
+        /// What has become of it.
+        why: String,
+    },
+    /// Events that were not written, because more happened than could be.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Whom an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// As logs show it: `user:ann`.
+    pub principal: String,
+    /// Its client identifier.
+    pub client_id: String,
+    /// Where it connects from.
+    pub address: String,
+    /// The URL of the listener.
+    pub listener: String,
+    /// When it connected, in seconds since the Unix epoch.
+    pub since: u64,
+}
+
+impl Event {
+    /// Whom it is about, where that is somebody who was let in.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Connected { who, .. }
+            | Self::Disconnected { who, .. }
+            | Self::Denied { who, .. }
+            | Self::Revoked { who, .. } => Some(who),
+            Self::Started { .. }
+            | Self::Stopped
+            | Self::LoginRefused { .. }
+            | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Has what names a client and its place replaced.
+    pub(super) fn mask(&mut self, hide: impl Fn(&str) -> String) {
+        match self {
+            Self::Connected { who, .. }
+            | Self::Disconnected { who, .. }
+            | Self::Denied { who, .. }
+            | Self::Revoked { who, .. } => {
+                who.client_id = hide(&who.client_id);
+                who.address = hide(&who.address);
+            }
+            Self::LoginRefused { client_id, address, .. } => {
+                *client_id = hide(client_id);
+                *address = hide(address);
+            }
+            Self::Started { .. } | Self::Stopped | Self::Lost { .. } => {}
+        }
+    }
+}

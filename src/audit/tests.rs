@@ -1,0 +1,273 @@
+//! The log as it is written, and as others leave it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::keys::{MasterKey, MasterKeySource};
+
+struct Place {
+    directory: TempDir,
+    master: MasterKey,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let source = MasterKeySource::File(directory.path().join("master"));
+        let (master, _) = source.read_or_make().unwrap();
+        Self { directory, master }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("audit")
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::open(&self.path(), &self.master).unwrap()
+    }
+
+    fn open(&self, settings: &Settings) -> AuditLog {
+        let keys = Keys::open_or_make(&self.path(), &self.master).unwrap();
+        AuditLog::open(&self.path(), keys, settings, Now::read()).unwrap()
+    }
+
+    /// Writes so many events in one run of a broker.
+    fn run(&self, events: u64) {
+        let log = self.open(&Settings::default());
+        for number in 0..events {
+            log.record(Now::read(), denied(number));
+        }
+    }
+
+    fn verify(&self) -> Verified {
+        let keys = self.keys();
+        verify(&self.path(), Some(&keys), keys.public_key()).unwrap()
+    }
+
+    /// As whoever has the public key alone.
+    fn verify_signatures(&self) -> Verified {
+        verify(&self.path(), None, self.keys().public_key()).unwrap()
+    }
+
+    fn file(&self, number: u64) -> PathBuf {
+        files::path_of(&self.path(), number)
+    }
+
+    fn lines(&self, number: u64) -> Vec<String> {
+        let text = fs::read_to_string(self.file(number)).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn put(&self, number: u64, lines: &[String]) {
+        fs::write(self.file(number), lines.join("\n") + "\n").unwrap();
+    }
+}
+
+fn subject(number: u64) -> Subject {
+    Subject {
+        principal: "user:ann".to_owned(),
+        client_id: format!("client \"{number}\""),
+        address: "192.0.2.7:1883".to_owned(),
+        listener: "mqtts://0.0.0.0:8883".to_owned(),
+        since: 1_795_294_160,
+    }
+}
+
+fn denied(number: u64) -> Event {
+    Event::Denied {
+        who: subject(number),
+        action: "publish",
+        topic: "plant/é".to_owned(),
+        rule: "role device, rule 3".to_owned(),
+    }
+}
+
+#[test]
+fn what_was_written_is_whole_over_several_runs() {
+    let place = Place::new();
+    for events in [0, 1, 2_500] {
+        place.run(events);
+    }
+    let verified = place.verify();
+    assert_eq!(verified.findings, []);
+    // Each file has a first record and a last checkpoint; two thousands of events have one more each.
+    assert_eq!((verified.files, verified.records), (3, 2_501 + 3 * 2 + 2));
+    assert_eq!(verified.unsigned, 0);
+    assert_eq!(place.verify_signatures().findings, []);
+}
+
+#[test]
+fn a_line_is_json_and_says_who_what_and_why() {
+    let place = Place::new();
+    place.run(1);
+    let line: serde_json::Value = serde_json::from_str(&place.lines(1)[1]).unwrap();
+    assert_eq!(line["event"], "denied");
+    assert_eq!(line["client_id"], "client \"0\"");
+    assert_eq!(line["rule"], "role device, rule 3");
+    assert_eq!(line["seq"], 2);
+    assert_eq!(line["correlation"].as_str().unwrap().len(), 16);
+}
+
+#[test]
+fn every_line_that_is_changed_removed_moved_or_doubled_is_found() {
+    let place = Place::new();
+    place.run(20);
+    let lines = place.lines(1);
+    let is_found = |what: &str, changed: &[String]| {
+        place.put(1, changed);
+        assert_ne!(place.verify().findings, [], "{what}");
+        assert_ne!(place.verify_signatures().findings, [], "{what}, by signatures");
+        place.put(1, &lines);
+        assert_eq!(place.verify().findings, []);
+    };
+    // The last line is a checkpoint: whoever has no secret cannot know that there was one.
+    for at in 0..lines.len() - 1 {
+        let mut changed = lines.clone();
+        changed[at] = changed[at].replacen("20", "21", 1);
+        is_found("changed", &changed);
+        let mut changed = lines.clone();
+        changed.remove(at);
+        is_found("removed", &changed);
+        let mut changed = lines.clone();
+        changed.insert(at, lines[at].clone());
+        is_found("doubled", &changed);
+        if at + 2 < lines.len() {
+            let mut changed = lines.clone();
+            changed.swap(at, at + 1);
+            is_found("moved", &changed);
+        }
+    }
+}
+
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let place = Place::new();
+    place.run(1);
+    let bytes = fs::read(place.file(1)).unwrap();
+    let keys = place.keys();
+    // A bit of each byte: to look at all of them takes a minute.
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        fs::write(place.file(1), &changed).unwrap();
+        let verified = verify(&place.path(), Some(&keys), keys.public_key()).unwrap();
+        assert_ne!(verified.findings, [], "byte {at}");
+    }
+}
+
+#[test]
+fn a_missing_end_start_or_file_is_found() {
+    let place = Place::new();
+    for _ in 0..3 {
+        place.run(3);
+    }
+    let lines = place.lines(3);
+    place.put(3, &lines[..lines.len() - 2]);
+    assert!(place.verify().findings[0].what.contains("the end is missing"));
+    place.put(3, &lines);
+    for number in [1, 2, 3] {
+        let bytes = fs::read(place.file(number)).unwrap();
+        fs::remove_file(place.file(number)).unwrap();
+        assert_ne!(place.verify().findings, [], "file {number}");
+        fs::write(place.file(number), bytes).unwrap();
+    }
+    fs::remove_file(place.path().join("head")).unwrap();
+    assert!(place.verify().findings[0].what.contains("head"));
+}
+
+#[test]
+fn an_end_that_was_cut_off_while_the_broker_was_down_stays_missing() {
+    let place = Place::new();
+    place.run(5);
+    let lines = place.lines(1);
+    place.put(1, &lines[..3]);
+    place.run(5);
+    let findings = place.verify().findings;
+    assert!(findings.iter().any(|it| it.what.contains("does not go on")), "{findings:?}");
+}
+
+#[test]
+fn half_a_line_that_a_power_loss_has_left_is_cut_off() {
+    let place = Place::new();
+    // As if it had been killed: nothing is written at its end.
+    let log = place.open(&Settings::default());
+    log.close();
+    let mut bytes = fs::read(place.file(1)).unwrap();
+    bytes.extend(b"{\"seq\":9,\"ti");
+    fs::write(place.file(1), &bytes).unwrap();
+    assert_ne!(place.verify().findings, []);
+    place.run(1);
+    assert_eq!(place.verify().findings, []);
+}
+
+#[test]
+fn a_full_file_is_compressed_and_goes_on_in_the_next() {
+    let place = Place::new();
+    let log = place.open(&Settings::default());
+    log.close();
+    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
+    let lost = Arc::default();
+    let mut writer =
+        Writer::open(&place.path(), keys, &Settings::default(), lost, Now::read()).unwrap();
+    writer.rotate_for_test();
+    drop(writer);
+    let files = files_of(&place.path()).unwrap();
+    assert_eq!(
+        files.iter().map(|it| (it.number, it.is_compressed)).collect::<Vec<_>>(),
+        [(1, false), (2, true), (3, false)]
+    );
+    assert_eq!(place.verify().findings, []);
+}
+
+#[test]
+fn masked_names_are_the_same_for_the_same_client_and_tell_nothing() {
+    let place = Place::new();
+    let log = place.open(&Settings { mask: true, ..Settings::default() });
+    for number in [1, 2, 1] {
+        log.record(Now::read(), denied(number));
+    }
+    log.close();
+    let text = fs::read_to_string(place.file(1)).unwrap();
+    assert!(!text.contains("192.0.2.7") && !text.contains("client \\\""), "{text}");
+    let lines = place.lines(1);
+    let client = |at: usize| {
+        let line: serde_json::Value = serde_json::from_str(&lines[at]).unwrap();
+        line["client_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(client(1), client(3));
+    assert_ne!(client(1), client(2));
+}
+
+#[test]
+fn a_second_broker_does_not_write_into_the_same_log() {
+    let place = Place::new();
+    let _log = place.open(&Settings::default());
+    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
+    let second = AuditLog::open(&place.path(), keys, &Settings::default(), Now::read());
+    assert!(matches!(second, Err(AuditError::InUse(_))));
+}
+
+#[test]
+fn another_master_key_does_not_open_it() {
+    let (place, other) = (Place::new(), Place::new());
+    place.run(1);
+    let opened = Keys::open(&place.path(), &other.master);
+    assert!(matches!(opened, Err(AuditError::Key { .. })));
+}
+
+#[test]
+fn files_and_directory_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = Place::new();
+    place.run(1);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(place.path()), 0o700);
+    for entry in fs::read_dir(place.path()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(path.clone()), 0o600, "{}", path.display());
+    }
+}

@@ -1,0 +1,216 @@
+//! Whether a log is what was written: nothing changed, removed, added, moved or cut off.
+
+use std::fmt;
+use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::AuditError;
+use super::chain::{Keys, PublicKey, Tag, split_line};
+use super::files::{AuditFile, files_of, lines_of};
+use super::head::{FoundHead, Head};
+
+/// Bytes of the longest line that is read.
+const MOST_BYTES: u64 = 1 << 20;
+/// Findings that are listed.
+const MOST_FINDINGS: usize = 100;
+
+/// What a log has turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Its files.
+    pub files: usize,
+    /// Its records.
+    pub records: u64,
+    /// Records after the last checkpoint: without the secret, nothing is known of them.
+    pub unsigned: u64,
+    /// The time of the first record.
+    pub first: Option<String>,
+    /// The time of the last record.
+    pub last: Option<String>,
+    /// What is wrong, the first 100.
+    pub findings: Vec<Finding>,
+    /// How much more is.
+    pub more: usize,
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// In which file, or the directory.
+    pub path: PathBuf,
+    /// In which line; 0 for the file as a whole.
+    pub line: u64,
+    /// What it is.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.path.display(), self.what),
+            line => write!(f, "{}:{line}: {}", self.path.display(), self.what),
+        }
+    }
+}
+
+/// What is looked at of a line.
+#[derive(Deserialize)]
+struct Said {
+    seq: u64,
+    time: String,
+    event: String,
+    file: Option<u64>,
+    previous: Option<String>,
+    signature: Option<String>,
+}
+
+/// How far a reader has come.
+struct Reader<'k> {
+    keys: Option<&'k Keys>,
+    public: PublicKey,
+    verified: Verified,
+    /// Number and tag of the last record.
+    last: Option<(u64, Tag)>,
+}
+
+/// Reads the whole log in `directory`. With its secret every record is checked, without it what the
+/// signatures of its checkpoints cover.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn verify(
+    directory: &Path,
+    keys: Option<&Keys>,
+    public: PublicKey,
+) -> Result<Verified, AuditError> {
+    let mut reader = Reader { keys, public, verified: Verified::default(), last: None };
+    let head = keys.map(|keys| Head::read(directory, keys)).transpose()?;
+    let files = files_of(directory)?;
+    let mut expected = match &head {
+        Some(FoundHead::Authentic(head)) => head.first_file,
+        _ => files.first().map_or(1, |file| file.number),
+    };
+    for file in &files {
+        // What is older than the first was about to be removed when the broker was killed.
+        if file.number > expected {
+            let missing = format!("files {expected} to {} are missing", file.number - 1);
+            reader.find(&file.path, 0, missing);
+        }
+        expected = expected.max(file.number + 1);
+        reader.read(file)?;
+    }
+    let seq = reader.last.map_or(0, |(seq, _)| seq);
+    match head {
+        Some(FoundHead::Authentic(head)) if head.seq > seq => {
+            let missing = format!("the end is missing: records {} to {}", seq + 1, head.seq);
+            reader.find(directory, 0, missing);
+        }
+        Some(FoundHead::Missing) if !files.is_empty() => {
+            reader.find(directory, 0, "the file `head` is missing".to_owned());
+        }
+        Some(FoundHead::Changed) => {
+            reader.find(directory, 0, "the file `head` was changed".to_owned());
+        }
+        _ => {}
+    }
+    Ok(reader.verified)
+}
+
+impl Reader<'_> {
+    fn find(&mut self, path: &Path, line: u64, what: String) {
+        match self.verified.findings.len() < MOST_FINDINGS {
+            true => self.verified.findings.push(Finding { path: path.to_owned(), line, what }),
+            false => self.verified.more += 1,
+        }
+    }
+
+    fn read(&mut self, file: &AuditFile) -> Result<(), AuditError> {
+        self.verified.files += 1;
+        let mut lines = lines_of(file)?;
+        let mut digest = Sha256::new();
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            match lines.by_ref().take(MOST_BYTES).read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if file.is_compressed => {
+                    self.find(&file.path, number, format!("it cannot be read on: {error}"));
+                    break;
+                }
+                Err(error) => return Err(AuditError::system("read", &file.path)(error)),
+            }
+            self.check(file, number, &line, &digest);
+            digest.update(&line);
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, file: &AuditFile, number: u64, line: &[u8], digest: &Sha256) {
+        let path = &file.path;
+        let Some((text, tag, said)) = parse(line) else {
+            self.find(path, number, "it is no record, or a part of one".to_owned());
+            return;
+        };
+        self.verified.records += 1;
+        self.verified.unsigned += 1;
+        self.verified.first.get_or_insert_with(|| said.time.clone());
+        self.verified.last = Some(said.time.clone());
+        let previous = self.previous(file, number, &said);
+        if let Some(keys) = self.keys
+            && keys.tag(&previous, text) != tag
+        {
+            let what = "it was changed, or what stood before it was";
+            self.find(path, number, what.to_owned());
+        }
+        if let Some((last, _)) = self.last
+            && said.seq != last + 1
+        {
+            let what = format!("record {} comes after record {last}", said.seq);
+            self.find(path, number, what);
+        }
+        self.last = Some((said.seq, tag));
+        if said.event == "checkpoint" {
+            match said.signature.as_deref().is_some_and(|it| self.public.has_signed(digest, it)) {
+                true => self.verified.unsigned = 0,
+                false => self.find(path, number, "its signature is not of this log".to_owned()),
+            }
+        }
+    }
+
+    /// The tag before a line. The first line of a file says it, which is all there is where the files
+    /// before it were removed when their time was over.
+    fn previous(&mut self, file: &AuditFile, number: u64, said: &Said) -> Tag {
+        let last = self.last.map(|(_, tag)| tag);
+        if number > 1 {
+            return last.unwrap_or(Tag::NONE);
+        }
+        let stated = said.previous.as_deref().and_then(|it| it.parse::<Tag>().ok());
+        if said.event != "file_begun" || said.file != Some(file.number) {
+            self.find(&file.path, number, "it is not the first record of this file".to_owned());
+        }
+        if let (Some(last), Some(stated)) = (last, stated)
+            && last != stated
+        {
+            let what = "it does not go on where the file before it ends";
+            self.find(&file.path, number, what.to_owned());
+        }
+        stated.or(last).unwrap_or(Tag::NONE)
+    }
+}
+
+fn parse(line: &[u8]) -> Option<(&[u8], Tag, Said)> {
+    let (text, tag) = split_line(line.strip_suffix(b"\n")?)?;
+    let object = [text, b"}"].concat();
+    Some((text, tag, serde_json::from_slice(&object).ok()?))
+}
+
+/// Number and tag of a line without its end.
+pub(super) fn seq_and_tag(line: &[u8]) -> Option<(u64, Tag)> {
+    let (text, tag) = split_line(line)?;
+    let said: Said = serde_json::from_slice(&[text, b"}"].concat()).ok()?;
+    Some((said.seq, tag))
+}

@@ -1,0 +1,371 @@
+//! The thread that writes the log.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use super::chain::{Keys, Tag, end_line};
+use super::files::{compressed_path_of, files_of, lines_of, lock, path_of};
+use super::head::{FoundHead, Head};
+use super::verification::seq_and_tag;
+use super::{AuditError, Entry, Event, Settings};
+use crate::clock::{Moment, Now};
+
+/// Events that are written together.
+const TOGETHER: usize = 1_024;
+/// Bytes that wait for a disk that fails before nothing more is taken from the queue.
+const MOST_WAITING: usize = 4 << 20;
+/// Between two writings of the head, of which a crash loses the last, and two looks at the age of files.
+const TICK: Duration = Duration::from_secs(1);
+/// Records between two checkpoints, and the longest time without one.
+const CHECKPOINT_RECORDS: u64 = 1_000;
+const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
+
+pub(super) struct Writer {
+    directory: PathBuf,
+    keys: Keys,
+    settings: Settings,
+    lost: Arc<AtomicU64>,
+    file: File,
+    number: u64,
+    /// Of the file, written.
+    bytes: u64,
+    /// Lines that are not written yet.
+    waiting: Vec<u8>,
+    is_failing: bool,
+    first_file: u64,
+    seq: u64,
+    tag: Tag,
+    /// Of the whole file.
+    digest: Sha256,
+    /// Records since the last checkpoint, and when the first of them came.
+    unsigned: u64,
+    unsigned_since: Option<Instant>,
+    /// What the head says by now.
+    head_seq: u64,
+    /// Held as long as the log is written.
+    _lock: File,
+}
+
+/// How far an earlier run came, and what has become of it since.
+struct Earlier {
+    number: u64,
+    first_file: u64,
+    seq: u64,
+    tag: Tag,
+    loss: Option<&'static str>,
+}
+
+impl Writer {
+    pub(super) fn open(
+        directory: &Path,
+        keys: Keys,
+        settings: &Settings,
+        lost: Arc<AtomicU64>,
+        now: Now,
+    ) -> Result<Self, AuditError> {
+        let lock = lock(directory)?;
+        let earlier = Earlier::find(directory, &keys)?;
+        if let Some(loss) = earlier.loss {
+            tracing::error!(
+                directory = %directory.display(),
+                "the audit log is not as it was left: {loss}; `bastionmq audit verify` says more"
+            );
+        }
+        let number = earlier.number + 1;
+        let mut this = Self {
+            file: create(directory, number)?,
+            directory: directory.to_owned(),
+            keys,
+            settings: settings.clone(),
+            lost,
+            number,
+            bytes: 0,
+            waiting: Vec::new(),
+            is_failing: false,
+            first_file: earlier.first_file,
+            seq: earlier.seq,
+            tag: earlier.tag,
+            digest: Sha256::new(),
+            unsigned: 0,
+            unsigned_since: None,
+            head_seq: earlier.seq,
+            _lock: lock,
+        };
+        this.begin_file(now.unix);
+        this.flush();
+        Ok(this)
+    }
+
+    /// Writes what comes until nobody can send any more.
+    pub(super) fn run(mut self, events: &Receiver<Entry>) {
+        let mut last_tick = Instant::now();
+        loop {
+            match events.recv_timeout(TICK) {
+                Ok(entry) if self.waiting.len() < MOST_WAITING => {
+                    self.add(entry);
+                    events.try_iter().take(TOGETHER).for_each(|entry| self.add(entry));
+                }
+                // It has come too late, and is counted with those that found no place.
+                Ok(_) => {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.flush();
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                self.tick();
+            }
+        }
+        self.end();
+    }
+
+    fn add(&mut self, Entry { at, mut event }: Entry) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "more happened than the audit log could be told");
+            self.line(at, &body_of(&Event::Lost { count: lost }));
+        }
+        let correlation = event.subject().map(|who| {
+            let since = who.since.to_string();
+            self.keys.name(&[&who.principal, &who.client_id, &who.address, &since])
+        });
+        if self.settings.mask {
+            event.mask(|name| self.keys.name(&[name]));
+        }
+        let mut body = body_of(&event);
+        if let Some(correlation) = correlation {
+            body.push_str(&format!(",\"correlation\":\"{correlation}\""));
+        }
+        self.line(at, &body);
+        if self.unsigned >= CHECKPOINT_RECORDS {
+            self.checkpoint(at);
+        }
+    }
+
+    /// Adds a record: `body` is what stands in its object between number, time and tag.
+    fn line(&mut self, at: Duration, body: &str) {
+        let start = self.waiting.len();
+        self.seq += 1;
+        let ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let line = format!("{{\"seq\":{},\"time\":\"{:#}\",{body}", self.seq, Moment(ms));
+        self.waiting.extend(line.as_bytes());
+        self.tag = end_line(&mut self.waiting, start, &self.tag, &self.keys);
+        self.digest.update(self.waiting.get(start..).unwrap_or_default());
+        self.unsigned += 1;
+        self.unsigned_since.get_or_insert_with(Instant::now);
+    }
+
+    /// A file says of itself which one it is, and what came before it.
+    fn begin_file(&mut self, at: Duration) {
+        self.digest = Sha256::new();
+        let body = format!(
+            "\"event\":\"file_begun\",\"file\":{},\"previous\":\"{}\",\"public_key\":\"{}\"",
+            self.number,
+            self.tag,
+            self.keys.public_key()
+        );
+        self.line(at, &body);
+    }
+
+    fn checkpoint(&mut self, at: Duration) {
+        let signature = self.keys.sign(&self.digest);
+        self.line(at, &format!("\"event\":\"checkpoint\",\"signature\":\"{signature}\""));
+        (self.unsigned, self.unsigned_since) = (0, None);
+    }
+
+    /// Writes what waits. What cannot be written waits on.
+    fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match self.file.write_all(&self.waiting) {
+            Ok(()) => {
+                self.bytes += self.waiting.len() as u64;
+                self.waiting.clear();
+                self.is_failing = false;
+            }
+            Err(error) => {
+                // Half a line would not be the beginning of the same one again.
+                let _ = self.file.set_len(self.bytes);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!("the audit log cannot be written, and waits: {error}");
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Now::read().unix;
+        if self.unsigned_since.is_some_and(|since| since.elapsed() >= CHECKPOINT_TIME) {
+            self.checkpoint(now);
+            self.flush();
+        }
+        if !self.waiting.is_empty() {
+            return;
+        }
+        self.write_head();
+        if self.bytes >= self.settings.max_file_bytes()
+            && let Err(error) = self.rotate(now)
+        {
+            tracing::error!("the audit log goes on in a file that is full: {error}");
+        }
+        if let Err(error) = self.remove_old() {
+            tracing::error!("old files of the audit log stay: {error}");
+        }
+    }
+
+    fn write_head(&mut self) {
+        if self.head_seq == self.seq {
+            return;
+        }
+        let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
+        let written = self.file.sync_data().map_err(AuditError::system("write", &self.directory));
+        match written.and_then(|()| Ok(head.write(&self.directory, &self.keys)?)) {
+            Ok(()) => self.head_seq = self.seq,
+            Err(error) => tracing::error!("how far the audit log goes cannot be noted: {error}"),
+        }
+    }
+
+    /// Begins the next file, and compresses this one.
+    fn rotate(&mut self, at: Duration) -> Result<(), AuditError> {
+        let next = create(&self.directory, self.number + 1)?;
+        self.checkpoint(at);
+        self.flush();
+        if !self.waiting.is_empty() {
+            // Its end is not written: it goes on when it can be.
+            let path = path_of(&self.directory, self.number + 1);
+            return fs::remove_file(&path).map_err(AuditError::system("remove", &path));
+        }
+        let full = std::mem::replace(&mut self.file, next);
+        let number = self.number;
+        (self.number, self.bytes) = (number + 1, 0);
+        self.begin_file(at);
+        self.flush();
+        drop(full);
+        compress(&self.directory, number)
+    }
+
+    /// Removes files whose time is over, from the first on.
+    fn remove_old(&mut self) -> Result<(), AuditError> {
+        let Some(keep) = self.settings.keep() else { return Ok(()) };
+        let Some(oldest) = SystemTime::now().checked_sub(keep) else { return Ok(()) };
+        let mut gone = Vec::new();
+        for file in files_of(&self.directory)?.into_iter().filter(|it| it.number < self.number) {
+            let metadata = fs::metadata(&file.path);
+            let changed = metadata.and_then(|it| it.modified());
+            if changed.map_err(AuditError::system("look at", &file.path))? >= oldest {
+                break;
+            }
+            gone.push(file);
+        }
+        let Some(last) = gone.last() else { return Ok(()) };
+        // Noted first: a file that is missing without that was removed by somebody else.
+        self.first_file = last.number + 1;
+        self.head_seq = 0;
+        self.write_head();
+        for file in gone {
+            fs::remove_file(&file.path).map_err(AuditError::system("remove", &file.path))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn rotate_for_test(&mut self) {
+        self.rotate(Now::read().unix).unwrap();
+        self.write_head();
+    }
+
+    fn end(mut self) {
+        self.checkpoint(Now::read().unix);
+        self.flush();
+        self.write_head();
+    }
+}
+
+impl Earlier {
+    fn find(directory: &Path, keys: &Keys) -> Result<Self, AuditError> {
+        let mut this = Self { number: 0, first_file: 1, seq: 0, tag: Tag::NONE, loss: None };
+        let files = files_of(directory)?;
+        if let Some(last) = files.last() {
+            this.number = last.number;
+            let mut lines = lines_of(last)?;
+            let (mut line, mut whole) = (Vec::new(), 0_u64);
+            loop {
+                line.clear();
+                let count = lines
+                    .read_until(b'\n', &mut line)
+                    .map_err(AuditError::system("read", &last.path))?;
+                let Some(text) = line.strip_suffix(b"\n") else {
+                    if count > 0 && !last.is_compressed {
+                        // The power went while it was written: nobody was told of it.
+                        let options = OpenOptions::new().write(true).open(&last.path);
+                        let cut = options.and_then(|file| file.set_len(whole));
+                        cut.map_err(AuditError::system("mend", &last.path))?;
+                    }
+                    break;
+                };
+                whole += count as u64;
+                if let Some((seq, tag)) = seq_and_tag(text) {
+                    (this.seq, this.tag) = (seq, tag);
+                }
+            }
+        }
+        match Head::read(directory, keys)? {
+            FoundHead::Authentic(head) => {
+                this.first_file = head.first_file;
+                if head.seq > this.seq {
+                    this.loss = Some("its end is missing");
+                    (this.seq, this.tag) = (head.seq, head.tag);
+                }
+            }
+            FoundHead::Missing if files.is_empty() => {}
+            FoundHead::Missing => this.loss = Some("what says how far it goes is missing"),
+            FoundHead::Changed => this.loss = Some("what says how far it goes was changed"),
+        }
+        Ok(this)
+    }
+}
+
+fn body_of(event: &Event) -> String {
+    // There is nothing in it that cannot be written as JSON.
+    let json = serde_json::to_string(event).unwrap_or_default();
+    json.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap_or_default().to_owned()
+}
+
+fn create(directory: &Path, number: u64) -> Result<File, AuditError> {
+    let path = path_of(directory, number);
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create_new(true).mode(0o600).open(&path);
+    file.map_err(AuditError::system("create", &path))
+}
+
+/// Compresses a file that is whole. Written aside and renamed: a crash leaves one of both.
+fn compress(directory: &Path, number: u64) -> Result<(), AuditError> {
+    let (plain, compressed) = (path_of(directory, number), compressed_path_of(directory, number));
+    let aside = compressed.with_extension("gz.part");
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let mut encoder = GzEncoder::new(file, Compression::default());
+        io::copy(&mut File::open(&plain)?, &mut encoder)?;
+        encoder.finish()?.sync_all()?;
+        // Its age is that of its last record.
+        let modified = fs::metadata(&plain)?.modified()?;
+        File::options().write(true).open(&aside)?.set_modified(modified)?;
+        fs::rename(&aside, &compressed)?;
+        fs::remove_file(&plain)
+    };
+    write().map_err(AuditError::system("compress", &plain))
+}
