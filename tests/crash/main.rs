@@ -4,11 +4,20 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test fails by panicking, and then says why"
 )]
 
+mod chooser;
+mod device;
 mod directory;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod mortal;
+mod network;
 mod place;
+mod random;
+mod reader;
 mod retained;
+mod rounds;
+mod writer;

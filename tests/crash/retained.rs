@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::process::Command;
 
 use crate::harness::raw::{
-    Frame, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, RawClient, acknowledge, publish_with,
+    Connect, Frame, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, RawClient, acknowledge, publish_with,
 };
 use crate::harness::{Broker, Stream, http, scratch};
+use crate::network::Network;
 use crate::place::{Place, VERSION, client, kill, retained, stop};
+use crate::random::Random;
 
 /// The reason code of a message that nobody has subscribed to.
 const NO_SUBSCRIBER: u8 = 0x10;
@@ -19,34 +21,36 @@ const ROUNDS: u64 = 12;
 const RETAIN: [u8; 3] = [PUBLISH | 1, PUBLISH | 1 | 1 << 1, PUBLISH | 1 | 2 << 1];
 
 /// What has been said and what has been answered.
-#[derive(Default)]
-struct Ledger {
+#[derive(Debug)]
+pub(crate) struct Ledger {
     /// On each topic all payloads since the last that was acknowledged, that one included.
     possible: BTreeMap<String, VecDeque<Vec<u8>>>,
     /// What waits for its answer, by packet identifier.
     unanswered: BTreeMap<u16, (String, Vec<u8>)>,
     next_id: u16,
-    random: u64,
+    random: Random,
 }
 
 impl Ledger {
-    fn random(&mut self, below: u64) -> u64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.random >> 33) % below
+    pub(crate) fn new(random: Random) -> Self {
+        Self { possible: BTreeMap::new(), unanswered: BTreeMap::new(), next_id: 0, random }
     }
 
     /// Publishes something; now and then it only removes what is retained.
     fn publish(&mut self, client: &mut RawClient) {
-        let topic = format!("t/{}", self.random(TOPICS));
-        let payload = match self.random(5) {
+        let topic = format!("t/{}", self.random.below(TOPICS));
+        let payload = match self.random.below(5) {
             0 => Vec::new(),
-            _ => {
-                format!("{} {}", self.random(1 << 30), "x".repeat(self.random(300) as usize)).into()
-            }
+            _ => format!(
+                "{} {}",
+                self.random.below(1 << 30),
+                "x".repeat(self.random.below(300) as usize)
+            )
+            .into(),
         };
         self.next_id = self.next_id % u16::MAX + 1;
         let id = self.next_id;
-        let first = RETAIN[1 + self.random(2) as usize];
+        let first = RETAIN[1 + self.random.below(2) as usize];
         self.possible
             .entry(topic.clone())
             .or_insert_with(|| [Vec::new()].into())
@@ -55,29 +59,47 @@ impl Ledger {
         self.unanswered.insert(id, (topic, payload));
     }
 
-    /// Takes one answer in.
+    /// Publishes, and takes answers in, until the round is over.
+    pub(crate) fn work(&mut self, network: &Network) {
+        let Some(mut client) = network.connect() else { return };
+        client.send(&Connect::new(VERSION, "retains").encode());
+        if network.read(&mut client).is_none() {
+            return;
+        }
+        (0..BURST).for_each(|_| self.publish(&mut client));
+        while let Some(frame) = network.read(&mut client) {
+            self.take(&mut client, &frame);
+        }
+    }
+
     fn read(&mut self, client: &mut RawClient) {
-        let Frame { first, body } = client.read();
+        let frame = client.read();
+        self.take(client, &frame);
+    }
+
+    /// Takes one answer in.
+    fn take(&mut self, client: &mut RawClient, frame: &Frame) {
+        let Frame { first, body } = frame;
         let id = u16::from_be_bytes([body[0], body[1]]);
         let is_good = body.get(2).is_none_or(|reason| *reason < 0x80);
         assert!(is_good, "{first:#x} {body:?}");
-        match first {
+        match *first {
             PUBACK | PUBREC => {
                 let (topic, payload) = self.unanswered.remove(&id).expect("an answer to something");
                 let possible = self.possible.get_mut(&topic).expect("a topic");
                 while possible.front() != Some(&payload) {
                     possible.pop_front();
                 }
-                if first == PUBREC {
+                if *first == PUBREC {
                     client.send(&acknowledge(PUBREL, id));
                 }
             }
-            _ => assert_eq!(first, PUBCOMP),
+            other => assert_eq!(other, PUBCOMP),
         }
     }
 
     /// What is retained must be among what may be; from here on it is what is.
-    fn check(&mut self, found: &BTreeMap<String, Vec<u8>>, round: u64) {
+    pub(crate) fn check(&mut self, found: &BTreeMap<String, Vec<u8>>, round: u64) {
         for (topic, possible) in &mut self.possible {
             let now = found.get(topic).cloned().unwrap_or_default();
             assert!(
@@ -93,13 +115,13 @@ impl Ledger {
 #[test]
 fn after_a_kill_at_any_moment_what_is_retained_was_acknowledged_last() {
     let place = Place::new();
-    let mut ledger = Ledger { random: 7, ..Ledger::default() };
+    let mut ledger = Ledger::new(Random::new(7));
     for round in 0..ROUNDS {
         let broker = place.start();
         ledger.check(&retained(&broker, "t/#"), round);
         let mut publisher = client(&broker, "publisher");
         (0..BURST).for_each(|_| ledger.publish(&mut publisher));
-        for _ in 0..ledger.random(BURST) {
+        for _ in 0..ledger.random.below(BURST) {
             ledger.read(&mut publisher);
         }
         kill(broker);
@@ -147,7 +169,7 @@ fn a_relaxed_broker_that_is_killed_loses_nothing_either() {
     };
     let broker = start();
     let mut publisher = client(&broker, "publisher");
-    let mut ledger = Ledger { random: 3, ..Ledger::default() };
+    let mut ledger = Ledger::new(Random::new(3));
     (0..BURST).for_each(|_| ledger.publish(&mut publisher));
     while !ledger.unanswered.is_empty() {
         ledger.read(&mut publisher);

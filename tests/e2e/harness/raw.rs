@@ -60,6 +60,11 @@ impl RawClient {
         Self { stream: Transport::Plain(connected(port)), kept: VecDeque::new() }
     }
 
+    /// Over a connection that somebody else has made.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream: Transport::Plain(patient(stream)), kept: VecDeque::new() }
+    }
+
     /// Over a Unix socket, if the file system lets us.
     pub(crate) fn unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;

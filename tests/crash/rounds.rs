@@ -1,0 +1,154 @@
+//! Many clients at work while their connections break again and again: what they were told holds.
+
+use std::time::Duration;
+use std::{env, thread};
+
+use crate::chooser::Chooser;
+use crate::device::Device;
+use crate::harness::Broker;
+use crate::mortal::{Heir, Mortal};
+use crate::network::Network;
+use crate::place::{Place, retained, stop};
+use crate::random::Random;
+use crate::reader::{Habit, Reader, Tally};
+use crate::retained::Ledger;
+use crate::writer::{Numbered, Writer};
+
+/// Rounds, unless `CRASH_ROUNDS` says otherwise.
+const ROUNDS: u64 = 25;
+/// Where all randomness comes from, unless `CRASH_SEED` says otherwise.
+const SEED: u64 = 1;
+
+/// All clients, and what each knows.
+struct Crowd {
+    random: Random,
+    writers: Vec<Writer>,
+    readers: Vec<Reader>,
+    /// They share one subscription.
+    members: Vec<Reader>,
+    mortals: Vec<Mortal>,
+    heir: Heir,
+    chooser: Chooser,
+    retains: Ledger,
+}
+
+impl Crowd {
+    fn new(mut random: Random) -> Self {
+        let mut writer =
+            |device: Device, levels: &[u8]| Writer::new(device, levels, random.split());
+        let writers = vec![
+            writer(Device::new("writer-1", 5), &[1]),
+            writer(Device::new("writer-2", 5), &[2]),
+            writer(Device::new("writer-both", 4), &[1, 2]),
+            writer(Device::forgotten("writer-forgotten", 5), &[1]),
+        ];
+        let mut reader = |id: &str, version, filter: &str, qos, habit| {
+            Reader::new(Device::new(id, version), filter, qos, habit, random.split())
+        };
+        let readers = vec![
+            reader("stays", 5, "m/#", 2, Habit::Stays),
+            reader("stays-1", 4, "m/+/+", 1, Habit::Stays),
+            reader("comes", 5, "m/#", 2, Habit::ComesAndGoes),
+            reader("loses", 4, "m/#", 2, Habit::LosesAcknowledgements),
+            reader("loses-1", 5, "m/#", 1, Habit::LosesAcknowledgements),
+            reader("away", 5, "m/#", 2, Habit::IsAway),
+        ];
+        let share = "$share/group/m/#";
+        let members = vec![
+            reader("member-1", 5, share, 2, Habit::Stays),
+            reader("member-2", 5, share, 2, Habit::ComesAndGoes),
+            reader("member-3", 5, share, 2, Habit::LosesAcknowledgements),
+        ];
+        let mortals =
+            ["mortal-1", "mortal-2", "mortal-3"].map(|id| Mortal::new(id, random.split())).into();
+        let (chooser, retains) =
+            (Chooser::new("chooser", random.split()), Ledger::new(random.split()));
+        let heir = Heir::new("heir");
+        Self { random, writers, readers, members, mortals, heir, chooser, retains }
+    }
+
+    fn subscribe(&mut self, broker: &Broker) {
+        let network = Network::of(broker);
+        let all = self.readers.iter_mut().chain(&mut self.members);
+        all.for_each(|reader| reader.subscribe(&network));
+        self.heir.subscribe(&network);
+    }
+
+    /// Lets all of them work until their connections break, at a moment that chance has chosen.
+    fn work(&mut self, broker: &Broker, round: u64) {
+        let network = Network::of(broker);
+        let (packets, quota) = (1 + self.random.below(1_500), 1 + self.random.below(100));
+        let moment = Duration::from_micros(self.random.below(3_000));
+        let writers = self.writers.len();
+        thread::scope(|scope| {
+            for writer in &mut self.writers {
+                scope.spawn(|| writer.work(&network, quota));
+            }
+            for reader in self.readers.iter_mut().chain(&mut self.members) {
+                scope.spawn(|| reader.work(&network, round));
+            }
+            for mortal in &mut self.mortals {
+                scope.spawn(|| mortal.work(&network));
+            }
+            scope.spawn(|| self.heir.work(&network));
+            scope.spawn(|| self.chooser.work(&network));
+            scope.spawn(|| self.retains.work(&network));
+            network.end_after(packets, writers, moment);
+            network.cut();
+        });
+    }
+
+    /// What can be seen from outside is what was told to be there.
+    fn check(&mut self, broker: &Broker, round: u64) {
+        self.retains.check(&retained(broker, "t/#"), round);
+        self.chooser.check(broker);
+    }
+
+    /// Lets everything come to its end, and sees that nothing is missing and nothing too much.
+    fn finish(&mut self, broker: &Broker) {
+        let network = Network::of(broker);
+        self.writers.iter_mut().for_each(|writer| writer.finish(&network));
+        let topics: Vec<_> =
+            self.writers.iter().flat_map(|writer| writer.topics().iter().cloned()).collect();
+        self.readers.iter_mut().for_each(|reader| reader.finish(&network, &topics));
+        // Some of what is left with one may be another's to tell.
+        for _ in 0..2 {
+            self.members.iter_mut().for_each(|member| member.look(&network));
+        }
+        self.members.iter().for_each(|member| assert!(!member.tally().is_empty()));
+        check_shared(&self.members, &topics);
+        self.heir.finish(&network, &self.mortals);
+    }
+}
+
+/// Each message has come to some member; those of QoS 2 to one of them, once.
+fn check_shared(members: &[Reader], topics: &[Numbered]) {
+    for Numbered { topic, qos, count } in topics {
+        for number in 0..*count {
+            let times = |tally: &Tally| tally.get(topic).and_then(|all| all.get(&number)).copied();
+            let times: u32 = members.iter().filter_map(|member| times(member.tally())).sum();
+            let is_right = times == 1 || *qos == 1 && times > 1;
+            assert!(is_right, "message {number} of {topic} came {times} times to the members");
+        }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().expect(name))
+}
+
+#[test]
+fn connections_that_break_lose_nothing_that_was_acknowledged() {
+    let (rounds, seed) = (setting("CRASH_ROUNDS", ROUNDS), setting("CRASH_SEED", SEED));
+    eprintln!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
+    let place = Place::new();
+    let broker = place.start();
+    let mut crowd = Crowd::new(Random::new(seed));
+    crowd.subscribe(&broker);
+    for round in 0..rounds {
+        crowd.work(&broker, round);
+        crowd.check(&broker, round);
+    }
+    crowd.finish(&broker);
+    stop(broker);
+}
