@@ -30,6 +30,8 @@ pub mod auth;
 #[cfg(feature = "broker")]
 pub mod acl;
 pub mod envelope;
+#[cfg(feature = "broker")]
+pub mod throttle;
 
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 #[cfg(feature = "broker")]

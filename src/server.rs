@@ -114,6 +114,7 @@ impl Server {
             envelope,
             store,
             audit,
+            throttles,
             mqtt,
             broker,
             network,
@@ -156,6 +157,7 @@ impl Server {
             wrapped_dir: keys.wrapped_dir,
             durable,
             audit: audit.clone(),
+            throttles,
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);

@@ -224,6 +224,7 @@ fn broker() -> Arc<Broker> {
         wrapped_dir: None,
         durable: None,
         audit: None,
+        throttles: Vec::new(),
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

@@ -1,11 +1,13 @@
 //! One client at the broker, without its socket: bytes in, bytes out, and what they set going.
 
+mod deadlines;
 mod door;
 mod held;
 mod judgement;
 mod publishing;
 mod renewal;
 mod report;
+mod throttling;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +26,7 @@ use super::retained_backlog::Next;
 use super::review::Review;
 use super::round::Round;
 use super::seat::{Order, Seat};
+use super::throttles::{Throttled, Verdict};
 use crate::audit::Event;
 use crate::auth::{Authenticators, ScramExchange};
 use crate::clock::Now;
@@ -86,6 +89,8 @@ struct Inside {
     gate: Gate,
     /// Where its proof does not last for ever.
     lease: Option<Box<Lease>>,
+    /// Where it is limited in what it does.
+    throttled: Option<Box<Throttled>>,
     /// While it proves anew who it is.
     exchange: Option<Box<ScramExchange>>,
     /// There is none before the first PUBLISH.
@@ -144,11 +149,16 @@ impl Client {
                 self.is_behind = true;
                 break;
             }
+            if self.has_to_pause(now) {
+                break;
+            }
             let rest = bytes.get(taken..).unwrap_or_default();
             match codec::next_frame(rest, self.packet_limit()) {
                 Ok(Some(frame)) => {
-                    taken += frame.size;
+                    let size = frame.size;
+                    taken += size;
                     self.on_frame(now, frame, rest, &mut received);
+                    self.weigh_bytes(now, size);
                 }
                 Ok(None) => break,
                 Err(error) => self.on_malformed(now, error, rest),
@@ -182,11 +192,15 @@ impl Client {
     /// Sends what waits for the client, as far as its window, the output and the time of others
     /// allow.
     pub fn deliver(&mut self, now: Now) -> Delivered {
+        self.resume_deliveries(now);
         self.ends_with_lease(now);
         let has_more_to_judge = self.judge(now);
         let mut looked_at = 0;
         let stopped = loop {
             if self.closed.is_some() {
+                break Delivered::All;
+            }
+            if self.is_fed_up() {
                 break Delivered::All;
             }
             if self.unsent() >= HIGH_WATER {
@@ -227,7 +241,10 @@ impl Client {
         let Stage::Inside(inside) = &mut self.stage else { return 0 };
         let mut batch = std::mem::take(&mut inside.batch);
         let room = HIGH_WATER.saturating_sub(self.output.bytes.len() - self.sent);
-        inside.stored.mailbox.take(self.session.window(), BATCH, room, &mut batch);
+        // What is too much stays where it waits.
+        let is_slow = inside.throttled.as_ref().is_some_and(|it| it.has_slow_deliveries);
+        let most = if is_slow { 1 } else { BATCH };
+        inside.stored.mailbox.take(self.session.window(), most, room, &mut batch);
         let found = batch.len();
         for outbound in batch.drain(..) {
             self.deliver_one(now, outbound);
@@ -246,6 +263,11 @@ impl Client {
             self.drop_denied(&outbound);
             return;
         }
+        if self.weigh_delivery(now, &outbound) != Verdict::Taken {
+            self.broker.counts.dropped(DropReason::Throttled, 1);
+            return;
+        }
+        let Stage::Inside(inside) = &mut self.stage else { return };
         let outbound = self.broker.kept(&inside.stored.mailbox, outbound, &mut self.round);
         if delivery == Delivery::AsItIs {
             self.step(now, Input::Deliver(outbound));
@@ -289,43 +311,6 @@ impl Client {
     #[must_use]
     pub fn bell(&self) -> &Arc<Bell> {
         self.seat.bell()
-    }
-
-    /// When [`Self::on_deadline`] is due.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        let silence = self.session.deadline()?;
-        Some(self.lease().and_then(Lease::due).map_or(silence, |due| silence.min(due)))
-    }
-
-    fn lease(&self) -> Option<&Lease> {
-        match &self.stage {
-            Stage::Inside(inside) => inside.lease.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// Whether the connection has ended because the proof of its client has.
-    fn ends_with_lease(&mut self, now: Now) -> bool {
-        let ended = self.lease().and_then(|lease| lease.ended(now.instant));
-        let Some(ended) = ended.filter(|_| self.closed.is_none()) else { return false };
-        if let Stage::Inside(inside) = &self.stage {
-            let who = inside.gate.who();
-            let client_id = who.client_id.as_str();
-            tracing::info!(principal = %who.principal, client_id, "{ended}");
-        }
-        self.end(now, ReasonCode::NotAuthorized);
-        true
-    }
-
-    /// The deadline has come: ends the connection of a client that is silent for too long, or whose
-    /// proof of who it is has expired; or has the client asked about again.
-    pub fn on_deadline(&mut self, now: Now) {
-        if !self.ends_with_lease(now) {
-            self.ask_again(now);
-            self.step(now, Input::Tick);
-            self.finish_round();
-        }
     }
 
     /// Ends the connection and tells the client why, where its version can be told.
@@ -447,8 +432,9 @@ impl Client {
             Action::Authenticate { data } => self.authenticate(now, data.as_ref()),
             Action::Reauthenticate { data } => self.reauthenticate(now, data.as_ref()),
             Action::Publish { message, packet_id } => self.publish(now, &message, packet_id),
-            Action::Subscribe { packet_id, requests } => {
+            Action::Subscribe { packet_id, mut requests } => {
                 self.settle(now);
+                self.weigh_subscriptions(now, &mut requests);
                 let Stage::Inside(inside) = &mut self.stage else { return };
                 let Inside { gate, stored, .. } = &mut **inside;
                 let outcomes =

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{Broker, Settings};
 use crate::auth::{self, LockoutRules};
+use crate::throttle::Rule;
 use crate::{identity_service, session};
 
 /// What is in force. Each part is replaced whole; nothing of it is looked at per message.
@@ -37,6 +38,8 @@ pub struct LiveSettings<'a> {
     pub auth: &'a auth::Settings,
     /// `[http]`: how much its service may be asked, for questions from now on.
     pub http: &'a identity_service::Settings,
+    /// `[[throttle]]`: for what clients do from now on.
+    pub throttles: Vec<Rule>,
     /// Bytes of the largest CONNECT packet.
     pub max_connect_size: usize,
 }
@@ -67,19 +70,23 @@ impl QueueBounds {
 impl Broker {
     /// Takes up other settings. Of those that differ, each holds from the moment that
     /// [`LiveSettings`] says; nobody who is connected is disturbed.
-    pub fn follow(&self, settings: &LiveSettings<'_>) {
-        let LiveSettings { mqtt, broker, auth, http, max_connect_size } = settings;
-        if **self.live.mqtt.load() != **mqtt {
-            self.live.mqtt.store((*mqtt).clone().into());
+    pub fn follow(&self, settings: LiveSettings<'_>) {
+        let LiveSettings { mqtt, broker, auth, http, throttles, max_connect_size } = settings;
+        if **self.live.mqtt.load() != *mqtt {
+            self.live.mqtt.store(mqtt.clone().into());
         }
         self.live.queue.store(QueueBounds::of(broker).into());
-        self.live.max_connect_size.store(*max_connect_size, Ordering::Relaxed);
+        self.live.max_connect_size.store(max_connect_size, Ordering::Relaxed);
         self.registry.set_max_sessions(broker.max_sessions.get() as usize);
         let (max_messages, max_bytes) = broker.retained_bounds();
         self.retained.set_bounds(max_messages, max_bytes);
         if let Some(service) = &self.identity_service {
             service.follow(http);
         }
-        self.lockouts.follow(LockoutRules::from(*auth));
+        if !self.throttles.are(&throttles) {
+            self.throttles.follow(throttles);
+            self.authority.has_changed();
+        }
+        self.lockouts.follow(LockoutRules::from(auth));
     }
 }

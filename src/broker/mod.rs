@@ -45,6 +45,7 @@ mod sessions;
 mod settings;
 mod subscribe;
 mod sys;
+mod throttles;
 mod timers;
 mod topic_memo;
 mod wrapped_keys;
@@ -81,6 +82,7 @@ use self::registry::Registry;
 use self::retained::RetainedMessages;
 use self::revalidation::Requests;
 use self::routes::Routes;
+use self::throttles::Throttles;
 use self::timers::Timers;
 use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
@@ -95,6 +97,7 @@ use crate::router::Retained;
 use crate::session::{self, Redirect, Refusal};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::throttle::Rule;
 use crate::tls::ListenerTls;
 
 /// Between two writings of the verified credentials: what a crash forgets is hashed again.
@@ -131,6 +134,8 @@ pub struct Parts {
     pub durable: Option<Durable>,
     /// What is written down of security decisions; without it nothing is.
     pub audit: Option<Arc<AuditLog>>,
+    /// `[[throttle]]`.
+    pub throttles: Vec<Rule>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -153,6 +158,7 @@ pub struct Broker {
     /// What outlives the process is kept by it.
     keeper: Option<Keeper>,
     timers: Timers,
+    throttles: Throttles,
     counts: Counts,
     next_session: AtomicU64,
     /// Of messages that the store keeps for sessions.
@@ -183,6 +189,7 @@ impl Broker {
             wrapped_dir,
             durable,
             audit,
+            throttles,
             metrics,
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
@@ -219,6 +226,7 @@ impl Broker {
             retained: RetainedMessages::new(retained, keeper.clone()),
             keeper,
             timers: Timers::default(),
+            throttles: Throttles::new(throttles),
             counts: Counts::new(metrics, audit),
             next_session: AtomicU64::new(last_session.saturating_add(1)),
             next_message: AtomicU64::new(last_message.saturating_add(1)),
@@ -388,6 +396,7 @@ impl Broker {
                 now = every_second.tick() => {
                     self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;
+                    self.throttles.forget(now.into_std());
                     self.update_gauges();
                 }
                 () = sys.tick() => self.publish_sys(),

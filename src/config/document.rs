@@ -11,7 +11,7 @@ use toml::{
 use super::{
     Origin, Problem,
     entry::{Entries, Entry, Layers, Written},
-    settings::{LISTENER, SECTIONS},
+    settings::{LISTENER, SECTIONS, THROTTLE},
     suggest::did_you_mean,
 };
 
@@ -76,7 +76,11 @@ impl<'a> Document<'a> {
             let origin = self.origin(name.span().start);
             let name = name.into_inner();
             if name == LISTENER {
-                layers.listeners = self.listeners(value, &origin, problems);
+                layers.listeners = self.repeated(LISTENER, value, &origin, problems);
+                continue;
+            }
+            if name == THROTTLE {
+                layers.throttles = self.repeated(THROTTLE, value, &origin, problems);
                 continue;
             }
             let Some(section) = SECTIONS.iter().find(|section| section.name == name) else {
@@ -96,24 +100,31 @@ impl<'a> Document<'a> {
         layers
     }
 
-    fn listeners(
+    /// The entries of every `[[name]]`.
+    fn repeated(
         &self,
+        name: &str,
         value: Spanned<DeValue<'_>>,
         origin: &Origin,
         problems: &mut Vec<Problem>,
     ) -> Vec<Entries> {
-        let mut listeners = Vec::new();
-        if let DeValue::Array(array) = value.into_inner() {
-            for each in array {
-                match each.into_inner() {
-                    DeValue::Table(table) => listeners.push(self.entries(table, problems)),
-                    _ => problems.push(Problem::at(origin, LISTENER_FORM)),
-                }
+        let form = || {
+            let text =
+                format!("a {name} is written as [[{name}]], in two brackets, with its keys below");
+            Problem::at(origin, text)
+        };
+        let DeValue::Array(array) = value.into_inner() else {
+            problems.push(form());
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for each in array {
+            match each.into_inner() {
+                DeValue::Table(table) => found.push(self.entries(table, problems)),
+                _ => problems.push(form()),
             }
-        } else {
-            problems.push(Problem::at(origin, LISTENER_FORM));
         }
-        listeners
+        found
     }
 
     fn entries(&self, table: DeTable<'_>, problems: &mut Vec<Problem>) -> Entries {
@@ -148,13 +159,15 @@ impl<'a> Document<'a> {
     }
 }
 
-const LISTENER_FORM: &str =
-    "a listener is written as [[listener]], in two brackets, with its keys below";
-
 fn unknown_section(name: &str, origin: &Origin) -> Problem {
     let home = SECTIONS.iter().find(|section| (section.keys)().contains(&name));
     let hint = home.map_or_else(
-        || did_you_mean(name, SECTIONS.iter().map(|section| section.name).chain([LISTENER])),
+        || {
+            did_you_mean(
+                name,
+                SECTIONS.iter().map(|section| section.name).chain([LISTENER, THROTTLE]),
+            )
+        },
         |section| format!("; it belongs in [{}]", section.name),
     );
     Problem::at(origin, format!("unknown section `{name}`{hint}"))

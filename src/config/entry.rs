@@ -44,6 +44,7 @@ pub(super) type Entries = BTreeMap<String, Entry>;
 pub(super) struct Layers {
     pub(super) sections: BTreeMap<&'static str, Entries>,
     pub(super) listeners: Vec<Entries>,
+    pub(super) throttles: Vec<Entries>,
 }
 
 impl Entry {

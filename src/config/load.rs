@@ -14,7 +14,7 @@ use super::{
     overrides::Overrides,
     read_file::read_text,
     section::read,
-    settings::LISTENER,
+    settings::{LISTENER, THROTTLE},
 };
 
 /// Bytes of the largest configuration file.
@@ -160,6 +160,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),
+        throttle: layers.throttles.iter().map(|each| read(THROTTLE, each, problems)).collect(),
         mqtt: read("mqtt", of("mqtt"), problems),
         broker: read("broker", of("broker"), problems),
         network: read("network", of("network"), problems),
@@ -176,7 +177,19 @@ fn origins_of(layers: &Layers) -> BTreeMap<String, Origin> {
     let of_listeners = layers.listeners.iter().enumerate().flat_map(|(index, entries)| {
         entries.iter().map(move |(key, entry)| (listener_path(index, key), entry))
     });
-    of_sections.chain(of_listeners).map(|(path, entry)| (path, entry.origin.clone())).collect()
+    let of_throttles = layers.throttles.iter().enumerate().flat_map(|(index, entries)| {
+        entries.iter().map(move |(key, entry)| (throttle_path(index, key), entry))
+    });
+    of_sections
+        .chain(of_listeners)
+        .chain(of_throttles)
+        .map(|(path, entry)| (path, entry.origin.clone()))
+        .collect()
+}
+
+/// How the origin of the key of a limit is looked up.
+pub(super) fn throttle_path(index: usize, key: &str) -> String {
+    format!("{THROTTLE}.{index}.{key}")
 }
 
 /// How the origin of a listener's key is looked up.

@@ -22,6 +22,7 @@ use crate::{
     identity_service::{self, Access},
     keys::{self, RingFile},
     net, session, store, telemetry,
+    throttle::Rule,
     tls::ClientAuth,
 };
 
@@ -52,6 +53,8 @@ pub struct Resolved {
     pub store: store::Settings,
     /// `[audit]`.
     pub audit: audit::Settings,
+    /// `[[throttle]]`.
+    pub throttles: Vec<Rule>,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -84,6 +87,7 @@ impl Loaded {
         let tokens = self.read_token_keys(&mut findings);
         let key_ring = self.read_key_ring(&mut findings);
         let http_access = self.read_http_access(&mut findings);
+        let throttles = self.throttles(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
@@ -95,7 +99,7 @@ impl Loaded {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
-                Known { policy, passwords, tokens, key_ring, http_access },
+                Known { policy, passwords, tokens, key_ring, http_access, throttles },
                 Desks { admin, control },
                 findings.warnings,
             )),
@@ -398,6 +402,7 @@ struct Known {
     tokens: Option<TokenVerifier>,
     key_ring: Option<KeyRing>,
     http_access: Option<Access>,
+    throttles: Vec<Rule>,
 }
 
 /// Where those who look after the broker turn to.
@@ -409,7 +414,7 @@ struct Desks {
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    Known { policy, passwords, tokens, key_ring, http_access }: Known,
+    Known { policy, passwords, tokens, key_ring, http_access, throttles }: Known,
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
@@ -428,6 +433,7 @@ fn assemble(
         envelope,
         store,
         audit,
+        throttles,
         mqtt,
         broker,
         network,

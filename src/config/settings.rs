@@ -8,6 +8,7 @@ use super::fields::fields_of;
 use crate::acl::PolicyFormat;
 use crate::{
     admin, audit, auth, broker, control, identity_service, keys, net, session, store, telemetry,
+    throttle,
 };
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
@@ -32,6 +33,8 @@ pub struct Config {
     pub http: identity_service::Settings,
     /// `[acl]`: who may do what.
     pub acl: AclSettings,
+    /// `[[throttle]]`: how much clients may do.
+    pub throttle: Vec<throttle::RuleSettings>,
     /// `[mqtt]`: the limits of one session.
     pub mqtt: session::Settings,
     /// `[broker]`: the limits of all of them together.
@@ -65,7 +68,10 @@ pub(super) struct Section {
 /// The name of the section that is repeated, once for each listener.
 pub(super) const LISTENER: &str = "listener";
 
-/// Every section but the listeners, in the order in which they are shown.
+/// The name of the section that is repeated, once for each limit of what clients do.
+pub(super) const THROTTLE: &str = "throttle";
+
+/// Every section that is not repeated, in the order in which they are shown.
 pub(super) const SECTIONS: [Section; 14] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
@@ -82,6 +88,11 @@ pub(super) const SECTIONS: [Section; 14] = [
     Section { name: "control", keys: fields_of::<control::Settings> },
     Section { name: "log", keys: fields_of::<telemetry::LogSettings> },
 ];
+
+/// The keys of one `[[throttle]]`.
+pub(super) fn throttle_keys() -> &'static [&'static str] {
+    fields_of::<throttle::RuleSettings>()
+}
 
 /// The keys of one `[[listener]]`.
 pub(super) fn listener_keys() -> &'static [&'static str] {

@@ -7,8 +7,8 @@ use toml::{Table, Value};
 
 use super::{
     Loaded,
-    load::listener_path,
-    settings::{LISTENER, SECTIONS, listener_keys},
+    load::{listener_path, throttle_path},
+    settings::{LISTENER, SECTIONS, THROTTLE, listener_keys, throttle_keys},
 };
 
 impl fmt::Display for Loaded {
@@ -18,6 +18,14 @@ impl fmt::Display for Loaded {
             let table = table_of(listener);
             for key in listener_keys() {
                 self.write_line(f, key, table.get(*key), &listener_path(index, key))?;
+            }
+            writeln!(f)?;
+        }
+        for (index, rule) in self.config.throttle.iter().enumerate() {
+            writeln!(f, "[[{THROTTLE}]]")?;
+            let table = table_of(rule);
+            for key in throttle_keys() {
+                self.write_line(f, key, table.get(*key), &throttle_path(index, key))?;
             }
             writeln!(f)?;
         }

@@ -170,6 +170,7 @@ impl Connection {
             Event::Bell => self.is_called = true,
             // Deadlines are looked at in every round: a client that is never silent would otherwise
             // never be cut off.
+            Event::Deadline if self.client.ends_rest(now) => self.work_off_partial(now),
             Event::Turn | Event::Deadline => {}
             Event::Stopping if stop.is_closed() => self.client.end(now, OF_CLOSED_LISTENER),
             Event::Stopping => self.client.shut_out(now),
@@ -267,10 +268,11 @@ impl Connection {
 
     /// A client that is being sent away is not listened to. One that does not read what it is sent is
     /// not either, once that has become too much, nor one whose last packets are still to be worked
-    /// off, nor one that waits for a disk that is far behind.
+    /// off, nor one that waits for a disk that is far behind, nor one that has done too much of late.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let is_full = self.client.unsent() > READ_HIGH_WATER || self.client.is_held_up();
-        if is_full || self.client.is_closed() || self.client.is_behind() {
+        let is_resting = self.client.rests_until().is_some();
+        if is_full || is_resting || self.client.is_closed() || self.client.is_behind() {
             return Poll::Pending;
         }
         let mut scratch = Scratch::borrow();

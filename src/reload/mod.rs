@@ -256,7 +256,7 @@ impl Reloader {
         })?;
         let listeners = listeners.into_iter().map(Into::into).collect();
         let listeners = self.listeners.rearrange(listeners).map_err(|error| error.to_string())?;
-        settings::apply(&adopted.config, &self.broker, &self.shared)
+        settings::apply(&adopted.config, resolved.throttles, &self.broker, &self.shared)
             .map_err(|error| error.to_string())?;
         let mut changes = listeners.take_effect();
         self.loaded = adopted;

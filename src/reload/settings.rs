@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use crate::broker::{Broker, LiveSettings};
 use crate::config::{Config, Loaded};
 use crate::telemetry::logging::{self, LoggingError};
+use crate::throttle::Rule;
 use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
@@ -51,8 +52,11 @@ pub(super) struct Differences {
 
 /// What is another in `after` than it was `before`.
 pub(super) fn differences(before: &Config, after: &Config) -> Differences {
-    let (before, after) = (table_of(before), table_of(after));
     let mut found = Differences::default();
+    if before.throttle != after.throttle {
+        found.live.push("throttle".to_owned());
+    }
+    let (before, after) = (table_of(before), table_of(after));
     for (section, value) in &after {
         let (Some(Value::Table(earlier)), Value::Table(now)) = (before.get(section), value) else {
             continue;
@@ -73,10 +77,11 @@ pub(super) fn differences(before: &Config, after: &Config) -> Differences {
 /// each section is what it was.
 pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     let mut adopted = now;
-    let Config { listener, acl, auth, mqtt, broker, http, network, log, .. } =
+    let Config { listener, throttle, acl, auth, mqtt, broker, http, network, log, .. } =
         std::mem::replace(&mut adopted.config, in_force.config.clone());
     let config = &mut adopted.config;
     config.listener = listener;
+    config.throttle = throttle;
     config.acl = acl;
     config.mqtt = mqtt;
     config.log.level = log.level;
@@ -117,15 +122,17 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
 /// When there can be no such log; nothing has changed then.
 pub(super) fn apply(
     config: &Config,
+    throttles: Vec<Rule>,
     broker: &Broker,
     shared: &net::Shared,
 ) -> Result<(), LoggingError> {
     logging::follow(&config.log.level)?;
-    broker.follow(&LiveSettings {
+    broker.follow(LiveSettings {
         mqtt: &config.mqtt,
         broker: &config.broker,
         auth: &config.auth,
         http: &config.http,
+        throttles,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });
     shared.follow(config.network.clone(), config.broker.max_connections.get());

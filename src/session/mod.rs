@@ -154,6 +154,13 @@ impl Session {
         }
     }
 
+    /// Takes the client for heard: it may have said something while nobody listened.
+    pub fn excuse_silence(&mut self, now: Instant) {
+        if let State::Live(live) = &mut self.state {
+            live.lifetime.heard(now);
+        }
+    }
+
     /// Forgets the messages of an earlier connection that wait to be sent again and that the client
     /// may no longer receive; says how many they were, and adds to `progress` what has become of them.
     pub fn forget_unsent(

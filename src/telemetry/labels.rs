@@ -309,6 +309,40 @@ label! {
         NoMember = "no_member",
         /// The broker has not sealed it, or cannot open it any more.
         NotOpened = "not_opened",
+        /// A rule of `[[throttle]]` was over its rate.
+        Throttled = "throttled",
+    }
+}
+
+label! {
+    /// What a rule of `[[throttle]]` limits.
+    Throttled as "what" {
+        /// Messages that clients publish.
+        MessagesIn = "messages_in",
+        /// Bytes that they send.
+        BytesIn = "bytes_in",
+        /// Messages that are delivered to them.
+        MessagesOut = "messages_out",
+        /// Bytes of those.
+        BytesOut = "bytes_out",
+        /// Subscriptions.
+        Subscriptions = "subscriptions",
+        /// Messages that are retained.
+        Retained = "retained",
+    }
+}
+
+label! {
+    /// What has become of what was over its rate.
+    ThrottleAction as "action" {
+        /// The client has to wait.
+        Delay = "delay",
+        /// A message of QoS 0 was lost.
+        Drop = "drop",
+        /// It was refused.
+        Reject = "reject",
+        /// The connection has ended.
+        Disconnect = "disconnect",
     }
 }
 

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use super::{
     Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
     LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
-    Reloaded, Revocation, process,
+    Reloaded, Revocation, ThrottleAction, Throttled, process,
 };
 use crate::message::QoS;
 
@@ -79,6 +79,8 @@ pub struct Metrics {
     pub takeovers: Counter,
     /// Sessions that ended because their client's identity was taken back.
     pub sessions_revoked: Counters<Revocation>,
+    /// Doings of clients that were over a rate, by what they were and what has become of them.
+    pub throttled: Counters<(Throttled, ThrottleAction)>,
     /// Files that were read while the broker runs, by what they are and what came of it.
     pub reloads: Counters<(Reloaded, ReloadResult)>,
     /// When each was last put in force, in Unix time.
@@ -198,6 +200,10 @@ impl Metrics {
             sessions_revoked: register.counters(
                 "bastionmq_sessions_revoked_total",
                 "Sessions ended because their user, certificate or token was taken back, by reason",
+            ),
+            throttled: register.counters(
+                "bastionmq_throttled_total",
+                "Doings of clients over a rate of [[throttle]], by what they were and what became of them",
             ),
             reloads: register.counters(
                 "bastionmq_reload_total",

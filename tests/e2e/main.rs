@@ -31,6 +31,7 @@ mod proxy_protocol;
 mod reload;
 mod revocation;
 mod scram;
+mod throttle;
 mod tokens;
 mod transports;
 mod unix_sockets;

@@ -152,9 +152,11 @@ impl Client {
             settings: narrowed(self.session.settings(), gate.limits()),
         };
         let reviewed = gate.generation();
+        let throttled = self.broker.throttles.of(gate.who());
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
             lease,
+            throttled,
             exchange: None,
             memo: None,
             stored: session,

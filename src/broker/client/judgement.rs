@@ -22,6 +22,7 @@ impl Client {
                 return false;
             }
             self.begin_review();
+            self.take_up_limits(now);
         }
         self.go_on_with_review()
     }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::held::Held;
 use super::{Client, Stage};
 use crate::broker::sealed_publish::{Published, Publishing, Settled};
+use crate::broker::throttles::Verdict;
 use crate::broker::wrapped_keys::Request;
 use crate::clock::Now;
 use crate::codec::{PacketId, ReasonCode};
 use crate::message::{Message, QoS};
 use crate::session::{Input, Progress};
+use crate::telemetry::DropReason;
 
 impl Client {
     pub(super) fn publish(
@@ -18,6 +20,14 @@ impl Client {
         message: &Arc<Message>,
         packet_id: Option<PacketId>,
     ) {
+        if self.weigh_publish(now, message) != Verdict::Taken {
+            self.broker.counts.dropped(DropReason::Throttled, 1);
+            let reason = ReasonCode::QuotaExceeded;
+            let settled =
+                packet_id.map(|packet_id| Settled { packet_id, qos: message.qos, reason });
+            self.answer(now, settled.as_slice());
+            return;
+        }
         let Stage::Inside(inside) = &mut self.stage else { return };
         let (gate, memo) = (&mut inside.gate, inside.memo.get_or_insert_default());
         let publishing = Publishing { message, packet_id, now };

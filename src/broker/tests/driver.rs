@@ -98,6 +98,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         wrapped_dir: None,
         durable: None,
         audit: None,
+        throttles: Vec::new(),
         metrics: Arc::new(Metrics::new()),
     }
 }

@@ -1,0 +1,253 @@
+//! What clients have done lately of what is limited: a bucket for each rule and each of those that it
+//! counts together. Who comes back finds its own as it has left it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use super::gate::Who;
+use crate::identity::{ClientId, Principal};
+use crate::telemetry::{Metrics, ThrottleAction, Throttled as Label};
+use crate::throttle::{Action, Per, Rule, What};
+use crate::topic::TopicName;
+
+/// The rules in force, and the levels of all buckets.
+#[derive(Debug)]
+pub(super) struct Throttles {
+    rules: ArcSwap<Vec<Arc<Rule>>>,
+    levels: DashMap<Bucket, Arc<AtomicU64>>,
+    /// What levels are counted from.
+    started: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Bucket {
+    rule: Arc<str>,
+    whose: Whose,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Whose {
+    Client(ClientId),
+    User(Principal),
+    Listener(Arc<str>),
+    Broker,
+}
+
+/// The limits of one client. There are none where no rule concerns it.
+#[derive(Debug)]
+pub(super) struct Throttled {
+    limits: Vec<Limit>,
+    /// Whether any of them is for what is delivered to it.
+    pub(super) has_slow_deliveries: bool,
+    started: Instant,
+    /// Why nothing is taken from the client now.
+    pub(super) pause: Option<Pause>,
+    /// Until when nothing is delivered to it.
+    pub(super) delivers_at: Option<Instant>,
+    /// Whether the log knows that it is limited: once for each connection.
+    has_said: bool,
+}
+
+#[derive(Debug)]
+struct Limit {
+    rule: Arc<Rule>,
+    level: Arc<AtomicU64>,
+}
+
+/// Why nothing is taken from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// It is too early.
+    Until(Instant),
+    /// Its connection is to end.
+    End,
+}
+
+/// Something that a client does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doing<'a> {
+    pub(super) what: What,
+    pub(super) count: u64,
+    pub(super) topic: Option<&'a TopicName>,
+    /// Whether it may be lost: it is a message of QoS 0.
+    pub(super) may_be_lost: bool,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done.
+    Taken,
+    /// It is not, and nobody is told.
+    Lost,
+    /// It is not, and the client is told.
+    Refused,
+}
+
+impl Throttles {
+    pub(super) fn new(rules: Vec<Rule>) -> Self {
+        let this =
+            Self { rules: ArcSwap::default(), levels: DashMap::new(), started: Instant::now() };
+        this.follow(rules);
+        this
+    }
+
+    /// Goes by other rules. What was counted under a name goes on being counted under it.
+    pub(super) fn follow(&self, rules: Vec<Rule>) {
+        self.rules.store(Arc::new(rules.into_iter().map(Arc::new).collect()));
+    }
+
+    /// Whether these are the rules in force.
+    pub(super) fn are(&self, rules: &[Rule]) -> bool {
+        self.rules.load().iter().map(|rule| &**rule).eq(rules)
+    }
+
+    /// The limits of `who`, where it has any.
+    pub(super) fn of(&self, who: &Who) -> Option<Box<Throttled>> {
+        let rules = self.rules.load();
+        if rules.is_empty() {
+            return None;
+        }
+        let limit = |rule: &Arc<Rule>| {
+            let whose = match rule.per {
+                Per::Client => Whose::Client(who.client_id.clone()),
+                Per::User => Whose::User(who.principal.clone()),
+                Per::Listener => Whose::Listener(Arc::clone(&who.listener)),
+                Per::Broker => Whose::Broker,
+            };
+            let bucket = Bucket { rule: Arc::clone(&rule.name), whose };
+            let level = Arc::clone(&self.levels.entry(bucket).or_default());
+            Limit { rule: Arc::clone(rule), level }
+        };
+        let limits = rules.iter().map(limit).collect();
+        Some(Box::new(Throttled::by(limits, self.started)))
+    }
+
+    /// Forgets the buckets that are empty and nobody's.
+    pub(super) fn forget(&self, now: Instant) {
+        let now = since(self.started, now);
+        self.levels
+            .retain(|_, level| Arc::strong_count(level) > 1 || level.load(Ordering::Relaxed) > now);
+    }
+}
+
+impl Throttled {
+    /// There is no limit, and nothing to wait for.
+    pub(super) fn unlimited() -> Box<Self> {
+        Box::new(Self::by(Vec::new(), Instant::now()))
+    }
+
+    fn by(limits: Vec<Limit>, started: Instant) -> Self {
+        let has_slow_deliveries = limits.iter().any(|it| it.rule.what.is_delivered());
+        let (pause, delivers_at, has_said) = (None, None, false);
+        Self { limits, has_slow_deliveries, started, pause, delivers_at, has_said }
+    }
+
+    /// Counts what a client does, and says what becomes of it.
+    pub(super) fn weigh(
+        &mut self,
+        doing: Doing<'_>,
+        now: Instant,
+        who: &Who,
+        metrics: &Metrics,
+    ) -> Verdict {
+        let nanoseconds = since(self.started, now);
+        let topic = doing.topic.map(TopicName::borrowed);
+        for at in 0..self.limits.len() {
+            let Some(Limit { rule, level }) = self.limits.get(at) else { break };
+            if rule.what != doing.what || !rule.concerns(topic) {
+                continue;
+            }
+            let action = match rule.action {
+                Action::Drop if !doing.may_be_lost => Action::Delay,
+                action => action,
+            };
+            let Some(over) = excess(rule, level, action, nanoseconds, doing.count) else {
+                continue;
+            };
+            metrics.throttled.increment((doing.what.into(), action.into()));
+            if !std::mem::replace(&mut self.has_said, true) {
+                report(rule, action, who);
+            }
+            match action {
+                Action::Delay => self.delay(doing.what, now + Duration::from_nanos(over)),
+                Action::Reject if !doing.may_be_lost => return Verdict::Refused,
+                Action::Drop | Action::Reject => return Verdict::Lost,
+                Action::Disconnect => {
+                    self.pause = Some(Pause::End);
+                    return Verdict::Refused;
+                }
+            }
+        }
+        Verdict::Taken
+    }
+
+    fn delay(&mut self, what: What, until: Instant) {
+        match what.is_delivered() {
+            true => self.delivers_at = self.delivers_at.max(Some(until)),
+            false => self.wait(until),
+        }
+    }
+
+    /// Takes nothing from the client before `until`.
+    pub(super) fn wait(&mut self, until: Instant) {
+        self.pause = match self.pause {
+            Some(Pause::Until(earlier)) => Some(Pause::Until(earlier.max(until))),
+            Some(Pause::End) => Some(Pause::End),
+            None => Some(Pause::Until(until)),
+        };
+    }
+}
+
+/// Counts; by how many nanoseconds that is too early, where it is. What is refused is not counted.
+fn excess(rule: &Rule, level: &AtomicU64, action: Action, now: u64, count: u64) -> Option<u64> {
+    let change = |it| match action {
+        Action::Delay => Some(rule.rate.add(it, now, count)),
+        Action::Drop | Action::Reject | Action::Disconnect => rule.rate.admit(it, now, count),
+    };
+    match level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change) {
+        Ok(before) => {
+            let after = rule.rate.add(before, now, count);
+            Some(rule.rate.excess(after, now)).filter(|over| *over > 0 && action == Action::Delay)
+        }
+        Err(_) => Some(0),
+    }
+}
+
+fn report(rule: &Rule, action: Action, who: &Who) {
+    let Who { principal, client_id, .. } = who;
+    let (rule, action) = (&*rule.name, ThrottleAction::from(action).name());
+    tracing::warn!(%principal, client_id = client_id.as_str(), rule, action, "throttled");
+}
+
+fn since(started: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(started).as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<What> for Label {
+    fn from(what: What) -> Self {
+        match what {
+            What::MessagesIn => Self::MessagesIn,
+            What::BytesIn => Self::BytesIn,
+            What::MessagesOut => Self::MessagesOut,
+            What::BytesOut => Self::BytesOut,
+            What::Subscriptions => Self::Subscriptions,
+            What::Retained => Self::Retained,
+        }
+    }
+}
+
+impl From<Action> for ThrottleAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Delay => Self::Delay,
+            Action::Drop => Self::Drop,
+            Action::Reject => Self::Reject,
+            Action::Disconnect => Self::Disconnect,
+        }
+    }
+}
