@@ -1,7 +1,7 @@
 //! The security audit log: who came, from where, what was decided and by which rule.
 //!
 //! A directory holds files of JSON lines that are only ever appended to, each with a number. Each line
-//! carries a tag over itself and the tag of the line before it ([`chain`]), and now and then one is a
+//! carries a tag over itself and the tag of the line before it (`chain.rs`), and now and then one is a
 //! checkpoint: a signature over all of its file up to there, which can be checked without the secret. A
 //! file `head` says up to which record the log goes, so that a missing end is noticed, and with which file
 //! it begins, so that a missing start is. The secret is sealed under the master key.

@@ -100,7 +100,7 @@ pub fn explain(error: &io::Error) -> String {
 }
 
 impl Listener {
-    /// Binds the address; connections wait in the backlog until [`Self::start`]. Needs the runtime.
+    /// Binds the address; connections wait in the backlog until they are accepted. Needs the runtime.
     ///
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
