@@ -5,6 +5,7 @@
 //! delete  02  table  key 16
 //! first   03  number 4            segments before this one are not needed any more
 //! closed  04                      the store was closed in order
+//! more    05                      what is written behind it belongs to it: both count or neither
 //! ```
 //! Numbers are big-endian.
 
@@ -14,6 +15,7 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const FIRST: u8 = 3;
 const CLOSED: u8 = 4;
+pub(super) const MORE: u8 = 5;
 const KEY_BYTES: usize = 16;
 
 /// A kind of record. Each has keys of its own.
@@ -85,6 +87,7 @@ pub(super) enum Change<'a> {
     Delete { table: Table, key: Key },
     First(u32),
     Closed,
+    More,
 }
 
 impl Batch {
@@ -122,6 +125,7 @@ impl Batch {
                 self.bytes.extend(number.to_be_bytes());
             }
             Change::Closed => self.bytes.push(CLOSED),
+            Change::More => self.bytes.push(MORE),
         }
     }
 
@@ -143,7 +147,7 @@ impl Change<'_> {
             Self::Put { value, .. } => 2 + KEY_BYTES + 4 + value.len(),
             Self::Delete { .. } => 2 + KEY_BYTES,
             Self::First(_) => 5,
-            Self::Closed => 1,
+            Self::Closed | Self::More => 1,
         }
     }
 }
@@ -155,6 +159,11 @@ pub(super) fn changes(mut bytes: &[u8]) -> impl Iterator<Item = Change<'_>> {
         bytes = rest;
         Some(change)
     })
+}
+
+/// Whether a record with this content counts only if the one behind it does.
+pub(super) fn goes_on(content: &[u8]) -> bool {
+    content.first() == Some(&MORE)
 }
 
 fn split_change(bytes: &[u8]) -> Option<(Change<'_>, &[u8])> {
@@ -176,6 +185,7 @@ fn split_change(bytes: &[u8]) -> Option<(Change<'_>, &[u8])> {
             Some((Change::First(u32::from_be_bytes(*number)), rest))
         }
         CLOSED => Some((Change::Closed, rest)),
+        MORE => Some((Change::More, rest)),
         _ => None,
     }
 }
@@ -199,6 +209,7 @@ mod tests {
             Change::Put { table, key, value: b"" },
             Change::First(u32::MAX),
             Change::Closed,
+            Change::More,
         ];
         let mut batch = Batch::default();
         all.into_iter().for_each(|change| batch.push(change));

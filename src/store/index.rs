@@ -75,7 +75,7 @@ impl Index {
                 self.first = self.first.max(*number);
                 None
             }
-            Change::Closed => None,
+            Change::Closed | Change::More => None,
         };
         if let Some(replaced) = replaced {
             self.free(replaced);
@@ -87,6 +87,11 @@ impl Index {
             usage.live -= u64::from(place.size);
             self.live -= u64::from(place.size);
         }
+    }
+
+    /// Whether `key` has anything.
+    pub(super) fn contains(&self, key: (Table, Key)) -> bool {
+        self.places.contains_key(&key)
     }
 
     /// What is live of the record at `at` of the segment `segment`, which has this content.

@@ -16,6 +16,9 @@
 //! under the same lock as you change, so that the log has the order of your changes. Whoever must not be
 //! told before it is kept waits for the ticket. A ticket covers all that were given before.
 //!
+//! Batches that wait together are written without what later ones of them undo: a record that is deleted
+//! before the disk was asked costs nothing there.
+//!
 //! The last value of a key wins, so that a record which changes often, such as a replay window, is just
 //! put again: collect some of them into one batch, for a record of its own costs 24 bytes and a change 22
 //! besides its value. What nobody waits for costs no sync of its own.
@@ -28,6 +31,7 @@ mod damage;
 mod data_keys;
 mod directory;
 mod disk;
+mod elision;
 mod health;
 mod index;
 mod opened;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Disk;
-use super::batch::{Change, Record, changes};
+use super::batch::{Change, Record, changes, goes_on};
 use super::cipher::SegmentCipher;
 use super::damage::{Damage, DamageKind};
 use super::data_keys::{DataKeys, FILES};
@@ -194,22 +194,31 @@ impl<D: Disk> Opened<D> {
 
     /// What counts of the segment that was written to last. What was not synced may be there in part, and
     /// a later record without an earlier one: so it ends at the first fault behind which nothing proves
-    /// that the disk had said it was written.
+    /// that the disk had said it was written; or before that, where what counts together is not all there.
     fn without_torn_end<'a>(
         &mut self,
         number: u32,
         cipher: &SegmentCipher,
         bytes: &'a [u8],
     ) -> &'a [u8] {
-        let (mut faults, mut synced) = (Vec::new(), 0);
+        // Faults, and where what counts together begins that has not come to its end before them.
+        let (mut faults, mut synced, mut begun) = (Vec::new(), 0, None);
         let mut records = Records::new(cipher, bytes);
         while let Some(found) = records.next() {
             match found {
-                Found::Record(read) => synced = synced.max(read.synced as usize),
-                Found::Damage(at, _) | Found::Torn(at) => faults.push(at),
+                Found::Record(read) => {
+                    synced = synced.max(read.synced as usize);
+                    let at = begun.unwrap_or(read.at as usize);
+                    begun = goes_on(read.batch).then_some(at);
+                }
+                Found::Damage(at, _) | Found::Torn(at) => {
+                    faults.push((at, begun.take().unwrap_or(at)));
+                }
             }
         }
-        let torn = faults.into_iter().find(|at| *at >= synced);
+        // What counts together is synced together.
+        let torn = faults.into_iter().find(|(at, _)| *at >= synced).map(|(_, begun)| begun);
+        let torn = torn.or(begun);
         let Some((at, counted)) = torn.and_then(|at| Some((at, bytes.get(..at)?))) else {
             return bytes;
         };

@@ -103,7 +103,7 @@ impl<'a> Records<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::segment::push_record;
+    use super::super::segment::{Written, push_record};
     use super::*;
 
     fn cipher() -> SegmentCipher {
@@ -114,7 +114,8 @@ mod tests {
         let mut bytes = vec![0; HEADER_BYTES];
         for content in contents {
             let place = bytes.len() as u32;
-            push_record(&cipher(), place, 0, content, &mut bytes).unwrap();
+            let record = Written { synced: 0, goes_on: false, batch: content };
+            push_record(&cipher(), place, &record, &mut bytes).unwrap();
         }
         bytes
     }

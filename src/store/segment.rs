@@ -14,6 +14,7 @@
 //! never written to again once writing to it has failed or its broker has ended, so that no place is
 //! written twice.
 
+use super::batch::MORE;
 use super::cipher::{DATA_KEY_BYTES, SegmentCipher, TAG_BYTES};
 use super::data_keys::DataKeys;
 
@@ -130,20 +131,31 @@ impl Header {
     }
 }
 
-/// Appends the record of `batch` to `to`, which goes to `place` of its segment, of which `synced` bytes
-/// are on disk.
+/// What a record is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'a> {
+    /// How many bytes of its segment are on disk.
+    pub(super) synced: u32,
+    /// Whether it counts only if the one behind it does.
+    pub(super) goes_on: bool,
+    pub(super) batch: &'a [u8],
+}
+
+/// Appends `record` to `to`, which goes to `place` of its segment.
 pub(super) fn push_record(
     cipher: &SegmentCipher,
     place: u32,
-    synced: u32,
-    batch: &[u8],
+    record: &Written<'_>,
     to: &mut Vec<u8>,
 ) -> Option<()> {
-    let length = u32::try_from(SYNCED_BYTES + batch.len()).ok()?;
+    let Written { synced, goes_on, batch } = *record;
+    let more = goes_on.then_some(MORE);
+    let length = u32::try_from(SYNCED_BYTES + usize::from(goes_on) + batch.len()).ok()?;
     to.extend(length.to_be_bytes());
     to.extend(cipher.mark(place, length).to_be_bytes());
     let start = to.len();
     to.extend(synced.to_be_bytes());
+    to.extend(more);
     to.extend(batch);
     let tag = cipher.seal(place, to.get_mut(start..)?)?;
     to.extend(tag);

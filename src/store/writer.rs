@@ -9,9 +9,10 @@ use super::batch::{Batch, Change, changes};
 use super::cleaning::Cleaning;
 use super::commits::{Commits, Ticket, Work};
 use super::data_keys::{DataKeys, random};
+use super::elision::{Elision, Pending};
 use super::index::Index;
 use super::opened::SET_ASIDE;
-use super::segment::{self, HEADER_BYTES, Header, Links, RECORD_BYTES};
+use super::segment::{self, HEADER_BYTES, Header, Links, Written};
 use super::{Disk, Health, Opened};
 use crate::clock::Now;
 use crate::keys::MasterKey;
@@ -40,7 +41,8 @@ pub(super) struct Writer<D: Disk> {
     /// The segment before the one that is written to, and how many of its bytes count.
     previous: (u32, u32),
     /// Batches that are not on disk for certain, in order.
-    unsynced: Vec<Batch>,
+    unsynced: Vec<Pending>,
+    elision: Elision,
     /// How many of them the present segment has.
     written: usize,
     /// The last ticket that is in `unsynced` or before, and the last that was committed.
@@ -121,6 +123,7 @@ impl<D: Disk> Writer<D> {
             segment: None,
             next: opened.next,
             unsynced: Vec::new(),
+            elision: Elision::default(),
             written: 0,
             taken: Ticket::default(),
             committed: Ticket::default(),
@@ -142,15 +145,18 @@ impl<D: Disk> Writer<D> {
 
     /// Does what there is to do, and waits for it where there is nothing.
     pub(super) fn turn(&mut self, now: Now) -> Turn {
+        let is_settled = self.is_settled();
         self.clean(now);
         let Work { batches, last, is_closing } = self.commits.take(self.patience(now.instant));
         self.uncommitted_bytes += batches.iter().map(|it| it.bytes().len()).sum::<usize>();
-        self.unsynced.extend(batches);
+        let known = is_settled.then_some(&self.index);
+        let (left, _) = self.elision.condense(batches, known);
+        self.unsynced.extend(left);
         self.taken = last;
         if is_closing {
             let mut closed = Batch::default();
             closed.push(Change::Closed);
-            self.unsynced.push(closed);
+            self.append(closed);
         }
         match self.write().and_then(|()| self.commit(is_closing)) {
             Ok(()) => self.recover(),
@@ -174,7 +180,7 @@ impl<D: Disk> Writer<D> {
         while self.written < self.unsynced.len() {
             let is_full =
                 self.segment.as_ref().is_some_and(|it| it.end >= self.limits.segment_bytes);
-            if is_full {
+            if is_full && !self.is_within_span() {
                 self.change_segments()?;
             }
             if self.segment.is_none() {
@@ -185,20 +191,29 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
+    /// Whether what is written next belongs to what was written last. Nothing is synced in between, and
+    /// all of it is in one segment.
+    fn is_within_span(&self) -> bool {
+        let last = self.written.checked_sub(1).and_then(|last| self.unsynced.get(last));
+        last.is_some_and(|last| last.goes_on)
+    }
+
     /// Encrypts and appends batches, as many as are written at once or as the segment takes.
     fn write_some(&mut self) -> io::Result<()> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         self.buffer.clear();
         let room = self.limits.segment_bytes.saturating_sub(segment.end).min(WRITE_BYTES);
-        for batch in self.unsynced.iter().skip(self.written) {
-            let place = place(segment.end + self.buffer.len())?;
-            let content = batch.bytes();
+        for pending in self.unsynced.iter().skip(self.written) {
+            let start = self.buffer.len();
+            let place = place(segment.end + start)?;
+            let content = pending.batch.bytes();
             let synced = u32::try_from(segment.synced_end).unwrap_or(u32::MAX);
             let cipher = &segment.header.cipher;
-            segment::push_record(cipher, place, synced, content, &mut self.buffer)
+            let record = Written { synced, goes_on: pending.goes_on, batch: content };
+            segment::push_record(cipher, place, &record, &mut self.buffer)
                 .ok_or(io::ErrorKind::FileTooLarge)?;
             changes(content).for_each(|it| self.index.apply(segment.number, place, &it));
-            self.index.grow(segment.number, content.len() + RECORD_BYTES);
+            self.index.grow(segment.number, self.buffer.len() - start);
             self.written += 1;
             if self.buffer.len() >= room {
                 break;
@@ -286,7 +301,7 @@ impl<D: Disk> Writer<D> {
             Some(Going::Emptied(number)) => {
                 let mut batch = Batch::default();
                 batch.push(Change::First(number.saturating_add(1)));
-                self.unsynced.push(batch);
+                self.append(batch);
                 self.going = Some(Going::Unneeded(number));
             }
             Some(Going::Unneeded(number)) => {
@@ -328,7 +343,7 @@ impl<D: Disk> Writer<D> {
 
     /// Appends what is still needed of a segment that goes.
     pub(super) fn append(&mut self, batch: Batch) {
-        self.unsynced.push(batch);
+        self.unsynced.push(batch.into());
     }
 
     /// What is live in the segment has been appended again.
