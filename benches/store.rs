@@ -48,7 +48,7 @@ fn main() {
 
 /// Writes `records`, waiting for each 64 of them; deletes all but the last `queued`.
 fn run(what: &str, path: &Path, master: &MasterKey, records: u64, queued: Option<u64>) {
-    let store = open(path, master).start(&Settings::default()).expect("a store");
+    let store = open(path, master).start(&Settings::default(), &Arc::default()).expect("a store");
     let mut keys = VecDeque::new();
     let started = Instant::now();
     for group in 0..records / TOGETHER {

@@ -124,7 +124,8 @@ impl Server {
             ..
         } = resolved;
         // Before anybody can connect: whoever does finds all that was kept.
-        let durable = Durable::open(&store, &keys, Now::read())?;
+        let metrics = Arc::new(Metrics::new());
+        let durable = Durable::open(&store, &keys, Now::read(), &metrics)?;
         let listeners = listeners
             .into_iter()
             .map(|listener| Listener::bind(listener.into(), &network))
@@ -136,7 +137,6 @@ impl Server {
         let control = control.map(ControlSocket::bind).transpose().map_err(ServerError::Control)?;
         let max_connections = broker.max_connections.get();
         let shutdown_timeout = Duration::from_secs(broker.shutdown_timeout_seconds.into());
-        let metrics = Arc::new(Metrics::new());
         let identity_service = http_access
             .map(|access| IdentityService::new(access, &http, Arc::clone(&metrics)))
             .transpose();

@@ -61,6 +61,9 @@ fn router(state: AdminState) -> Router {
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
+    if let Some(store) = &state.store {
+        store.show();
+    }
     const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(CONTENT_TYPE, FORMAT)], state.metrics.render()).into_response()
 }

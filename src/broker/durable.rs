@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::store::{
     self, Batch, Directory, DirectoryError, OpenError, Opened, Refused, Store, Table, Ticket,
 };
+use crate::telemetry::Metrics;
 use crate::topic::TopicNameRef;
 
 /// The store of a broker, and what was in it when it was opened.
@@ -59,6 +60,7 @@ impl Durable {
         settings: &store::Settings,
         keys: &keys::Settings,
         clocks: Now,
+        metrics: &Arc<Metrics>,
     ) -> Result<Option<Self>, DurableError> {
         let Some(path) = settings.used_dir() else {
             tracing::info!(
@@ -92,7 +94,7 @@ impl Durable {
             );
         }
         report(&opened);
-        let store = Arc::new(opened.start(settings)?);
+        let store = Arc::new(opened.start(settings, metrics)?);
         let last_session = last_session.max(queues.last_session);
         Ok(Some(Self { keeper: Keeper { store, clocks }, retained, last_session, queues }))
     }

@@ -29,6 +29,7 @@ Examples:
   bastionmq ctl kick --forget pump-7            end its session as well
   bastionmq ctl lockouts
   bastionmq ctl lift anna                       let her log in again at once
+  bastionmq ctl store backup /var/backups/bastionmq/monday
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
 The broker listens where `socket` in [control] of its configuration says, and only to the user
@@ -93,6 +94,23 @@ enum Command {
     },
     /// Lift lock-outs, and forget the failures that led to them: exit code 1 when there were none
     Lift(LiftArgs),
+    /// What concerns the store of the broker
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Copy the store while the broker goes on: all that is kept when this is asked for. The copy is
+    /// encrypted as the store is, and opens with the same master key; to use it, name it as `dir` of
+    /// [store]. The broker writes it, as the user that it runs as
+    Backup {
+        /// The directory to copy to: made with mode 0700, or empty
+        path: PathBuf,
+        /// Print what was copied as JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +171,9 @@ fn execute(socket: &Path, command: Command, out: &mut impl Write) -> anyhow::Res
         Command::Kick { client_id, forget } => kick(&mut broker, client_id, forget, out),
         Command::Lockouts { limit, json } => lockouts(&mut broker, limit, json, out),
         Command::Lift(args) => lift(&mut broker, args, out),
+        Command::Store(StoreCommand::Backup { path, json }) => {
+            back_up(&mut broker, &path, json, out)
+        }
     }
 }
 
@@ -255,6 +276,28 @@ fn lift(broker: &mut Conversation, args: LiftArgs, out: &mut impl Write) -> anyh
     let Answer::Lifted { count } = broker.ask(Request::Lift(whom))? else { return Err(strange()) };
     writeln!(out, "{count} lock-out{} lifted", if count == 1 { "" } else { "s" })?;
     Ok(if count == 0 { FAILED } else { 0 })
+}
+
+fn back_up(
+    broker: &mut Conversation,
+    path: &Path,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    let path = std::path::absolute(path)?;
+    broker.list(Request::BackUp { path: path.clone() }, |answer| {
+        let (segments, bytes) = match answer {
+            Answer::Copying => return Ok(()),
+            Answer::BackedUp { segments, bytes } => (segments, bytes),
+            _ => return Err(strange()),
+        };
+        if json {
+            return write_json(out, &serde_json::json!({ "segments": segments, "bytes": bytes }));
+        }
+        let path = path.display();
+        Ok(writeln!(out, "copied {bytes} bytes in {segments} segments to {path}")?)
+    })?;
+    Ok(0)
 }
 
 fn write_json(out: &mut impl Write, what: &impl Serialize) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ mod quickstart;
 mod ring;
 mod seal;
 mod serve;
+mod store;
 mod streams;
 mod verify;
 
@@ -36,6 +37,7 @@ Examples:
   bastionmq serve --config bastionmq.toml    run it
   bastionmq acl explain --user device1 publish devices/device1/up
   bastionmq ctl status                       how the running one is
+  bastionmq store check --config bastionmq.toml            what it keeps on disk, whether it is whole
   bastionmq keys create --ring ring --topic 'plant/#'      to seal payloads from device to device
 
 Exit codes: 0 done, 1 an error (said on standard error), 2 a mistake in the command line.";
@@ -59,6 +61,7 @@ enum Command {
     Ctl(ctl::CtlArgs),
     Keys(keys::KeysArgs),
     Audit(audit::AuditArgs),
+    Store(store::StoreArgs),
     Seal(Box<seal::SealArgs>),
     Open(Box<open::OpenArgs>),
     Verify(Box<verify::VerifyArgs>),
@@ -80,6 +83,7 @@ impl Command {
             Self::Ctl(args) => ctl::run(args),
             Self::Keys(args) => keys::run(args),
             Self::Audit(args) => audit::run(args),
+            Self::Store(args) => store::run(args),
             Self::Seal(args) => seal::run(*args),
             Self::Open(args) => open::run(*args),
             Self::Verify(args) => verify::run(*args),

@@ -1,6 +1,7 @@
 //! What is done with a request: one function each.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,15 @@ use super::protocol::{Answer, Lifted, Request, SessionQuery, write_answer};
 use crate::auth::{Lift, LockedOut};
 use crate::broker::{Broker, Fate};
 use crate::identity::{ClientId, Principal, UnixPeer};
+use crate::store::Copied;
 
 /// How long an operator may take to read what is written to it.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an operator waits for files that are read, and for a connection that ends.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
 const KICK_PATIENCE: Duration = Duration::from_secs(5);
+/// After how long an operator is told that the store is still being copied.
+const COPY_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of the longest pattern.
 const MAX_PATTERN_BYTES: usize = 1_024;
 
@@ -103,6 +107,39 @@ impl<F: Files> Desk<F> {
                 by.report(&format!("{whom:?}: {answer:?}"));
                 replies.say(answer).await
             }
+            Request::BackUp { path } => {
+                by.report(&format!("the store is copied to {path:?}"));
+                self.back_up(path, replies).await
+            }
+        }
+    }
+
+    async fn back_up<W: AsyncWrite + Unpin>(
+        &self,
+        path: PathBuf,
+        replies: &mut Replies<W>,
+    ) -> io::Result<()> {
+        let Some(store) = self.broker.store().cloned() else {
+            let told = "this broker keeps nothing on disk: see `dir` in [store]";
+            return replies.say(Answer::Error(told.to_owned())).await;
+        };
+        if !path.is_absolute() {
+            return replies.say(Answer::Error("the path must be absolute".to_owned())).await;
+        }
+        // It runs to its end, whether the operator waits for it or not.
+        let mut copying = spawn_blocking(move || store.backup(&path));
+        let copied = loop {
+            match timeout(COPY_PATIENCE, &mut copying).await {
+                Ok(copied) => break copied.map_err(io::Error::other)?,
+                Err(_) => replies.say(Answer::Copying).await?,
+            }
+        };
+        match copied {
+            Ok(Copied { segments, bytes }) => {
+                replies.say(Answer::BackedUp { segments: segments as u64, bytes }).await?;
+                replies.say(Answer::Listed { shown: 1, of: 1 }).await
+            }
+            Err(error) => replies.say(Answer::Error(error.to_string())).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Requests and answers, as they travel: one JSON object a line.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::answers::{FileStatus, KickOutcome, LockoutRow, SessionRow, Status};
@@ -35,6 +37,12 @@ pub enum Request {
     },
     /// Let them in again: [`Answer::Lifted`].
     Lift(Lifted),
+    /// Copy the store: any number of [`Answer::Copying`], then [`Answer::BackedUp`] and
+    /// [`Answer::Listed`].
+    BackUp {
+        /// An absolute path: a directory that is made, or is empty.
+        path: PathBuf,
+    },
 }
 
 /// Which sessions are asked for. In order of their client identifiers.
@@ -94,6 +102,15 @@ pub enum Answer {
         /// As many.
         count: u64,
     },
+    /// The store is still being copied.
+    Copying,
+    /// The store was copied.
+    BackedUp {
+        /// Segments of its log.
+        segments: u64,
+        /// What they have.
+        bytes: u64,
+    },
     /// It cannot be done, and why.
     Error(String),
 }
@@ -129,6 +146,7 @@ impl Request {
             Self::Kick { .. } => "kick",
             Self::Lockouts { .. } => "lockouts",
             Self::Lift(_) => "lift",
+            Self::BackUp { .. } => "store backup",
         }
     }
 }

@@ -43,6 +43,8 @@ pub enum Purpose {
     Store,
     /// The secret of the audit log.
     Audit,
+    /// The key of an archive of the store.
+    Archive,
 }
 
 /// Why something was not sealed.
@@ -68,8 +70,14 @@ pub enum OpenError {
 }
 
 impl Purpose {
-    const ALL: [Self; 5] =
-        [Self::Credentials, Self::KeyRing, Self::ReplayWindows, Self::Store, Self::Audit];
+    const ALL: [Self; 6] = [
+        Self::Credentials,
+        Self::KeyRing,
+        Self::ReplayWindows,
+        Self::Store,
+        Self::Audit,
+        Self::Archive,
+    ];
 
     /// What `sealed` was sealed for.
     pub(super) fn of(sealed: &[u8]) -> Result<Self, OpenError> {
@@ -89,6 +97,7 @@ impl Purpose {
             Self::ReplayWindows => b"replay windows",
             Self::Store => b"store",
             Self::Audit => b"audit",
+            Self::Archive => b"archive",
         };
         let mut header = [0; HEADER_BYTES];
         let bytes = MAGIC.iter().chain(name);
@@ -165,6 +174,7 @@ impl fmt::Display for Purpose {
             Self::ReplayWindows => f.write_str("the key of the replay windows"),
             Self::Store => f.write_str("the data keys of the store"),
             Self::Audit => f.write_str("the secret of the audit log"),
+            Self::Archive => f.write_str("the key of an archive"),
         }
     }
 }

@@ -33,6 +33,22 @@ impl Table {
     pub const SENT: Self = Self(7);
     /// Packet identifiers of QoS 2 that were received and are not released, by session and identifier.
     pub const RECEIVED: Self = Self(8);
+
+    /// What operators call it, where it has a name.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            1 => "retained",
+            2 => "session",
+            3 => "subscription",
+            4 => "will",
+            5 => "queued",
+            6 => "message",
+            7 => "sent",
+            8 => "received",
+            _ => return None,
+        })
+    }
 }
 
 /// What a record is found by: see [`super::Store::key`].

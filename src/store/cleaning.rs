@@ -32,7 +32,7 @@ pub(super) struct Cleaning {
 impl<D: Disk> Writer<D> {
     /// Does a slice of what there is to clean. Only what the index knows of may be judged.
     pub(super) fn clean(&mut self, now: Now) {
-        if !self.is_settled() || self.is_dropping() {
+        if !self.is_settled() || self.is_dropping() || self.commits.is_cleaning_paused() {
             return;
         }
         self.renew_data_key(now);
@@ -61,21 +61,26 @@ impl<D: Disk> Writer<D> {
     fn try_renewal(&mut self, now: Now) -> io::Result<()> {
         let mut keys = self.keys.clone();
         keys.add(now.unix)?;
-        keys.write(&self.disk, &self.master)?;
+        keys.write(&*self.disk, &self.master)?;
         self.keys = keys;
         self.change_segments()
     }
 
-    fn begin_cleaning(&mut self) -> Option<Cleaning> {
-        let (number, usage) = self.index.oldest()?;
-        let (live, total) = self.index.bytes();
+    /// The segment that ought to go next, if any ought to.
+    pub(super) fn next_to_clean(&self) -> Option<u32> {
+        let index = self.index.read();
+        let (number, usage) = index.oldest()?;
+        let (live, total) = index.bytes();
         let allowed = live.max(2 * self.limits.segment_bytes as u64);
         let is_outdated = self.keys.newest().is_some_and(|(id, _)| id != usage.key_id);
-        let is_wanted = is_outdated || total - live > allowed;
+        let is_left = number < self.rewrite_before;
+        let is_wanted = is_outdated || is_left || total - live > allowed;
         let is_possible = Some(number) != self.present_segment() && Some(number) != self.stuck_at;
-        if !is_wanted || !is_possible {
-            return None;
-        }
+        (is_wanted && is_possible).then_some(number)
+    }
+
+    fn begin_cleaning(&mut self) -> Option<Cleaning> {
+        let number = self.next_to_clean()?;
         let read = self.disk.read(&name_of(number)).and_then(|bytes| {
             let header = Header::read(number, &self.keys, &bytes).map_err(io::Error::other)?;
             Ok(Cleaning { number, header, bytes, at: HEADER_BYTES })
@@ -91,12 +96,13 @@ impl<D: Disk> Writer<D> {
     fn clean_slice(&mut self, mut cleaning: Cleaning) -> Option<Cleaning> {
         let Cleaning { number, header, bytes, at } = &mut cleaning;
         let mut again = Vec::new();
+        let index = self.index.read();
         let mut records = Records::starting_at(&header.cipher, bytes, *at);
         while records.at() < at.saturating_add(SLICE_BYTES) {
             match records.next() {
                 Some(Found::Record(read)) => {
                     let mut batch = Batch::default();
-                    let live = self.index.live(*number, read.at, read.batch);
+                    let live = index.live(*number, read.at, read.batch);
                     live.for_each(|record| batch.put(record.table, record.key, record.value));
                     again.extend((!batch.is_empty()).then_some(batch));
                 }
@@ -106,6 +112,7 @@ impl<D: Disk> Writer<D> {
             }
         }
         *at = records.at();
+        drop(index);
         let (number, is_over) = (*number, *at >= bytes.len());
         again.into_iter().for_each(|batch| self.append(batch));
         if !is_over {

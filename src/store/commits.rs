@@ -38,6 +38,18 @@ pub(super) struct Commits {
     health: AtomicU8,
     /// Bytes that were appended and are not kept yet.
     waiting_bytes: AtomicUsize,
+    /// How many there are who want that nothing is cleaned.
+    pauses: AtomicUsize,
+}
+
+/// As long as there is one, nothing is cleaned.
+pub(super) struct Pause<'a>(&'a Commits);
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.pauses.fetch_sub(1, Ordering::SeqCst);
+        self.0.has_work.notify_one();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +95,21 @@ impl Commits {
             Health::Good => Err(Refused::Behind),
             ill => Err(Refused::Ill(ill)),
         }
+    }
+
+    /// Nothing is cleaned from the next turn of the writer on.
+    pub(super) fn pause_cleaning(&self) -> Pause<'_> {
+        self.pauses.fetch_add(1, Ordering::SeqCst);
+        Pause(self)
+    }
+
+    pub(super) fn is_cleaning_paused(&self) -> bool {
+        self.pauses.load(Ordering::SeqCst) > 0
+    }
+
+    /// Bytes that were appended and are not kept yet.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_behind(&self) -> bool {

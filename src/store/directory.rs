@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Disk;
@@ -11,7 +11,7 @@ use super::Disk;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// Held as long as the process lives: the kernel lets go of it, however that ends.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The directory, locked. Whatever the umask, files have the mode 0600 and a new directory 0700.
 #[derive(Debug)]
@@ -103,6 +103,15 @@ impl Disk for Directory {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path.join(name))
+    }
+
+    fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.path.join(name))?;
+        let there =
+            usize::try_from(file.metadata()?.len().saturating_sub(at)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(there)];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     }
 
     fn create(&self, name: &str) -> io::Result<File> {

@@ -4,7 +4,7 @@ use std::io;
 
 /// A directory of files that only grow. Names have no path in them. What was appended is on disk for
 /// certain once its file is synced, and a name once the names are.
-pub trait Disk: Send + 'static {
+pub trait Disk: Send + Sync + 'static {
     /// A file that is appended to.
     type File: Send;
 
@@ -19,6 +19,12 @@ pub trait Disk: Send + 'static {
     /// # Errors
     /// What the system says.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// At most `length` bytes of a file, from byte `at` on: fewer where it ends before.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>>;
 
     /// Makes a file that is not there yet.
     ///

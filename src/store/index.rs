@@ -1,14 +1,19 @@
 //! Where the latest value of each key is, and how much of each segment is still of use.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::batch::{Change, Key, Record, Table, changes};
+use super::cipher::SegmentCipher;
+use super::segment::Header;
 
 /// Where records are.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     places: HashMap<(Table, Key), Place, foldhash::fast::RandomState>,
     segments: BTreeMap<u32, Usage>,
+    /// What each segment is read with.
+    ciphers: BTreeMap<u32, Arc<SegmentCipher>>,
     live: u64,
     total: u64,
     /// The first segment that is needed.
@@ -21,6 +26,16 @@ struct Place {
     at: u32,
     /// In bytes, of the change that has put it.
     size: u32,
+}
+
+/// Where a record is, and what it is read with.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) segment: u32,
+    pub(super) at: u32,
+    /// In bytes, of the change that has put it.
+    pub(super) size: u32,
+    pub(super) cipher: Arc<SegmentCipher>,
 }
 
 /// What a segment is worth.
@@ -36,8 +51,10 @@ pub(super) struct Usage {
 
 impl Index {
     /// There is a segment `number` from now on.
-    pub(super) fn add_segment(&mut self, number: u32, key_id: u32) {
-        self.segments.insert(number, Usage { key_id, ..Usage::default() });
+    pub(super) fn add_segment(&mut self, number: u32, header: &Header) {
+        let usage = Usage { key_id: header.key_id, ..Usage::default() };
+        self.segments.insert(number, usage);
+        self.ciphers.insert(number, Arc::clone(&header.cipher));
     }
 
     /// `bytes` were written to the segment `number`.
@@ -50,6 +67,7 @@ impl Index {
 
     /// The segment `number` is gone, and what was in it.
     pub(super) fn remove_segment(&mut self, number: u32) {
+        self.ciphers.remove(&number);
         if let Some(usage) = self.segments.remove(&number) {
             self.total -= usage.bytes;
             if usage.live > 0 {
@@ -94,6 +112,13 @@ impl Index {
         self.places.contains_key(&key)
     }
 
+    /// Where `key` has what it has.
+    pub(super) fn find(&self, key: (Table, Key)) -> Option<Located> {
+        let Place { segment, at, size } = *self.places.get(&key)?;
+        let cipher = Arc::clone(self.ciphers.get(&segment)?);
+        Some(Located { segment, at, size, cipher })
+    }
+
     /// What is live of the record at `at` of the segment `segment`, which has this content.
     pub(super) fn live<'a>(
         &self,
@@ -124,6 +149,17 @@ impl Index {
 
     pub(super) fn first(&self) -> u32 {
         self.first
+    }
+
+    /// How many records of each table are live, and their bytes.
+    pub(super) fn tables(&self) -> BTreeMap<Table, (u64, u64)> {
+        let mut tables = BTreeMap::new();
+        for ((table, _), place) in &self.places {
+            let (records, bytes) = tables.entry(*table).or_insert((0, 0));
+            *records += 1;
+            *bytes += u64::from(place.size);
+        }
+        tables
     }
 
     /// How many records are live.

@@ -23,6 +23,8 @@
 //! put again: collect some of them into one batch, for a record of its own costs 24 bytes and a change 22
 //! besides its value. What nobody waits for costs no sync of its own.
 
+mod archive;
+mod backup;
 mod batch;
 mod cipher;
 mod cleaning;
@@ -35,10 +37,13 @@ mod elision;
 mod health;
 mod index;
 mod opened;
+mod reading;
 mod records;
+mod rewriting;
 mod segment;
 mod settings;
 mod starting;
+mod transfer;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
@@ -50,25 +55,36 @@ use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
 use aws_lc_rs::hmac;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+pub use archive::ArchiveError;
+pub use backup::{BackupError, Copied};
 pub use batch::{Batch, Key, Record, Table};
 pub use commits::{Refused, Ticket};
 pub use damage::{Damage, DamageKind};
 pub use directory::{Directory, DirectoryError};
 pub use disk::Disk;
 pub use health::Health;
-pub use opened::{OpenError, Opened};
+pub use opened::{DataKeyUse, OpenError, Opened};
+pub use reading::ReadError;
+pub use rewriting::RewriteError;
 pub use segment::BadHeader;
 pub use settings::{Durability, Settings};
+pub use transfer::{TransferError, import};
 
 use self::commits::Commits;
+use self::index::Index;
+use self::reading::{Files, Reader};
 use self::writer::Writer;
+use crate::telemetry::{Metrics, StoreState};
 
 /// A store that is written to, by a thread of its own. Dropped, it is closed.
 pub struct Store {
     commits: Arc<Commits>,
     hash_key: hmac::Key,
+    index: Arc<RwLock<Index>>,
+    files: Box<dyn Files>,
+    metrics: Arc<Metrics>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -77,8 +93,12 @@ impl Store {
         let commits = Arc::clone(&writer.commits);
         let hash_key = writer.keys.hash_key();
         let hash_key = hmac::Key::new(hmac::HMAC_SHA256, hash_key.expose());
+        let (index, metrics) = (Arc::clone(&writer.index), Arc::clone(&writer.metrics));
+        let (disk, read) = (Arc::clone(&writer.disk), Arc::clone(&index));
+        let files = Box::new(Reader { disk, index: read });
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| writer.run())?;
-        Ok(Self { commits, hash_key, writer: Mutex::new(Some(thread)) })
+        let writer = Mutex::new(Some(thread));
+        Ok(Self { commits, hash_key, index, files, metrics, writer })
     }
 
     /// What the record of this `name` is found by. Nobody can tell the name from it.
@@ -121,6 +141,15 @@ impl Store {
         self.commits.wake_when_committed(ticket, waker);
     }
 
+    /// What `key` has in `table`, as far as it is kept: what waits may be seen or not. Waits for the disk.
+    ///
+    /// # Errors
+    /// When it is damaged, or the system does not give it.
+    pub fn read(&self, table: Table, key: Key) -> Result<Option<Vec<u8>>, ReadError> {
+        self.metrics.store_reads.increment(1);
+        self.files.read(table, key)
+    }
+
     /// Whether so much waits for the disk that whoever can wait ought to.
     #[must_use]
     pub fn is_behind(&self) -> bool {
@@ -131,6 +160,26 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> Health {
         self.commits.health()
+    }
+
+    /// Brings the gauges of the store up to date.
+    pub fn show(&self) {
+        let metrics = &self.metrics;
+        let index = self.index.read();
+        let (live, total) = index.bytes();
+        metrics.store_records.set(index.len() as f64);
+        metrics.store_live_bytes.set(live as f64);
+        metrics.store_bytes.set(total as f64);
+        metrics.store_segments.set(index.segments().count() as f64);
+        drop(index);
+        metrics.store_waiting_bytes.set(self.commits.waiting_bytes() as f64);
+        let present = match self.health() {
+            Health::Good => StoreState::Ok,
+            Health::Full => StoreState::Full,
+            Health::ReadOnly => StoreState::ReadOnly,
+            Health::Failing => StoreState::Failing,
+        };
+        metrics.store_state.set_only(present);
     }
 
     /// Writes what waits, and ends. Waits for the disk.

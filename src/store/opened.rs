@@ -1,11 +1,11 @@
 //! A store that is read and not written to yet: what is in it, and what has become of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
 use super::Disk;
-use super::batch::{Change, Record, changes, goes_on};
+use super::batch::{Change, Record, Table, changes, goes_on};
 use super::cipher::SegmentCipher;
 use super::damage::{Damage, DamageKind};
 use super::data_keys::{DataKeys, FILES};
@@ -37,6 +37,17 @@ pub struct Opened<D: Disk> {
     is_closed_in_order: bool,
 }
 
+/// A data key, and how much is written under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataKeyUse {
+    /// Its number.
+    pub id: u32,
+    /// When it was made, since the Unix epoch.
+    pub made: Duration,
+    /// Segments under it.
+    pub segments: usize,
+}
+
 /// Why a store cannot be opened. Nothing in it has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -46,6 +57,16 @@ pub enum OpenError {
     /// Its keys do not open.
     #[error("the keys of the store do not open under this master key: {0}; nothing was changed")]
     Keys(keys::OpenError),
+    /// It is of a later version.
+    #[error(
+        "the store was written by a later BastionMQ (version {found} of its layout; this one knows {}): \
+         use that one; nothing was changed",
+        super::data_keys::SCHEMA
+    )]
+    Newer {
+        /// Of which version.
+        found: u32,
+    },
     /// Its keys are gone.
     #[error(
         "the store has data and no file `keys` or `keys.copy`, without which nobody can read it: put \
@@ -102,23 +123,31 @@ impl<D: Disk> Opened<D> {
             None => return Err(OpenError::NoKeys),
         };
         let last = numbers.iter().chain(&aside).max().copied();
-        let mut opened = Self {
-            disk,
-            master: master.clone(),
-            keys,
-            writes_keys,
-            index: Index::default(),
-            segments: Vec::new(),
-            damage: Vec::new(),
-            next: last.map_or(1, |last| last.saturating_add(1)),
-            obsolete: Vec::new(),
-            followed: BTreeSet::new(),
-            is_closed_in_order: last.is_none(),
-        };
+        let mut opened = Self::empty(disk, master, keys);
+        opened.writes_keys = writes_keys;
+        opened.next = last.map_or(1, |last| last.saturating_add(1));
+        opened.is_closed_in_order = last.is_none();
         opened.read_segments(&numbers);
         opened.forget_obsolete(&numbers);
         opened.miss(&numbers, &aside);
         Ok(opened)
+    }
+
+    /// A store on `disk` with nothing in it, and its keys in memory alone.
+    pub(super) fn empty(disk: D, master: &MasterKey, keys: DataKeys) -> Self {
+        Self {
+            disk,
+            master: master.clone(),
+            keys,
+            writes_keys: false,
+            index: Index::default(),
+            segments: Vec::new(),
+            damage: Vec::new(),
+            next: 1,
+            obsolete: Vec::new(),
+            followed: BTreeSet::new(),
+            is_closed_in_order: true,
+        }
     }
 
     fn read_segments(&mut self, numbers: &BTreeSet<u32>) {
@@ -167,7 +196,7 @@ impl<D: Disk> Opened<D> {
         if let Some(missing) = end.and_then(|end| end.checked_sub(all)).filter(|it| *it > 0) {
             self.report(number, DamageKind::Truncated { bytes: missing });
         }
-        self.index.add_segment(number, header.key_id);
+        self.index.add_segment(number, header);
         self.index.grow(number, all);
         let counted = match is_last {
             true => self.without_torn_end(number, &header.cipher, counted),
@@ -279,6 +308,28 @@ impl<D: Disk> Opened<D> {
             }
         }
         self.damage.extend(unreadable);
+    }
+
+    /// The version of its layout, as it was found. A start brings it to the present one.
+    #[must_use]
+    pub fn schema(&self) -> u32 {
+        self.keys.schema()
+    }
+
+    /// How many records each table has, and their bytes.
+    #[must_use]
+    pub fn tables(&self) -> BTreeMap<Table, (u64, u64)> {
+        self.index.tables()
+    }
+
+    /// Its data keys; the newest last.
+    #[must_use]
+    pub fn data_keys(&self) -> Vec<DataKeyUse> {
+        let uses = self.keys.ages().map(|(id, made)| {
+            let segments = self.index.segments().filter(|(_, usage)| usage.key_id == id).count();
+            DataKeyUse { id, made, segments }
+        });
+        uses.collect()
     }
 
     /// What is not as it was written.

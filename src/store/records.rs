@@ -83,14 +83,8 @@ impl<'a> Records<'a> {
     /// Opens the record at `place`, if there is one, and says where it ends.
     fn open(&mut self, place: usize) -> Option<usize> {
         let rest = self.bytes.get(place..)?;
-        let (length, behind) = rest.split_first_chunk()?;
-        let (mark, _) = behind.split_first_chunk()?;
-        let (length, mark) = (u32::from_be_bytes(*length), u32::from_be_bytes(*mark));
         let place_bytes = u32::try_from(place).ok()?;
-        if mark != self.cipher.mark(place_bytes, length) {
-            return None;
-        }
-        let end = FRONT_BYTES.checked_add(length as usize)?.checked_add(TAG_BYTES)?;
+        let end = size_of_record(self.cipher, place_bytes, rest)?;
         let sealed = rest.get(FRONT_BYTES..end)?;
         let is_whole = self.cipher.open(place_bytes, sealed, &mut self.opened)
             && self.opened.len() >= SYNCED_BYTES;
@@ -99,6 +93,41 @@ impl<'a> Records<'a> {
         }
         is_whole.then_some(place + end)
     }
+}
+
+/// What some bytes of a segment begin with.
+pub(super) enum Beginning {
+    /// A record: what was encrypted.
+    Record(Vec<u8>),
+    /// The beginning of what may be a record of so many bytes.
+    Part { of: usize },
+    /// Nothing that was written there.
+    Nothing,
+}
+
+/// Opens the record that `bytes` begin with, which are at `place` of their segment.
+pub(super) fn open_at(cipher: &SegmentCipher, place: u32, bytes: &[u8]) -> Beginning {
+    let Some(of) = size_of_record(cipher, place, bytes) else { return Beginning::Nothing };
+    let Some(sealed) = bytes.get(FRONT_BYTES..of) else { return Beginning::Part { of } };
+    let mut opened = Vec::new();
+    match cipher.open(place, sealed, &mut opened) {
+        true => Beginning::Record(opened),
+        false => Beginning::Nothing,
+    }
+}
+
+/// The batch of what was encrypted.
+pub(super) fn batch_of(opened: &[u8]) -> &[u8] {
+    opened.get(SYNCED_BYTES..).unwrap_or_default()
+}
+
+/// Of how many bytes the record is that `bytes` seem to begin with.
+fn size_of_record(cipher: &SegmentCipher, place: u32, bytes: &[u8]) -> Option<usize> {
+    let (length, behind) = bytes.split_first_chunk()?;
+    let (mark, _) = behind.split_first_chunk()?;
+    let (length, mark) = (u32::from_be_bytes(*length), u32::from_be_bytes(*mark));
+    let is_one = mark == cipher.mark(place, length);
+    is_one.then(|| FRONT_BYTES.checked_add(length as usize)?.checked_add(TAG_BYTES))?
 }
 
 #[cfg(test)]

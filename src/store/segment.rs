@@ -14,6 +14,8 @@
 //! never written to again once writing to it has failed or its broker has ended, so that no place is
 //! written twice.
 
+use std::sync::Arc;
+
 use super::batch::MORE;
 use super::cipher::{DATA_KEY_BYTES, SegmentCipher, TAG_BYTES};
 use super::data_keys::DataKeys;
@@ -33,7 +35,7 @@ const ENDING: &str = ".log";
 /// What is known of a segment before its records are read.
 pub(super) struct Header {
     pub(super) key_id: u32,
-    pub(super) cipher: SegmentCipher,
+    pub(super) cipher: Arc<SegmentCipher>,
     pub(super) links: Links,
 }
 
@@ -97,7 +99,7 @@ impl Header {
         let tag = cipher.seal(PLAIN_BYTES as u32, &mut sealed)?;
         bytes.extend(sealed);
         bytes.extend(tag);
-        Some((Self { key_id, cipher, links }, bytes))
+        Some((Self { key_id, cipher: Arc::new(cipher), links }, bytes))
     }
 
     /// Reads the header at the start of `bytes`, which ought to be the segment `number`.
@@ -127,7 +129,7 @@ impl Header {
             previous_end: u32::from_be_bytes(previous_end),
             first: u32::from_be_bytes(first),
         };
-        Ok(Self { key_id, cipher, links })
+        Ok(Self { key_id, cipher: Arc::new(cipher), links })
     }
 }
 

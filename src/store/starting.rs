@@ -10,25 +10,30 @@ use super::opened::SET_ASIDE;
 use super::segment::{BadHeader, name_of};
 use super::writer::{FIRST_REST, Limits, SEGMENT_BYTES, Writer};
 use super::{Disk, OpenError, Opened, Settings, Store};
+use crate::telemetry::Metrics;
 
 impl<D: Disk> Opened<D> {
     /// Begins to write to it.
     ///
     /// # Errors
     /// When a new store cannot be made, or the system gives no thread.
-    pub fn start(self, settings: &Settings) -> Result<Store, OpenError> {
+    pub fn start(self, settings: &Settings, metrics: &Arc<Metrics>) -> Result<Store, OpenError> {
         let limits = Limits {
             window: settings.window(),
             data_key_age: settings.data_key_age(),
             segment_bytes: SEGMENT_BYTES,
             rest: FIRST_REST,
         };
-        let writer = self.into_writer(limits)?;
+        let writer = self.into_writer(limits, metrics)?;
         let failed = |source| OpenError::Disk { name: ".".to_owned(), source };
         Store::start(writer).map_err(failed)
     }
 
-    pub(super) fn into_writer(self, limits: Limits) -> Result<Writer<D>, OpenError> {
+    pub(super) fn into_writer(
+        self,
+        limits: Limits,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Writer<D>, OpenError> {
         let is_new = self.segments.is_empty() && self.damage.is_empty();
         if self.writes_keys {
             let written = self.keys.write(&self.disk, &self.master);
@@ -45,12 +50,14 @@ impl<D: Disk> Opened<D> {
             // It is tried again at the next start.
             let _ = self.disk.remove(&name_of(*number));
         }
+        metrics.store_damage.increment(self.damage.iter().filter(|it| it.is_loss()).count() as u64);
         for damage in &self.damage {
             if let Err(error) = self.set_aside(damage.segment, &damage.kind) {
                 tracing::warn!("{damage}; but that failed: {error}");
             }
         }
-        Ok(Writer::new(self, Arc::new(Commits::default()), limits, Instant::now()))
+        let (commits, metrics) = (Arc::new(Commits::default()), Arc::clone(metrics));
+        Ok(Writer::new(self, commits, limits, metrics, Instant::now()))
     }
 
     /// Keeps what is damaged for whoever wants to look at it: a segment of which nothing can be read

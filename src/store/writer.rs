@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
+
 use super::batch::{Batch, Change, changes};
 use super::cleaning::Cleaning;
 use super::commits::{Commits, Ticket, Work};
@@ -16,6 +18,7 @@ use super::segment::{self, HEADER_BYTES, Header, Links, Written};
 use super::{Disk, Health, Opened};
 use crate::clock::Now;
 use crate::keys::MasterKey;
+use crate::telemetry::Metrics;
 
 /// Bytes after which a segment is full. One record may be larger than that.
 pub(super) const SEGMENT_BYTES: usize = 16 << 20;
@@ -29,10 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Owns the disk and what is known of it.
 pub(super) struct Writer<D: Disk> {
-    pub(super) disk: D,
+    pub(super) disk: Arc<D>,
     pub(super) master: MasterKey,
     pub(super) keys: DataKeys,
-    pub(super) index: Index,
+    /// Changed by the writer alone.
+    pub(super) index: Arc<RwLock<Index>>,
     pub(super) commits: Arc<Commits>,
     pub(super) limits: Limits,
     segment: Option<Segment<D::File>>,
@@ -52,6 +56,8 @@ pub(super) struct Writer<D: Disk> {
     uncommitted_bytes: usize,
     last_sync: Instant,
     pub(super) cleaning: Option<Cleaning>,
+    /// Segments before this one are written again, whatever is in them.
+    pub(super) rewrite_before: u32,
     /// A segment that cannot be cleaned.
     pub(super) stuck_at: Option<u32>,
     /// When a new data key was tried last, since the Unix epoch.
@@ -61,6 +67,9 @@ pub(super) struct Writer<D: Disk> {
     first: u32,
     rest: Duration,
     buffer: Vec<u8>,
+    /// Where the records in it begin in their segment.
+    places: Vec<u32>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What is not to be exceeded.
@@ -108,16 +117,17 @@ impl<D: Disk> Writer<D> {
         opened: Opened<D>,
         commits: Arc<Commits>,
         limits: Limits,
+        metrics: Arc<Metrics>,
         now: Instant,
     ) -> Self {
         let last = opened.segments.last().copied().unwrap_or_default();
         Self {
             previous: (last.0, u32::try_from(last.1).unwrap_or(u32::MAX)),
             first: opened.index.first(),
-            disk: opened.disk,
+            disk: Arc::new(opened.disk),
             master: opened.master,
             keys: opened.keys,
-            index: opened.index,
+            index: Arc::new(RwLock::new(opened.index)),
             commits,
             limits,
             segment: None,
@@ -130,11 +140,14 @@ impl<D: Disk> Writer<D> {
             uncommitted_bytes: 0,
             last_sync: now,
             cleaning: None,
+            rewrite_before: 0,
             stuck_at: None,
             renewal_tried: None,
             going: None,
             rest: limits.rest,
             buffer: Vec::new(),
+            places: Vec::new(),
+            metrics,
         }
     }
 
@@ -149,8 +162,10 @@ impl<D: Disk> Writer<D> {
         self.clean(now);
         let Work { batches, last, is_closing } = self.commits.take(self.patience(now.instant));
         self.uncommitted_bytes += batches.iter().map(|it| it.bytes().len()).sum::<usize>();
-        let known = is_settled.then_some(&self.index);
-        let (left, _) = self.elision.condense(batches, known);
+        let index = self.index.read();
+        let (left, elided) = self.elision.condense(batches, is_settled.then_some(&index));
+        drop(index);
+        self.metrics.store_changes_elided.increment(elided);
         self.unsynced.extend(left);
         self.taken = last;
         if is_closing {
@@ -166,7 +181,10 @@ impl<D: Disk> Writer<D> {
     }
 
     pub(super) fn patience(&self, now: Instant) -> Duration {
-        if self.cleaning.is_some() || self.going.is_some() || self.written < self.unsynced.len() {
+        let is_cleaning =
+            self.cleaning.is_some() || self.going.is_some() || self.next_to_clean().is_some();
+        let is_busy = is_cleaning && !self.commits.is_cleaning_paused();
+        if is_busy || self.rewrite_before > 0 || self.written < self.unsynced.len() {
             Duration::ZERO
         } else if self.unsynced.is_empty() {
             PATIENCE
@@ -202,25 +220,35 @@ impl<D: Disk> Writer<D> {
     fn write_some(&mut self) -> io::Result<()> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         self.buffer.clear();
+        self.places.clear();
         let room = self.limits.segment_bytes.saturating_sub(segment.end).min(WRITE_BYTES);
         for pending in self.unsynced.iter().skip(self.written) {
-            let start = self.buffer.len();
-            let place = place(segment.end + start)?;
-            let content = pending.batch.bytes();
+            let place = place(segment.end + self.buffer.len())?;
             let synced = u32::try_from(segment.synced_end).unwrap_or(u32::MAX);
             let cipher = &segment.header.cipher;
-            let record = Written { synced, goes_on: pending.goes_on, batch: content };
+            let record = Written { synced, goes_on: pending.goes_on, batch: pending.batch.bytes() };
             segment::push_record(cipher, place, &record, &mut self.buffer)
                 .ok_or(io::ErrorKind::FileTooLarge)?;
-            changes(content).for_each(|it| self.index.apply(segment.number, place, &it));
-            self.index.grow(segment.number, self.buffer.len() - start);
-            self.written += 1;
+            self.places.push(place);
             if self.buffer.len() >= room {
                 break;
             }
         }
         let appended = self.disk.append(&mut segment.file, &self.buffer);
         segment.end += self.buffer.len();
+        let mut index = self.index.write();
+        index.grow(segment.number, self.buffer.len());
+        if appended.is_ok() {
+            // Whoever finds them can read them.
+            let written = self.unsynced.iter().skip(self.written).zip(&self.places);
+            for (pending, place) in written {
+                let changes = changes(pending.batch.bytes());
+                changes.for_each(|change| index.apply(segment.number, *place, &change));
+            }
+            self.written += self.places.len();
+            self.metrics.store_bytes_written.increment(self.buffer.len() as u64);
+        }
+        drop(index);
         if self.buffer.capacity() > 2 * WRITE_BYTES {
             self.buffer = Vec::new();
         }
@@ -250,8 +278,10 @@ impl<D: Disk> Writer<D> {
             let _ = self.disk.remove(&name);
             return Err(error);
         }
-        self.index.add_segment(number, header.key_id);
-        self.index.grow(number, HEADER_BYTES);
+        let mut index = self.index.write();
+        index.add_segment(number, &header);
+        index.grow(number, HEADER_BYTES);
+        drop(index);
         self.next = number.saturating_add(1);
         let (end, synced_end) = (HEADER_BYTES, HEADER_BYTES);
         self.segment = Some(Segment { file, number, header, end, synced_end });
@@ -273,6 +303,7 @@ impl<D: Disk> Writer<D> {
         }
         if self.committed < self.taken {
             self.committed = self.taken;
+            self.metrics.store_commits.increment(1);
             self.commits.commit(self.taken, std::mem::take(&mut self.uncommitted_bytes));
         }
         Ok(())
@@ -283,7 +314,9 @@ impl<D: Disk> Writer<D> {
             return Ok(());
         }
         if let Some(segment) = &mut self.segment {
+            let started = Instant::now();
             self.disk.sync(&mut segment.file)?;
+            self.metrics.store_synced(started.elapsed());
             segment.synced_end = segment.end;
         }
         self.unsynced.drain(..self.written);
@@ -297,6 +330,9 @@ impl<D: Disk> Writer<D> {
 
     /// All is synced: the segment that is on its way out gets one step further.
     fn move_on(&mut self) {
+        if self.commits.is_cleaning_paused() {
+            return;
+        }
         match self.going.take() {
             Some(Going::Emptied(number)) => {
                 let mut batch = Batch::default();
@@ -315,7 +351,7 @@ impl<D: Disk> Writer<D> {
     /// Nobody reads the segment again. If it cannot be removed, that is done at the next start.
     fn remove_segment(&mut self, number: u32) {
         let name = segment::name_of(number);
-        let unreadable = self.index.usage(number).live;
+        let unreadable = self.index.read().usage(number).live;
         let removed = if unreadable == 0 {
             self.disk.remove(&name)
         } else {
@@ -325,10 +361,17 @@ impl<D: Disk> Writer<D> {
         if let Err(error) = removed {
             tracing::warn!("{name} of the store is not needed any more, and stays: {error}");
         }
-        self.index.remove_segment(number);
-        let Self { keys, index, .. } = self;
+        let mut index = self.index.write();
+        index.remove_segment(number);
+        drop(index);
+        self.forget_old_keys();
+    }
+
+    /// Those that nothing is written under any more.
+    pub(super) fn forget_old_keys(&mut self) {
+        let (keys, index) = (&mut self.keys, self.index.read());
         if keys.forget_unused(|id| index.segments().any(|(_, usage)| usage.key_id == id))
-            && let Err(error) = self.keys.write(&self.disk, &self.master)
+            && let Err(error) = self.keys.write(&*self.disk, &self.master)
         {
             tracing::warn!("old data keys of the store are not forgotten: {error}");
         }

@@ -65,6 +65,13 @@ impl<L: Label> Gauges<L> {
         Self { handles, label: PhantomData }
     }
 
+    /// Shows 1 for `label`, and 0 for all others.
+    pub fn set_only(&self, label: L) {
+        for (place, handle) in self.handles.iter().enumerate() {
+            handle.set(f64::from(u8::from(place == label.index())));
+        }
+    }
+
     /// Shows `value`.
     pub fn set(&self, label: L, value: f64) {
         if let Some(handle) = self.handles.get(label.index()) {

@@ -368,6 +368,20 @@ label! {
     }
 }
 
+label! {
+    /// How the disk of the store is.
+    StoreState as "state" {
+        /// It takes what is written.
+        Ok = "ok",
+        /// There is no room.
+        Full = "full",
+        /// Nothing may be written.
+        ReadOnly = "read_only",
+        /// It fails.
+        Failing = "failing",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,17 @@
 //! Every counter and gauge of the broker, each a handle that costs one atomic addition.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use super::{
     Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
     LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
-    Reloaded, Revocation, ThrottleAction, Throttled, process,
+    Reloaded, Revocation, StoreState, ThrottleAction, Throttled, process,
 };
 use crate::message::QoS;
 
@@ -87,23 +90,58 @@ pub struct Metrics {
     pub reload_last_success: Gauges<Reloaded>,
     /// 1 where what is in force is what is on disk.
     pub reload_in_force: Gauges<Reloaded>,
+    /// Groups of changes that the store has kept.
+    pub store_commits: Counter,
+    /// Changes that others undid before they were written.
+    pub store_changes_elided: Counter,
+    /// Bytes that were written to the log of the store.
+    pub store_bytes_written: Counter,
+    store_sync_seconds: Histogram,
+    /// Records that were read by their keys.
+    pub store_reads: Counter,
+    /// Damaged parts that were found when the store was opened.
+    pub store_damage: Counter,
+    /// Records that are live.
+    pub store_records: Gauge,
+    /// Bytes of these.
+    pub store_live_bytes: Gauge,
+    /// Bytes of all segments.
+    pub store_bytes: Gauge,
+    /// Segments.
+    pub store_segments: Gauge,
+    /// Bytes that are not kept yet.
+    pub store_waiting_bytes: Gauge,
+    /// 1 for how the disk is.
+    pub store_state: Gauges<StoreState>,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
     pub internal_errors: Counter,
     process: process::Gauges,
     exporter: PrometheusHandle,
+    /// Times that the disk took since they were sorted into buckets.
+    unsorted: AtomicU32,
 }
+
+/// How many are sorted at once.
+const MAX_UNSORTED: u32 = 4_096;
 
 /// The bounds of the buckets of histograms: from what a service on this machine takes to what nobody
 /// waits for.
 const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// The same for the disk: from what has a battery to one that makes everybody wait.
+const SYNC_SECONDS: [f64; 10] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
 impl Metrics {
     /// Registers everything; all of it shows from the start, at 0.
     #[must_use]
     pub fn new() -> Self {
-        let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
+        let syncs = Matcher::Full("bastionmq_store_sync_seconds".to_owned());
+        let builder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(syncs, &SYNC_SECONDS));
         // Buckets are refused where there are none.
         let recorder = builder.unwrap_or_default().build_recorder();
         let register = Register(&recorder);
@@ -217,6 +255,46 @@ impl Metrics {
                 "bastionmq_reload_in_force",
                 "1 where what is in force is what is on disk, 0 where that is newer and broken",
             ),
+ store_commits: register.counter(
+                "bastionmq_store_commits_total",
+                "Groups of changes that the store has kept, each by one sync at most",
+            ),
+            store_changes_elided: register.counter(
+                "bastionmq_store_changes_elided_total",
+                "Changes never written, since later ones of their group undid them",
+            ),
+            store_bytes_written: register.counter(
+                "bastionmq_store_written_bytes_total",
+                "Bytes written to the log of the store, cleaning included",
+            ),
+            store_sync_seconds: register.histogram(
+                "bastionmq_store_sync_seconds",
+                "How long the disk took to say that it has what was written",
+            ),
+            store_reads: register
+                .counter("bastionmq_store_reads_total", "Records read by their keys"),
+            store_damage: register.counter(
+                "bastionmq_store_damage_total",
+                "Damaged parts of the store found at the start, and set aside",
+            ),
+            store_records: register
+                .gauge("bastionmq_store_records", "Records that the store keeps now"),
+            store_live_bytes: register
+                .gauge("bastionmq_store_live_bytes", "Bytes of the records that the store keeps"),
+            store_bytes: register.gauge(
+                "bastionmq_store_bytes",
+                "Bytes of all segments of the store, of use or not",
+            ),
+            store_segments: register
+                .gauge("bastionmq_store_segments", "Files that the log of the store consists of"),
+            store_waiting_bytes: register.gauge(
+                "bastionmq_store_waiting_bytes",
+                "Bytes of changes that are not kept yet",
+            ),
+            store_state: register.gauges(
+                "bastionmq_store_state",
+                "1 for the state that the disk of the store is in, 0 for the others",
+            ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(
                 "bastionmq_internal_errors_total",
@@ -224,6 +302,17 @@ impl Metrics {
             ),
             process: process::Gauges::register(|name, help| register.gauge(name, help)),
             exporter: recorder.handle(),
+            unsorted: AtomicU32::new(0),
+        }
+    }
+
+    /// Records how long the disk of the store took. What was recorded takes room until it is sorted into
+    /// buckets, which has to be done where nobody asks for metrics as well.
+    pub fn store_synced(&self, took: Duration) {
+        self.store_sync_seconds.record(took);
+        if self.unsorted.fetch_add(1, Ordering::Relaxed) >= MAX_UNSORTED {
+            self.unsorted.store(0, Ordering::Relaxed);
+            self.exporter.run_upkeep();
         }
     }
 

@@ -11,7 +11,7 @@ pub use label::{Counters, Gauges, Label};
 pub use labels::{
     DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope, LoginMethod,
     LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation,
-    ThrottleAction, Throttled,
+    StoreState, ThrottleAction, Throttled,
 };
 pub use metrics::Metrics;
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

@@ -86,7 +86,10 @@ mod tests {
         fn new() -> Self {
             let disk = SimulatedDisk::default();
             let opened = Opened::open(disk.clone(), &MASTER, Duration::ZERO).unwrap();
-            Self { disk, store: Arc::new(opened.start(&Settings::default()).unwrap()) }
+            Self {
+                disk,
+                store: Arc::new(opened.start(&Settings::default(), &Arc::default()).unwrap()),
+            }
         }
 
         fn append(&self) -> Ticket {

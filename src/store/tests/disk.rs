@@ -154,6 +154,12 @@ impl Disk for SimulatedDisk {
         Ok(state.files[file].content.clone())
     }
 
+    fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(name)?.split_off(at as usize);
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
     fn create(&self, name: &str) -> io::Result<usize> {
         let mut state = self.state();
         state.call()?;

@@ -1,8 +1,12 @@
 //! The store as a whole, on a disk that is not one.
 
+mod backup;
 mod damage;
 mod disk;
 mod model;
+mod reading;
+mod rewriting;
+mod transfer;
 
 pub(crate) use self::disk::SimulatedDisk;
 pub(crate) use self::model::MASTER;

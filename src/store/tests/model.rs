@@ -12,8 +12,10 @@ use crate::clock::Now;
 use crate::keys::{MasterKey, MasterKeySource};
 use crate::store::batch::{Batch, Key, Table};
 use crate::store::commits::{Commits, Ticket};
+use crate::store::reading::Reader;
 use crate::store::writer::{Limits, Writer};
 use crate::store::{Health, Opened};
+use crate::telemetry::Metrics;
 
 pub(super) type Records = BTreeMap<(Table, Key), Vec<u8>>;
 
@@ -21,6 +23,9 @@ pub(crate) static MASTER: LazyLock<MasterKey> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     new_master_key(directory.path())
 });
+
+/// One for all: making them takes longer than a test.
+pub(super) static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 
 pub(super) fn new_master_key(directory: &Path) -> MasterKey {
     MasterKeySource::File(directory.join("key")).read_or_make().unwrap().0
@@ -53,7 +58,7 @@ impl Desk {
         let now = Now::read();
         let mut opened = Opened::open(disk.clone(), &MASTER, now.unix).map_err(io::Error::other)?;
         let records = records_of(&mut opened);
-        let writer = opened.into_writer(LIMITS).map_err(io::Error::other)?;
+        let writer = opened.into_writer(LIMITS, &METRICS).map_err(io::Error::other)?;
         let commits = Arc::clone(&writer.commits);
         let (states, tickets) = (vec![records], vec![Ticket::default()]);
         let pace = if seed.is_multiple_of(2) { 4 } else { 1 };
@@ -99,11 +104,22 @@ impl Desk {
         }
     }
 
-    /// Lets the writer work until there is nothing to do.
+    /// Lets the writer work until there is nothing to do. No time passes: keys would grow old.
     pub(super) fn settle(&mut self) {
         while self.writer.patience(self.now.instant).is_zero() {
-            self.turn();
+            self.writer.turn(self.now);
         }
+    }
+
+    /// What reads what the writer writes.
+    pub(super) fn reader(&self) -> Reader<SimulatedDisk> {
+        let (disk, index) = (Arc::clone(&self.writer.disk), Arc::clone(&self.writer.index));
+        Reader { disk, index }
+    }
+
+    /// All that was appended.
+    pub(super) fn records(&self) -> &Records {
+        self.states.last().unwrap()
     }
 
     pub(super) fn close(mut self) -> (SimulatedDisk, Records) {
@@ -272,7 +288,7 @@ fn what_is_of_no_use_is_cleaned_away_and_old_data_keys_with_it() {
     for _ in 0..40 {
         desk.work(50);
         desk.settle();
-        let (live, total) = desk.writer.index.bytes();
+        let (live, total) = desk.writer.index.read().bytes();
         let allowed = live.max(2 * LIMITS.segment_bytes as u64) + LIMITS.segment_bytes as u64;
         assert!(total - live <= allowed, "{live} of {total} bytes live");
     }
