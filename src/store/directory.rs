@@ -73,10 +73,7 @@ impl Directory {
             return Err(DirectoryError::Exposed(path.to_owned()));
         }
         let lock_path = path.join(LOCK);
-        let lock = OpenOptions::new().write(true).create(true).mode(FILE_MODE).open(&lock_path);
-        let lock = lock.map_err(failed("open", &lock_path))?;
-        let for_us = lock.set_permissions(Permissions::from_mode(FILE_MODE));
-        for_us.map_err(failed("open", &lock_path))?;
+        let lock = open_lock(&lock_path).map_err(failed("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), opened, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DirectoryError::Locked(path.to_owned())),
@@ -88,6 +85,18 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Where nothing may be written, what is there can be served all the same.
+fn open_lock(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().write(true).create(true).mode(FILE_MODE).open(path) {
+        Ok(lock) => {
+            lock.set_permissions(Permissions::from_mode(FILE_MODE))?;
+            Ok(lock)
+        }
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+        Err(error) => Err(error),
     }
 }
 

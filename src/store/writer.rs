@@ -181,9 +181,10 @@ impl<D: Disk> Writer<D> {
     }
 
     pub(super) fn patience(&self, now: Instant) -> Duration {
-        let is_cleaning =
-            self.cleaning.is_some() || self.going.is_some() || self.next_to_clean().is_some();
-        let is_busy = is_cleaning && !self.commits.is_cleaning_paused();
+        let cleans = self.cleaning.is_some()
+            || self.going.is_none() && self.next_to_clean().is_some()
+            || self.going.is_some() && self.unsynced.is_empty();
+        let is_busy = cleans && !self.commits.is_cleaning_paused();
         if is_busy || self.rewrite_before > 0 || self.written < self.unsynced.len() {
             Duration::ZERO
         } else if self.unsynced.is_empty() {
@@ -311,6 +312,10 @@ impl<D: Disk> Writer<D> {
 
     fn sync(&mut self) -> io::Result<()> {
         if self.written == 0 {
+            // A segment of which nothing was live: nothing had to be appended.
+            if self.unsynced.is_empty() {
+                self.move_on();
+            }
             return Ok(());
         }
         if let Some(segment) = &mut self.segment {
@@ -411,8 +416,8 @@ impl<D: Disk> Writer<D> {
     fn fail(&mut self, error: &io::Error, is_closing: bool) {
         let health = Health::of(error);
         if self.commits.health() != health {
-            tracing::error!("the store cannot be written: {health} ({error}); it is tried again");
             self.commits.set_health(health);
+            tracing::error!("the store cannot be written: {health} ({error}); it is tried again");
         }
         self.leave_segment();
         self.written = 0;
@@ -427,8 +432,8 @@ impl<D: Disk> Writer<D> {
 
     fn recover(&mut self) {
         if self.commits.health() != Health::Good {
-            tracing::info!("the store can be written again");
             self.commits.set_health(Health::Good);
+            tracing::info!("the store can be written again");
         }
         self.rest = self.limits.rest;
     }

@@ -21,3 +21,5 @@ mod reader;
 mod retained;
 mod rounds;
 mod writer;
+mod small_disk;
+mod tools;
