@@ -26,7 +26,7 @@ fn tree(path: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn contents(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn contents(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = tree(path).into_iter().filter(|path| path.is_file());
     files.map(|path| (path.clone(), fs::read(path).expect("a file"))).collect()
 }
@@ -57,32 +57,6 @@ fn r04_whatever_the_umask_files_are_for_their_owner_alone() {
             assert_eq!(mode, expected, "{} under umask {umask}", path.display());
         }
         kill(broker);
-    }
-}
-
-#[test]
-fn nothing_in_it_can_be_read() {
-    let place = Place::new();
-    let broker = place.start();
-    let marks = ["marked-client", "marked-topic", "marked-payload", "marked-property"];
-    let mut publisher = client(&broker, marks[0]);
-    // A user property.
-    let property = [&[0x26, 0, 1, b'n', 0, 15][..], marks[3].as_bytes()].concat();
-    let topic = format!("a/{}", marks[1]);
-    let payload = marks[2].as_bytes();
-    publisher.send(&publish_with(VERSION, RETAIN, &topic, Some(1), &property, payload));
-    publisher.expect(PUBACK);
-    assert_eq!(retained(&broker, "#").len(), 1);
-    kill(broker);
-    stop(place.start());
-    let files = contents(&place.store());
-    assert!(files.iter().map(|(_, content)| content.len()).sum::<usize>() > 200);
-    for (path, content) in files {
-        let name = path.to_string_lossy().into_owned().into_bytes();
-        for mark in marks.map(str::as_bytes) {
-            let is_there = |bytes: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
-            assert!(!is_there(&content) && !is_there(&name), "{}", path.display());
-        }
     }
 }
 

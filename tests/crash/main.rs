@@ -20,6 +20,7 @@ mod random;
 mod reader;
 mod retained;
 mod rounds;
-mod writer;
+mod secrecy;
 mod small_disk;
 mod tools;
+mod writer;
