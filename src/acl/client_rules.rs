@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::index::Index;
@@ -24,25 +24,30 @@ const MAX_LEVELS: usize = 2_048;
 /// [{"allow": ["publish"], "topics": ["devices/${username}/#"], "max_qos": 1, "retain": false},
 ///  {"deny": ["subscribe"], "topics": ["devices/+/secret"]}]
 /// ```
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Vec<Written>")]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Written>", into = "Vec<Written>")]
 pub struct ClientRules {
     book: Arc<Book>,
 }
 
 /// One rule as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
     allow: Option<Vec<WrittenAction>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     deny: Option<Vec<WrittenAction>>,
     topics: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_qos: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retain: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_payload_bytes: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum WrittenAction {
     Publish,
@@ -113,6 +118,42 @@ impl TryFrom<Vec<Written>> for ClientRules {
             Rulebook { roles: vec![role], rules, is_of_client: true, ..Rulebook::default() };
         rules.finish(&[Self::ROLE]);
         Ok(Self { book: Arc::new(Book { index: Index::of(&rules), rules }) })
+    }
+}
+
+impl From<ClientRules> for Vec<Written> {
+    fn from(rules: ClientRules) -> Self {
+        rules.book.rules.rules.iter().map(Written::from).collect()
+    }
+}
+
+impl From<&Rule> for Written {
+    fn from(rule: &Rule) -> Self {
+        let Actions { publish, subscribe, receive, open } = rule.actions;
+        let each = [
+            (publish, WrittenAction::Publish),
+            (subscribe, WrittenAction::Subscribe),
+            (receive, WrittenAction::Receive),
+            (open, WrittenAction::Open),
+        ];
+        let actions = each.into_iter().filter(|(has, _)| *has).map(|(_, action)| action).collect();
+        let (allow, deny) = match rule.effect {
+            Effect::Allow => (Some(actions), None),
+            Effect::Deny => (None, Some(actions)),
+        };
+        Self {
+            allow,
+            deny,
+            topics: rule.topics.iter().map(|topic| topic.as_str().to_owned()).collect(),
+            // What is not said is QoS 2.
+            max_qos: (rule.max_qos < QoS::ExactlyOnce).then_some(rule.max_qos as u8),
+            retain: match rule.retain {
+                Retain::Any => None,
+                Retain::Never => Some(false),
+                Retain::Only => Some(true),
+            },
+            max_payload_bytes: rule.max_payload,
+        }
     }
 }
 

@@ -12,8 +12,6 @@
 //! ```
 //! Numbers are big-endian.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 
 use crate::clock::Now;
@@ -36,7 +34,7 @@ pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
     let retain = if message.retain { RETAIN } else { 0 };
     bytes.extend([VERSION, message.qos as u8 | expires | of_session | retain]);
     if let Some(expiry) = message.expiry {
-        bytes.extend(unix_ms(expiry, clocks).to_be_bytes());
+        bytes.extend(clocks.unix_ms_of(expiry).to_be_bytes());
     }
     if let Some(SessionKey(publisher)) = message.publisher {
         bytes.extend(publisher.to_be_bytes());
@@ -60,7 +58,9 @@ pub(super) fn decode(bytes: &[u8], clocks: Now) -> Option<Message> {
         0 => (None, rest),
         _ => {
             let (unix, rest) = rest.split_first_chunk()?;
-            (Some(instant_of(u64::from_be_bytes(*unix), clocks)), rest)
+            // A deadline that no clock reaches is not in this file's reach: it was made here.
+            let expiry = clocks.instant_of(u64::from_be_bytes(*unix)).unwrap_or(clocks.instant);
+            (Some(expiry), rest)
         }
     };
     let (publisher, rest) = match flags & OF_SESSION {
@@ -86,23 +86,10 @@ pub(super) fn decode(bytes: &[u8], clocks: Now) -> Option<Message> {
     })
 }
 
-fn unix_ms(at: Instant, clocks: Now) -> u64 {
-    let unix = match at.checked_duration_since(clocks.instant) {
-        Some(later) => clocks.unix + later,
-        None => clocks.unix.saturating_sub(clocks.instant.saturating_duration_since(at)),
-    };
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What has passed already is now.
-fn instant_of(unix_ms: u64, clocks: Now) -> Instant {
-    let later = Duration::from_millis(unix_ms).saturating_sub(clocks.unix);
-    // A deadline that no clock of this machine reaches is not in this file's reach: it was made here.
-    clocks.instant.checked_add(later).unwrap_or(clocks.instant)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn message(now: Now) -> Message {

@@ -187,8 +187,11 @@ fn read_filter<'a>(reader: &mut Reader<'a>) -> Result<TopicFilterRef<'a>, Decode
 }
 
 impl SubscriptionOptions {
-    /// `[MQTT-3.8.3-5]`; in 3.x all but the QoS is reserved.
-    fn decode(version: Version, byte: u8) -> Result<Self, DecodeError> {
+    /// Reads the byte behind the filter of a SUBSCRIBE `[MQTT-3.8.3-5]`; in 3.x all but the QoS is reserved.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(version: Version, byte: u8) -> Result<Self, DecodeError> {
         let reserved = if version == Version::V5 { 0b1100_0000 } else { 0b1111_1100 };
         if byte & reserved != 0 {
             return Err(DecodeError::Malformed("reserved bits of the subscription options"));
@@ -202,7 +205,9 @@ impl SubscriptionOptions {
         })
     }
 
-    fn byte(self, version: Version) -> u8 {
+    /// Writes what [`decode`](Self::decode) reads.
+    #[must_use]
+    pub fn byte(self, version: Version) -> u8 {
         let qos = self.maximum_qos as u8;
         if version != Version::V5 {
             return qos;

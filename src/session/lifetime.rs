@@ -39,6 +39,28 @@ pub(super) struct Adjusted {
     pub(super) session_expiry_interval: Option<u32>,
 }
 
+impl SessionExpiry {
+    /// The one that a session expiry interval of so many seconds means (5.0 section 3.1.2.11.2).
+    #[must_use]
+    pub fn from_seconds(seconds: u32) -> Self {
+        match seconds {
+            0 => Self::Now,
+            FOR_EVER => Self::Never,
+            seconds => Self::After(Duration::from_secs(seconds.into())),
+        }
+    }
+
+    /// The session expiry interval that means it.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        match self {
+            Self::Now => 0,
+            Self::After(lifetime) => u32::try_from(lifetime.as_secs()).unwrap_or(FOR_EVER),
+            Self::Never => FOR_EVER,
+        }
+    }
+}
+
 impl Lifetime {
     pub(super) fn new(
         connect: &Connect<'_>,
@@ -103,10 +125,6 @@ impl Lifetime {
     }
 
     pub(super) fn session_expiry(&self) -> SessionExpiry {
-        match self.session_expiry_seconds {
-            0 => SessionExpiry::Now,
-            FOR_EVER => SessionExpiry::Never,
-            seconds => SessionExpiry::After(Duration::from_secs(seconds.into())),
-        }
+        SessionExpiry::from_seconds(self.session_expiry_seconds)
     }
 }

@@ -161,6 +161,12 @@ impl Subscriptions {
     }
 }
 
+impl FromIterator<(TopicFilter, Granted)> for Subscriptions {
+    fn from_iter<T: IntoIterator<Item = (TopicFilter, Granted)>>(granted: T) -> Self {
+        Self { granted: granted.into_iter().collect() }
+    }
+}
+
 fn acknowledgement(packet_id: PacketId, reasons: Vec<ReasonCode>) -> SubAck<'static> {
     SubAck {
         packet_id,

@@ -172,3 +172,10 @@ proptest! {
         );
     }
 }
+
+#[test]
+fn rules_are_written_as_they_were_read() {
+    let written = r#"[{"allow":["publish","receive"],"topics":["a/${username}/#"],"max_qos":1,"retain":false,"max_payload_bytes":10},{"deny":["publish"],"topics":["b","c"],"retain":true},{"allow":["subscribe","open"],"topics":["+/c"]}]"#;
+    let rules = own(written).unwrap();
+    assert_eq!(serde_json::to_string(&rules).unwrap(), written);
+}

@@ -45,6 +45,18 @@ pub(super) struct Key {
 pub struct KeyFingerprint([u8; 32]);
 
 impl KeyFingerprint {
+    /// The one of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn of(parts: [&[u8]; 2]) -> Self {
         let digest =
             parts.into_iter().fold(Sha256::new(), |digest, part| digest.chain_update(part));
