@@ -125,7 +125,8 @@ impl Server {
         } = resolved;
         // Before anybody can connect: whoever does finds all that was kept.
         let metrics = Arc::new(Metrics::new());
-        let durable = Durable::open(&store, &keys, Now::read(), &metrics)?;
+        let mut durable = Durable::open(&store, &keys, Now::read(), &metrics)?;
+        let sessions = durable.as_mut().map(Durable::take_sessions).unwrap_or_default();
         let listeners = listeners
             .into_iter()
             .map(|listener| Listener::bind(listener.into(), &network))
@@ -167,6 +168,7 @@ impl Server {
         let reloader =
             Reloader::new(Arc::clone(&broker), Arc::clone(&shared), Arc::clone(&listeners), loaded);
         let reload = reloader.start().map_err(ServerError::WatchFiles)?;
+        broker.restore_sessions(sessions, Now::read());
         Ok(Self {
             bound,
             shared,

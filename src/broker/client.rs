@@ -297,7 +297,7 @@ impl Client {
         match self.seat.order() {
             Some(Order::End(reason)) => {
                 if reason == self.broker.shutdown_reason() {
-                    // Nothing survives the process, so what waits leaves now, as far as it may.
+                    // Not all that waits survives the process: it leaves now, as far as it may.
                     self.deliver(now);
                 }
                 self.end(now, reason);
@@ -437,17 +437,15 @@ impl Client {
                 self.weigh_subscriptions(now, &mut requests);
                 let Stage::Inside(inside) = &mut self.stage else { return };
                 let Inside { gate, stored, .. } = &mut **inside;
-                let outcomes =
-                    self.broker.subscribe(gate, &stored.mailbox, &mut stored.retained, requests);
+                let outcomes = self.broker.subscribe(gate, stored, requests, &mut self.round);
+                self.round.hold_from(self.output.bytes.len());
                 self.session.step(now, Input::Subscribed { packet_id, outcomes }, &mut self.output);
             }
             Action::Unsubscribe(filters) => {
                 self.settle(now);
                 let Stage::Inside(inside) = &mut self.stage else { return };
-                for filter in filters {
-                    inside.stored.retained.remove(&filter);
-                    self.broker.routes.unsubscribe(filter.borrowed(), inside.stored.key);
-                }
+                self.broker.unsubscribe(&mut inside.stored, &filters, &mut self.round);
+                self.round.hold_from(start);
             }
             Action::Progress(progress) => self.note_progress(&progress, start),
             Action::Released(packet_id) => self.note_released(packet_id, start),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kept_queues::KeptQueues;
+use super::kept_sessions::KeptSessions;
 use super::message_record;
 use crate::clock::Now;
 use crate::keys::{self, MasterKeyError};
@@ -19,9 +19,7 @@ pub struct Durable {
     pub(super) keeper: Keeper,
     /// Messages that were retained, expired ones among them.
     pub(super) retained: Vec<Arc<Message>>,
-    /// No session has had a higher key.
-    pub(super) last_session: u64,
-    pub(super) queues: KeptQueues,
+    pub(super) sessions: KeptSessions,
 }
 
 /// Keeps retained messages, and what waits for sessions.
@@ -75,18 +73,17 @@ impl Durable {
             false => source.read_or_make()?.0,
         };
         let mut opened = Opened::open(directory, &master, clocks.unix)?;
-        let (mut retained, mut last_session) = (Vec::new(), 0);
-        let mut queues = KeptQueues::default();
+        let (mut retained, mut sessions) = (Vec::new(), KeptSessions::default());
         let mut unknown = 0;
         opened.each_live(|record| match record.table {
             Table::RETAINED => match message_record::decode(record.value, clocks) {
                 Some(message) => {
-                    last_session = last_session.max(message.publisher.map_or(0, |key| key.0));
+                    sessions.note(message.publisher.map_or(0, |key| key.0));
                     retained.push(Arc::new(message));
                 }
                 None => unknown += 1,
             },
-            _ => unknown += u64::from(!queues.add(record, clocks)),
+            _ => unknown += u64::from(!sessions.add(record, clocks)),
         });
         if unknown > 0 {
             tracing::error!(
@@ -95,16 +92,16 @@ impl Durable {
         }
         report(&opened);
         let store = Arc::new(opened.start(settings, metrics)?);
-        let last_session = last_session.max(queues.last_session);
-        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, last_session, queues }))
+        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, sessions }))
     }
 
-    /// Takes what an earlier run has left of the messages that sessions wait for.
+    /// Takes the sessions that an earlier run has kept, for [`Broker::restore_sessions`].
+    ///
+    /// [`Broker::restore_sessions`]: super::Broker::restore_sessions
     #[must_use]
-    pub fn take_queues(&mut self) -> KeptQueues {
-        let queues = std::mem::take(&mut self.queues);
-        self.queues.last_message = queues.last_message;
-        queues
+    pub fn take_sessions(&mut self) -> KeptSessions {
+        let last_number = self.sessions.last_number;
+        std::mem::replace(&mut self.sessions, KeptSessions { last_number, ..Default::default() })
     }
 
     /// What it is kept in.
@@ -127,7 +124,7 @@ fn report(opened: &Opened<Directory>) {
         bytes = live,
         bytes_on_disk = total,
         segments = opened.segments(),
-        "the store is open: retained messages outlive the process, sessions do not"
+        "the store is open: retained messages and sessions outlive the process"
     );
 }
 

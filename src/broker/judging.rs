@@ -88,7 +88,10 @@ impl Broker {
         let mut round = Round::default();
         let is_more = self.registry.with_parked(client_id, *session, |parked| {
             let Parked { session: stored, image, .. } = parked;
-            let review = review.get_or_insert_with(|| Review::begin(stored, &image.subscriptions));
+            let review = review.get_or_insert_with(|| {
+                stored.mailbox.bound(self.bounds(gate.limits()));
+                Review::begin(stored, &image.subscriptions)
+            });
             let subscriptions = &mut image.subscriptions;
             let key = stored.key;
             let is_more =

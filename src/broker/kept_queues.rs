@@ -14,14 +14,12 @@ use crate::store::{Batch, Record, Table};
 
 /// The queues of all sessions, until each is taken.
 #[derive(Debug, Default)]
-pub struct KeptQueues {
+pub(super) struct KeptQueues {
     sessions: HashMap<SessionKey, Records>,
     /// Those that more than one session waits for.
     shared: HashMap<u64, Shared>,
-    /// No message had a higher number.
-    pub(super) last_message: u64,
-    /// No session that anything was kept for had a higher key.
-    pub(super) last_session: u64,
+    /// No message, and no session that waits for any, had a higher one.
+    pub(super) last_number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -42,13 +40,13 @@ struct Shared {
 
 /// What waits for one session, and what was on its way.
 #[derive(Debug, Default)]
-pub struct KeptQueue {
+pub(super) struct KeptQueue {
     /// In order.
-    pub waiting: Vec<Outbound>,
+    pub(super) waiting: Vec<Outbound>,
     /// What was sent and is not acknowledged.
-    pub in_flight: InFlight,
+    pub(super) in_flight: InFlight,
     /// What the session has received and its client has not released.
-    pub received: Received,
+    pub(super) received: Received,
 }
 
 impl KeptQueues {
@@ -72,19 +70,23 @@ impl KeptQueues {
             _ => return true,
         };
         if record.table != Table::RECEIVED {
-            self.last_message = self.last_message.max(number);
+            self.note(number);
         }
         added.is_some()
     }
 
     fn of(&mut self, session: SessionKey) -> &mut Records {
-        self.last_session = self.last_session.max(session.0);
+        self.note(session.0);
         self.sessions.entry(session).or_default()
+    }
+
+    fn note(&mut self, number: u64) {
+        self.last_number = self.last_number.max(number);
     }
 
     /// Takes the queue of `session`. Where its client was connected when the earlier run ended, it may have
     /// had any message of QoS 1. Adds to `batch` what is of no use.
-    pub fn take(
+    pub(super) fn take(
         &mut self,
         session: SessionKey,
         was_connected: bool,

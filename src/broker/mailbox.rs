@@ -145,6 +145,12 @@ impl Mailbox {
         lost
     }
 
+    /// Adds what waited before the process began, however much that is.
+    pub(super) fn restore(&self, waiting: Vec<Outbound>) {
+        let mut queue = self.queue.lock();
+        waiting.into_iter().for_each(|outbound| queue.add(outbound, &mut Vec::new()));
+    }
+
     /// Moves what waits to `into`, in order of arrival: at most `window` messages of QoS 1 and 2, at
     /// most `messages` in all, and no more once they come to `bytes`.
     pub(super) fn take(

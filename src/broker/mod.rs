@@ -17,6 +17,7 @@ mod gate;
 mod hashing;
 mod judging;
 mod kept_queues;
+mod kept_sessions;
 mod kick;
 mod lane;
 mod lease;
@@ -30,9 +31,11 @@ mod passwords;
 mod publish;
 mod publish_memo;
 mod queue_record;
+mod records;
 mod registry;
 mod replacements;
 mod reports;
+mod restoring;
 mod retained;
 mod retained_backlog;
 mod revalidation;
@@ -41,6 +44,7 @@ mod round;
 mod routes;
 mod sealed_publish;
 mod seat;
+mod session_keeping;
 mod sessions;
 mod settings;
 mod subscribe;
@@ -64,7 +68,7 @@ pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
 pub use durable::{Durable, DurableError};
 pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
-pub use kept_queues::{KeptQueue, KeptQueues};
+pub use kept_sessions::KeptSessions;
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
 pub use login::Patience;
@@ -160,9 +164,7 @@ pub struct Broker {
     timers: Timers,
     throttles: Throttles,
     counts: Counts,
-    next_session: AtomicU64,
-    /// Of messages that the store keeps for sessions.
-    next_message: AtomicU64,
+    next_number: AtomicU64,
     share_turn: AtomicUsize,
     is_shutting_down: AtomicBool,
     started: Instant,
@@ -194,18 +196,12 @@ impl Broker {
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
         let mut retained = Retained::new(max_messages, max_bytes);
-        let (keeper, last_session, last_message) = match durable {
+        let (keeper, last_number) = match durable {
             Some(durable) => {
                 restore(&mut retained, durable.retained);
-                let last_message = durable.queues.last_message;
-                // No session outlives the process yet, so nobody waits for them.
-                let orphans = durable.queues.forget_rest();
-                if !orphans.is_empty() {
-                    durable.keeper.keep(orphans);
-                }
-                (Some(durable.keeper), durable.last_session, last_message)
+                (Some(durable.keeper), durable.sessions.last_number)
             }
-            None => (None, 0, 0),
+            None => (None, 0),
         };
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
@@ -228,8 +224,7 @@ impl Broker {
             timers: Timers::default(),
             throttles: Throttles::new(throttles),
             counts: Counts::new(metrics, audit),
-            next_session: AtomicU64::new(last_session.saturating_add(1)),
-            next_message: AtomicU64::new(last_message.saturating_add(1)),
+            next_number: AtomicU64::new(last_number.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             started: Instant::now(),
@@ -392,7 +387,9 @@ impl Broker {
         let mut sys = self.sys_interval();
         loop {
             tokio::select! {
-                () = self.timers.next_due() => self.run_timers(Instant::now()),
+                () = self.timers.next_due() => {
+                    self.run_timers(Instant::now());
+                }
                 now = every_second.tick() => {
                     self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;

@@ -104,14 +104,19 @@ impl Broker {
     /// Publishes a message of the broker's own, or one that was allowed before: nobody remembers
     /// its recipients. There is nobody to refuse it to, so it is sent even if it cannot be retained.
     pub(super) fn publish_directly(&self, message: &Arc<Message>) -> ReasonCode {
+        let mut round = Round::default();
+        let reason = self.publish_in(message, &mut round);
+        self.finish_round(&mut round);
+        reason
+    }
+
+    /// As [`Self::publish_directly`], in a round that has other things to do.
+    pub(super) fn publish_in(&self, message: &Arc<Message>, round: &mut Round) -> ReasonCode {
         // Nobody waits for an answer, and who counts has been told.
         let _ = self.retain(message);
         let mut matches = Matches::new();
-        let mut round = Round::default();
         self.routes.matches(message.topic.borrowed(), message.publisher, &mut matches);
-        let reason = self.distribute(message, &matches, &mut round);
-        self.finish_round(&mut round);
-        reason
+        self.distribute(message, &matches, round)
     }
 
     /// Puts into mailboxes what is held, and wakes each connection that has messages waiting.

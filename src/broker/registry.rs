@@ -10,12 +10,11 @@ use dashmap::mapref::entry::Entry as Place;
 use tokio::sync::oneshot;
 
 use super::gate::Who;
-use super::parked::{Handover, Parked};
+use super::parked::{Handover, LastWill, Parked};
 use super::seat::Seat;
 use crate::codec::ReasonCode;
 use crate::identity::{ClientId, Principal};
 use crate::message::SessionKey;
-use crate::session::Will;
 
 /// The sessions of the broker. No guard of the map is held across a call into another module that
 /// could come back here.
@@ -189,6 +188,26 @@ impl Registry {
         Ok(())
     }
 
+    /// Parks a session that an earlier run has kept, in place of any that its client had before that, which
+    /// it gives back. `on_parked` is run first, and must not come back here.
+    pub(super) fn restore(
+        &self,
+        parked: Box<Parked>,
+        on_parked: impl FnOnce(&Parked),
+    ) -> Option<Box<Parked>> {
+        on_parked(&parked);
+        let Who { client_id, principal, .. } = &*parked.who;
+        let (client_id, principal) = (client_id.clone(), principal.clone());
+        self.count(&principal, None);
+        let entry = Entry { principal, holder: Holder::Parked(parked) };
+        let earlier = self.sessions.insert(client_id, entry)?;
+        self.uncount(&earlier.principal);
+        match earlier.holder {
+            Holder::Parked(parked) => Some(parked),
+            Holder::Connected(_) => None,
+        }
+    }
+
     /// Ends the session `key` if it is parked and its time has come, and gives it to be taken apart.
     pub(super) fn expire(
         &self,
@@ -267,24 +286,23 @@ impl Registry {
         client_id: &ClientId,
         key: SessionKey,
         now: Instant,
-    ) -> Option<(Arc<Who>, Box<Will>)> {
+    ) -> Option<LastWill> {
         let mut entry = self.sessions.get_mut(client_id)?;
         let Holder::Parked(parked) = &mut entry.holder else { return None };
         if parked.session.key != key {
             return None;
         }
-        let (_, will) = parked.will.take_if(|(due, _)| *due <= now)?;
-        Some((Arc::clone(&parked.who), will))
+        parked.take_will_if(|due| due <= now)
     }
 
-    /// Takes every will that waits, and says whose they are.
-    pub(super) fn take_wills(&self) -> Vec<(Arc<Who>, Box<Will>)> {
+    /// Takes every will that waits for a session that ends with the process.
+    pub(super) fn take_mortal_wills(&self) -> Vec<LastWill> {
         self.sessions
             .iter_mut()
             .filter_map(|mut entry| {
                 let Holder::Parked(parked) = &mut entry.holder else { return None };
-                let (_, will) = parked.will.take()?;
-                Some((Arc::clone(&parked.who), will))
+                let is_mortal = !parked.session.mailbox.is_durable();
+                parked.take_will_if(|_| is_mortal)
             })
             .collect()
     }

@@ -69,6 +69,7 @@ impl Broker {
         match gate.may_subscribe(filter.borrowed(), &self.counts) {
             None => {
                 self.routes.unsubscribe(filter.borrowed(), stored.key);
+                self.keep_subscription(stored, filter, None);
                 subscriptions.remove(filter);
                 stored.retained.remove(filter);
             }
@@ -83,6 +84,7 @@ impl Broker {
     fn lower(&self, filter: &TopicFilter, allowed: QoS, session: &mut Reviewed<'_>) {
         let Reviewed { stored, subscriptions, .. } = session;
         let Some(granted) = subscriptions.lower(filter, allowed) else { return };
+        self.keep_subscription(stored, filter, Some(granted));
         let grant = Grant { options: granted.options, id: granted.id };
         self.routes.subscribe(filter.borrowed(), &stored.mailbox, grant);
         let request =

@@ -1,7 +1,6 @@
 //! What one round of work of a connection sets going elsewhere: in mailboxes, and in the store.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
@@ -143,7 +142,7 @@ impl Broker {
         let is_kept = |(_, it): &&mut (Arc<Mailbox>, Outbound)| it.qos != QoS::AtMostOnce;
         let mut kept_for = puts.iter_mut().filter(is_kept).collect::<SmallVec<[_; 4]>>();
         let Some((_, first)) = kept_for.first() else { return };
-        let number = self.next_message.fetch_add(1, Ordering::Relaxed);
+        let number = self.next_number();
         let kept = match u32::try_from(kept_for.len()) {
             Ok(1) => Kept::alone(number),
             recipients => {
@@ -172,7 +171,7 @@ impl Broker {
             return outbound;
         }
         if let Some(keeper) = &self.keeper {
-            let number = self.next_message.fetch_add(1, Ordering::Relaxed);
+            let number = self.next_number();
             outbound.kept = Some(Arc::new(Kept::alone(number)));
             keeper.put_queued(round.batch(), mailbox.key(), &outbound);
         }

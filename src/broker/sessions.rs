@@ -9,7 +9,7 @@ use super::Broker;
 use super::gate::{Gate, Who};
 use super::live::QueueBounds;
 use super::mailbox::{Bounds, Mailbox};
-use super::parked::{Parked, Stored};
+use super::parked::{KeptWill, LastWill, Parked, Stored};
 use super::registry::{Claim, ClaimError};
 use super::retained_backlog::RetainedBacklog;
 use super::review::{Review, Reviewed};
@@ -47,6 +47,7 @@ impl Broker {
         seat: &Arc<Seat>,
         request: &ConnectRequest,
     ) -> Result<Claimed, Refusal> {
+        self.admit_session(gate, request)?;
         let Who { client_id, principal, .. } = &**gate.who();
         let most = gate.limits().max_sessions;
         let claim =
@@ -73,6 +74,23 @@ impl Broker {
         }
     }
 
+    /// Whether a session that is to be kept can be: one that is there already is, whatever the disk does.
+    fn admit_session(&self, gate: &Gate, request: &ConnectRequest) -> Result<(), Refusal> {
+        let is_to_be_kept = request.session_expiry != SessionExpiry::Now;
+        let keeper = self.keeper.as_ref().filter(|_| is_to_be_kept);
+        if keeper.is_none_or(|keeper| keeper.admit().is_ok()) {
+            return Ok(());
+        }
+        let client_id = gate.who().client_id.as_str();
+        match self.registry.holding(client_id) {
+            Some(_) if !request.clean_start => Ok(()),
+            _ => {
+                let text = "the disk cannot keep a session now";
+                Err(Refusal::new(ReasonCode::QuotaExceeded, text))
+            }
+        }
+    }
+
     /// Whether what the session was opened with still holds. Where it does not, it goes to nobody, even
     /// if whoever asks for it has proven the same name anew before it could be judged.
     fn is_upheld(&self, parked: &Parked) -> bool {
@@ -83,19 +101,25 @@ impl Broker {
         gate.revoked().is_none()
     }
 
+    /// One that no session, no will and no message has had before, in this run or in an earlier one of which
+    /// anything is kept.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn begin(&self, gate: &Gate, seat: &Arc<Seat>, expiry: SessionExpiry) -> Stored {
-        let key = SessionKey(self.next_session.fetch_add(1, Ordering::Relaxed));
+        let key = SessionKey(self.next_number());
         let bounds = self.bounds(gate.limits());
         let mailbox = match self.keeper.is_some() && expiry != SessionExpiry::Now {
             true => Arc::new(Mailbox::durable(key, bounds)),
             false => Arc::new(Mailbox::new(key, bounds)),
         };
         mailbox.connect(Arc::clone(seat.bell()));
-        Stored { key, mailbox, retained: RetainedBacklog::default() }
+        Stored { key, mailbox, retained: RetainedBacklog::default(), will: None }
     }
 
     /// What may wait for a session whose client has these limits.
-    fn bounds(&self, limits: Limits) -> Bounds {
+    pub(super) fn bounds(&self, limits: Limits) -> Bounds {
         let QueueBounds { messages, bytes } = **self.live.queue.load();
         let messages = limits.max_queued_messages.map_or(messages, |most| most.get().min(messages));
         let bytes = limits.max_queued_bytes.map_or(bytes, |most| bytes.min(most.get().into()));
@@ -147,11 +171,11 @@ impl Broker {
     fn park(
         &self,
         gate: &mut Gate,
-        session: Stored,
+        mut session: Stored,
         remains: Remains,
         now: Instant,
     ) -> Option<Box<Parked>> {
-        let Remains { expiry, will, mut image } = remains;
+        let Remains { expiry, will, image } = remains;
         // A client that is nobody any more leaves nothing behind.
         let expiry = if gate.revoked().is_some() { SessionExpiry::Now } else { expiry };
         let (lifetime, expires) = match expiry {
@@ -160,13 +184,17 @@ impl Broker {
             SessionExpiry::Never => (None, None),
         };
         // The will waits for its delay or the end of the session, whichever is first
-        // [MQTT-3.1.3-9]. No session outlives a shutdown.
-        let lifetime = if self.is_shutting_down() { Some(Duration::ZERO) } else { lifetime };
+        // [MQTT-3.1.3-9]. What is not kept ends with the process.
+        let ends_now = self.is_shutting_down() && !session.mailbox.is_durable();
+        let lifetime = if ends_now { Some(Duration::ZERO) } else { lifetime };
         let delay = |will: &Will| lifetime.map_or(will.delay, |lifetime| will.delay.min(lifetime));
         let mut waiting = None;
         if let Some(will) = will {
             match delay(&will) {
-                Duration::ZERO => self.publish_will(gate, *will, now),
+                Duration::ZERO => {
+                    let kept = session.take_kept_will();
+                    self.publish_will(gate, *will, kept, now);
+                }
                 delay => waiting = Some((now + delay, will)),
             }
         }
@@ -174,21 +202,11 @@ impl Broker {
             self.forget(&session, &image);
             return None;
         }
-        self.note_sent(&session, &mut image);
         let who = Arc::clone(gate.who());
-        Some(Box::new(Parked { who, session, image, expires, will: waiting }))
-    }
-
-    /// A client that comes back is sent what it may have had under the same packet identifiers, after a
-    /// restart as well.
-    fn note_sent(&self, session: &Stored, image: &mut Image) {
-        if session.mailbox.is_durable() {
-            let mut round = Round::default();
-            for progress in image.in_flight.note_sent() {
-                round.progress(session.key, &progress);
-            }
-            self.finish_round(&mut round);
-        }
+        let mut parked = Box::new(Parked { who, session, image, expires, will: waiting });
+        // Before anybody else can claim it, and change what is kept.
+        self.keep_departure(&mut parked, expiry, now);
+        Some(parked)
     }
 
     /// A newer connection has claimed the session and waits for it, or has already gone: then the
@@ -207,9 +225,10 @@ impl Broker {
     /// nothing is routed to it any more.
     pub(super) fn end(&self, parked: Parked, now: Instant) {
         self.cancel_timers(&parked);
-        let Parked { who, session, image, will, .. } = parked;
+        let Parked { who, mut session, image, will, .. } = parked;
         if let Some((_, will)) = will {
-            self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
+            let kept = session.take_kept_will();
+            self.publish_will(&mut Gate::new(&self.authority, who), *will, kept, now);
         }
         self.forget(&session, &image);
     }
@@ -221,6 +240,7 @@ impl Broker {
             self.routes.unsubscribe(filter.borrowed(), session.key);
         }
         let mut round = Round::default();
+        self.forget_session(session, image, &mut round);
         for (share, message) in image.in_flight.owed_to_shares() {
             self.pass_on(share, message, &mut round);
         }
@@ -239,8 +259,11 @@ impl Broker {
         self.finish_round(&mut round);
     }
 
-    /// Publishes a will, if the client may publish it under the policy of now.
-    fn publish_will(&self, gate: &mut Gate, will: Will, now: Instant) {
+    /// Publishes a will, if the client may publish it under the policy of now. It is not kept any more.
+    fn publish_will(&self, gate: &mut Gate, will: Will, kept: Option<KeptWill>, now: Instant) {
+        let mut round = Round::default();
+        // Together with what comes of it: it is not published twice.
+        self.forget_will(kept, &mut round);
         let mut message = will.message;
         message.expiry = will.message_expiry.and_then(|after| now.checked_add(after));
         if gate.may_leave_will(&message, &self.counts)
@@ -248,15 +271,21 @@ impl Broker {
                 self.sealed_will(gate, message, Now { instant: now, ..Now::read() })
         {
             self.counts.metrics.wills_sent.increment(1);
-            self.publish_directly(&Arc::new(message));
+            self.publish_in(&Arc::new(message), &mut round);
         }
+        self.finish_round(&mut round);
     }
 
-    /// The broker shuts down, and all sessions end with it: wills that wait are published while those
-    /// who are connected still hear of them.
+    fn publish_last_will(&self, last: LastWill, now: Instant) {
+        let LastWill { who, will, kept } = last;
+        self.publish_will(&mut Gate::new(&self.authority, who), *will, kept, now);
+    }
+
+    /// The broker shuts down, and sessions that are not kept end with it: their wills that wait are
+    /// published while those who are connected still hear of them.
     pub(super) fn publish_waiting_wills(&self, now: Instant) {
-        for (who, will) in self.registry.take_wills() {
-            self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
+        for last in self.registry.take_mortal_wills() {
+            self.publish_last_will(last, now);
         }
     }
 
@@ -272,15 +301,18 @@ impl Broker {
         }
     }
 
-    /// Does a slice of what is due at `now` for sessions without a connection; the rest stays due.
-    pub(super) fn run_timers(&self, now: Instant) {
+    /// Does a slice of what is due at `now` for sessions without a connection, and says whether that was
+    /// all; the rest stays due.
+    pub(super) fn run_timers(&self, now: Instant) -> bool {
         let due = std::iter::from_fn(|| self.timers.take_due(now));
+        let mut done = 0;
         for (timer, client_id) in due.take(TIMERS_AT_ONCE) {
+            done += 1;
             match timer.what {
                 What::Will => {
                     let due = self.registry.take_due_will(&client_id, timer.session, now);
-                    if let Some((who, will)) = due {
-                        self.publish_will(&mut Gate::new(&self.authority, who), *will, now);
+                    if let Some(last) = due {
+                        self.publish_last_will(last, now);
                     }
                 }
                 What::SessionEnd => {
@@ -290,6 +322,7 @@ impl Broker {
                 }
             }
         }
+        done < TIMERS_AT_ONCE
     }
 }
 

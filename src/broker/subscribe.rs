@@ -1,32 +1,44 @@
 //! From one SUBSCRIBE to the routing table.
 
-use std::sync::Arc;
-
 use super::Broker;
 use super::gate::Gate;
-use super::mailbox::Mailbox;
-use super::retained_backlog::RetainedBacklog;
+use super::parked::Stored;
+use super::round::Round;
 use crate::codec::{ReasonCode, RetainHandling};
 use crate::router::Grant;
-use crate::session::SubscribeRequest;
+use crate::session::{Granted, SubscribeRequest};
+use crate::store::Batch;
+use crate::topic::TopicFilter;
 
 impl Broker {
     /// Grants what the client may have, as far as it may have it. What is granted is routed when
-    /// this returns, so that SUBACK says no more than is true.
+    /// this returns, so that SUBACK says no more than is true; where it is kept, that is waited for.
     pub(super) fn subscribe(
         &self,
         gate: &mut Gate,
-        mailbox: &Arc<Mailbox>,
-        backlog: &mut RetainedBacklog,
+        stored: &mut Stored,
         requests: Vec<Result<SubscribeRequest, ReasonCode>>,
+        round: &mut Round,
     ) -> Vec<Result<SubscribeRequest, ReasonCode>> {
         gate.refresh(&self.authority);
+        let Stored { mailbox, retained: backlog, .. } = stored;
+        let keeper = self.keeper.as_ref().filter(|_| mailbox.is_durable());
+        let can_be_kept = keeper.is_none_or(|keeper| keeper.admit().is_ok());
+        let mut batch = Batch::default();
         let mut grant = |mut request: SubscribeRequest| {
             let filter = request.filter.borrowed();
             let allowed =
                 gate.may_subscribe(filter, &self.counts).ok_or(ReasonCode::NotAuthorized)?;
+            if !can_be_kept {
+                return Err(ReasonCode::QuotaExceeded);
+            }
             request.options.maximum_qos = request.options.maximum_qos.min(allowed);
-            let grant = Grant { options: request.options, id: request.id };
+            let (options, id) = (request.options, request.id);
+            if let Some(keeper) = keeper {
+                let granted = Granted { options, id };
+                keeper.put_subscription(&mut batch, stored.key, &request.filter, granted);
+            }
+            let grant = Grant { options, id };
             let is_new = self.routes.subscribe(filter, mailbox, grant);
             if wants_retained(&request, is_new) {
                 backlog.add(&request);
@@ -35,7 +47,30 @@ impl Broker {
             }
             Ok(request)
         };
-        requests.into_iter().map(|request| request.and_then(&mut grant)).collect()
+        let outcomes = requests.into_iter().map(|request| request.and_then(&mut grant)).collect();
+        if let Some(keeper) = keeper.filter(|_| !batch.is_empty()) {
+            keeper.keep(batch);
+            round.await_others();
+        }
+        outcomes
+    }
+
+    /// Ends subscriptions. The client is told so once that is kept.
+    pub(super) fn unsubscribe(
+        &self,
+        stored: &mut Stored,
+        filters: &[TopicFilter],
+        round: &mut Round,
+    ) {
+        for filter in filters {
+            stored.retained.remove(filter);
+            self.routes.unsubscribe(filter.borrowed(), stored.key);
+        }
+        let keeper = self.keeper.as_ref().filter(|_| stored.mailbox.is_durable());
+        let Some(keeper) = keeper else { return };
+        for filter in filters {
+            keeper.forget_subscription(round.awaited_batch(), stored.key, filter.borrowed());
+        }
     }
 }
 

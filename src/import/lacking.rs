@@ -25,7 +25,7 @@ const fn note(key: &'static str, remedy: &'static str) -> Lacking {
 }
 
 const PERSISTENCE: &str =
-    "retained messages are kept where [store] has a `dir`; sessions end with the process";
+    "retained messages and sessions are kept where [store] has a `dir`: each change at once";
 const BY_THE_LISTENER: &str = "no counterpart for a listener: set it for a broker of its own";
 const OPENSSL: &str = "TLS is rustls with strong suites only: nothing to choose; PSK is not spoken";
 const ALWAYS: &str = "nothing to do: the log is always so";

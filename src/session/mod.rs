@@ -191,6 +191,24 @@ impl Session {
         }
     }
 
+    /// How long it is to be kept without a connection, as its client has said by now.
+    #[must_use]
+    pub fn expiry(&self) -> Option<SessionExpiry> {
+        match &self.state {
+            State::Live(live) => Some(live.lifetime.session_expiry()),
+            _ => None,
+        }
+    }
+
+    /// The will of its client, once that is connected.
+    #[must_use]
+    pub fn will(&self) -> Option<&Will> {
+        match &self.state {
+            State::Live(live) => live.lifetime.will.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Ends the connection, and gives what outlives it; nothing where no client was let in.
     #[must_use]
     pub fn leave(&mut self) -> Option<Remains> {

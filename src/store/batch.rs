@@ -33,6 +33,12 @@ impl Table {
     pub const SENT: Self = Self(7);
     /// Packet identifiers of QoS 2 that were received and are not released, by session and identifier.
     pub const RECEIVED: Self = Self(8);
+    /// Sessions, by their numbers.
+    pub const SESSION: Self = Self(2);
+    /// Subscriptions, by session and filter.
+    pub const SUBSCRIPTION: Self = Self(3);
+    /// Wills, by session and connection.
+    pub const WILL: Self = Self(4);
 
     /// What operators call it, where it has a name.
     #[must_use]

@@ -21,6 +21,7 @@ mod reader;
 mod retained;
 mod rounds;
 mod secrecy;
+mod sessions;
 mod small_disk;
 mod tools;
 mod writer;

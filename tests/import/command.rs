@@ -29,7 +29,7 @@ fn what_has_no_counterpart_is_told_with_its_line_and_what_to_do() {
     let said = site.import("mosquitto.conf", &MAP);
     assert_eq!((said.code, &*said.err), (Some(1), ""), "{said:?}");
     for told in [
-        "mosquitto.conf:4: no counterpart: persistence true\n    retained messages are kept",
+        "mosquitto.conf:4: no counterpart: persistence true\n    retained messages and sessions",
         "mosquitto.conf:6: no counterpart: log_dest file /var/log/mosquitto/mosquitto.log\n    ",
         "mosquitto.conf:3: note: pid_file /run/mosquitto/mosquitto.pid\n    ",
         "mosquitto.conf:14: note: message_size_limit 100000\n    ",

@@ -5,6 +5,7 @@ use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
 use crate::broker::lockouts::Attempt;
 use crate::broker::login::{Admitted, Caller, Door, Patience};
+use crate::broker::session_keeping::Arrival;
 use crate::broker::sessions::{Claimed, narrowed};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -139,6 +140,7 @@ impl Client {
     fn let_in(&mut self, now: Now, admitted: Admitted) {
         let Admitted { gate, claimed, lease, .. } = admitted;
         let Claimed { session, resumed, discarded } = claimed;
+        let (start, is_new) = (self.output.bytes.len(), resumed.is_none());
         if let Some(discarded) = discarded {
             self.broker.end(*discarded, now.instant);
         }
@@ -166,5 +168,16 @@ impl Client {
         }));
         self.broker.counts.connected();
         self.step(now, Input::Identified(Box::new(identified)));
+        self.keep_session(is_new);
+        self.round.hold_from(start);
+    }
+
+    /// Keeps whose session it is now, how long it lives and what its will is.
+    pub(super) fn keep_session(&mut self, is_new: bool) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Inside { gate, stored, .. } = &mut **inside;
+        let (Some(expiry), will) = (self.session.expiry(), self.session.will()) else { return };
+        let arrival = Arrival { who: gate.who(), expiry, will, is_new };
+        self.broker.keep_arrival(stored, arrival, &mut self.round);
     }
 }

@@ -79,6 +79,8 @@ impl Client {
         inside.gate = Gate::new(&self.broker.authority, Arc::new(who));
         inside.reviewed = inside.gate.generation();
         inside.memo = None;
+        // Nobody waits for it: who comes back is asked about again.
+        self.keep_session(false);
         self.begin_review();
     }
 }

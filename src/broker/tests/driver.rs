@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -23,7 +25,8 @@ use crate::identity::{
     Attributes, ClientCertificate, Credentials, Evidence, Peer, TransportSecurity,
 };
 use crate::message::QoS;
-use crate::session::{self, ConnectRequest};
+use crate::session::{self, ConnectRequest, SessionExpiry};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::topic::{TopicFilterRef, TopicNameRef};
 
@@ -135,7 +138,7 @@ pub(in crate::broker) fn connect_request(credentials: Credentials) -> ConnectReq
         credentials,
         authentication: None,
         will: None,
-        session_expiry: session::SessionExpiry::Now,
+        session_expiry: SessionExpiry::Now,
     }
 }
 
@@ -189,6 +192,7 @@ impl Visit {
 pub(super) struct Driver {
     pub(super) client: Client,
     pub(super) now: Now,
+    store: Option<Arc<Store>>,
     version: Version,
     /// What has been sent and not been looked at.
     unread: Vec<Packet<'static>>,
@@ -239,7 +243,8 @@ impl Driver {
     /// A connection from `peer` on which nothing has been said.
     pub(super) fn stranger_from(broker: &Arc<Broker>, version: Version, peer: Peer) -> Self {
         let client = Client::new(Arc::clone(broker), peer, Arc::new(all_authenticators()));
-        Self { client, now: Now::read(), version, unread: Vec::new() }
+        let store = broker.store().cloned();
+        Self { client, now: Now::read(), store, version, unread: Vec::new() }
     }
 
     /// Asks to be let in.
@@ -347,6 +352,7 @@ impl Driver {
         let mut bytes = Vec::new();
         loop {
             let delivered = self.client.deliver(self.now);
+            self.store.iter().for_each(|store| wait_until_kept(store));
             bytes.extend_from_slice(self.client.output());
             self.client.on_sent(self.client.output().len());
             if delivered == Delivered::All {
@@ -369,6 +375,21 @@ impl Driver {
             _ => None,
         };
         self.heard().into_iter().filter_map(topic).collect()
+    }
+}
+
+/// Waits until the store has all that there is to keep.
+pub(super) fn wait_until_kept(store: &Store) {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let ticket = store.latest();
+    store.wake_when_kept(ticket, Waker::from(Arc::new(Unpark(thread::current()))));
+    while !store.is_kept(ticket) {
+        thread::park();
     }
 }
 

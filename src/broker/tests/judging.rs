@@ -14,7 +14,7 @@ use crate::secret::Secret;
 const USERS: [(&str, &str); 2] = [("ann", "apple"), ("bob", "banana")];
 
 /// A password file of these users; each password is hashed once for all tests.
-fn users(of: &[(&str, &str)]) -> PasswordFile {
+pub(super) fn users(of: &[(&str, &str)]) -> PasswordFile {
     static CHEAP: OnceLock<HashParameters> = OnceLock::new();
     let cheap = CHEAP.get_or_init(|| HashParameters::new(8, 1, 1).expect("parameters"));
     let mut users = PasswordFile::default();
@@ -36,18 +36,28 @@ async fn enter(broker: &Arc<Broker>, user: &'static str, visit: Visit) -> Driver
 }
 
 /// Also whether it goes on with a session.
-async fn enter_as(
+pub(super) async fn enter_as(
+    broker: &Arc<Broker>,
+    user: (&'static str, &'static str),
+    visit: Visit,
+) -> (Driver, bool) {
+    let mut driver = knock_as(broker, user, visit).await;
+    let is_resumed = driver.welcome();
+    (driver, is_resumed)
+}
+
+/// A client that has said who it is, and has been answered.
+pub(super) async fn knock_as(
     broker: &Arc<Broker>,
     (user, password): (&'static str, &'static str),
     visit: Visit,
-) -> (Driver, bool) {
+) -> Driver {
     let (user_name, password) = (Some(user), Some(password.as_bytes()));
     let mut driver = Driver::stranger_with(broker, Version::V5, None);
     let connect = Connect { user_name, password, ..visit.connect(Version::V5) };
     driver.say(&Packet::Connect(Box::new(connect)));
     driver.log_in().await;
-    let is_resumed = driver.welcome();
-    (driver, is_resumed)
+    driver
 }
 
 /// What the broker does by itself after a change.

@@ -9,6 +9,7 @@ mod matrix;
 mod model;
 mod operators;
 mod policies;
+mod restarts;
 mod roles;
 mod shares;
 mod shutdown;

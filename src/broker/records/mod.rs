@@ -1,0 +1,15 @@
+//! What the store keeps of sessions: one file for each kind of record.
+//!
+//! Every layout begins with its version; numbers are big-endian, and texts and bytes follow their length.
+//! What is read may be anything: it is checked, bounded by what is there, and never a panic.
+
+mod fields;
+mod session;
+mod subscription;
+mod who;
+mod will;
+
+pub(super) use session::SessionRecord;
+pub(super) use subscription::SubscriptionRecord;
+pub(super) use who::{LineMark, PasswordMark, WhoRecord};
+pub(super) use will::WillRecord;
