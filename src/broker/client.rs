@@ -273,10 +273,9 @@ impl Client {
             self.step(now, Input::Deliver(outbound));
             return;
         }
-        let (key, kept) = (inside.stored.key, outbound.kept.clone());
-        match self.broker.leaving(delivery, outbound, now) {
-            Some(outbound) => self.step(now, Input::Deliver(outbound)),
-            None => self.round.drop_kept(key, kept.as_deref()),
+        match self.broker.leaving(delivery, &outbound.message, now) {
+            Some(message) => self.step(now, Input::Deliver(Outbound { message, ..outbound })),
+            None => self.round.drop_kept(inside.stored.key, outbound.kept.as_deref()),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::keys::{self, MasterKeyError};
 use crate::message::Message;
 use crate::store::{
-    self, Batch, Directory, DirectoryError, OpenError, Opened, Refused, Store, Table, Ticket,
+    self, Batch, Directory, DirectoryError, Disk, OpenError, Opened, Refused, Store, Table, Ticket,
 };
 use crate::telemetry::Metrics;
 use crate::topic::TopicNameRef;
@@ -72,7 +72,17 @@ impl Durable {
             true => source.read()?,
             false => source.read_or_make()?.0,
         };
-        let mut opened = Opened::open(directory, &master, clocks.unix)?;
+        let opened = Opened::open(directory, &master, clocks.unix)?;
+        Ok(Some(Self::read(opened, settings, clocks, metrics)?))
+    }
+
+    /// Reads what is in a store, and begins to write to it.
+    pub(super) fn read<D: Disk>(
+        mut opened: Opened<D>,
+        settings: &store::Settings,
+        clocks: Now,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let (mut retained, mut sessions) = (Vec::new(), KeptSessions::default());
         let mut unknown = 0;
         opened.each_live(|record| match record.table {
@@ -92,7 +102,7 @@ impl Durable {
         }
         report(&opened);
         let store = Arc::new(opened.start(settings, metrics)?);
-        Ok(Some(Self { keeper: Keeper { store, clocks }, retained, sessions }))
+        Ok(Self { keeper: Keeper { store, clocks }, retained, sessions })
     }
 
     /// Takes the sessions that an earlier run has kept, for [`Broker::restore_sessions`].
@@ -111,7 +121,7 @@ impl Durable {
     }
 }
 
-fn report(opened: &Opened<Directory>) {
+fn report<D: Disk>(opened: &Opened<D>) {
     for damage in opened.damage() {
         match damage.is_loss() {
             true => tracing::error!("the store is damaged: {damage}"),

@@ -1,10 +1,13 @@
 //! One session under a new policy: its subscriptions and what waits for it are judged again, slice by
 //! slice.
 
+use std::sync::Arc;
+
 use super::Broker;
 use super::gate::Gate;
 use super::parked::Stored;
 use super::round::Round;
+use crate::clock::Now;
 use crate::message::{Message, QoS, SessionKey};
 use crate::router::Grant;
 use crate::session::{InFlight, Outbound, SubscribeRequest, Subscriptions};
@@ -104,6 +107,23 @@ impl Broker {
         let is_allowed = |message: &Message| gate.could_receive(&message.topic);
         let denied = in_flight.keep_allowed(is_allowed, &mut progress);
         self.counts.dropped(DropReason::Denied, denied);
+        progress.iter().for_each(|progress| round.progress(session, progress));
+    }
+
+    /// Opens what an earlier process has sent to a client that comes back, where it is to be opened for it.
+    pub(super) fn open_in_flight(
+        &self,
+        session: SessionKey,
+        in_flight: &mut InFlight,
+        gate: &mut Gate,
+        round: &mut Round,
+    ) {
+        let (mut progress, now) = (Vec::new(), Now::read());
+        let open = |message: &Arc<Message>| {
+            let delivery = gate.may_receive(&message.topic, &self.counts);
+            self.leaving(delivery, message, now)
+        };
+        in_flight.open_restored(open, &mut progress);
         progress.iter().for_each(|progress| round.progress(session, progress));
     }
 

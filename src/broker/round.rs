@@ -48,7 +48,7 @@ struct Changes {
     is_awaited: bool,
     /// From which byte of the output on that holds.
     start: Option<usize>,
-    /// What is to be waited for, once it is known.
+    /// What is to be waited for, once it is known: it is all that was changed by then.
     ticket: Option<Ticket>,
 }
 
@@ -59,9 +59,8 @@ impl Round {
 
     /// Changes of which nobody is told before they are kept.
     pub(super) fn awaited_batch(&mut self) -> &mut Batch {
-        let changes = self.changes();
-        changes.is_awaited = true;
-        &mut changes.batch
+        self.await_others();
+        self.batch()
     }
 
     /// Changes that nobody waits for.
@@ -71,7 +70,9 @@ impl Round {
 
     /// What was changed elsewhere is waited for as well.
     pub(super) fn await_others(&mut self) {
-        self.changes().is_awaited = true;
+        let changes = self.changes();
+        changes.is_awaited = true;
+        changes.ticket = None;
     }
 
     /// Where anything is to be waited for, nothing from the byte `start` of the output on leaves before:

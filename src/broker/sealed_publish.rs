@@ -14,7 +14,6 @@ use crate::codec::{PacketId, ReasonCode};
 use crate::envelope::{Envelope, MAGIC};
 use crate::message::{Message, QoS};
 use crate::replay_log::Accepted;
-use crate::session::Outbound;
 use crate::telemetry::DropReason;
 use crate::telemetry::logging::excerpt;
 
@@ -243,21 +242,21 @@ impl Broker {
     pub(super) fn leaving(
         &self,
         delivery: Delivery,
-        outbound: Outbound,
+        message: &Arc<Message>,
         now: Now,
-    ) -> Option<Outbound> {
-        let is_sealed = outbound.message.payload.starts_with(&MAGIC);
+    ) -> Option<Arc<Message>> {
+        let is_sealed = message.payload.starts_with(&MAGIC);
         match delivery {
-            Delivery::AsItIs => Some(outbound),
-            Delivery::Sealed if is_sealed => Some(outbound),
+            Delivery::AsItIs => Some(Arc::clone(message)),
+            Delivery::Sealed if is_sealed => Some(Arc::clone(message)),
             // It waited since before its topic was sealed: whoever may have it opened may have it.
-            Delivery::Opened if !is_sealed => Some(outbound),
-            Delivery::Opened => match self.envelopes.open(&outbound.message, now) {
-                Ok(opened) => Some(Outbound { message: Arc::new(opened), ..outbound }),
+            Delivery::Opened if !is_sealed => Some(Arc::clone(message)),
+            Delivery::Opened => match self.envelopes.open(message, now) {
+                Ok(opened) => Some(Arc::new(opened)),
                 Err(refused) => {
                     self.counts.metrics.envelopes_refused.increment(refused.label());
                     tracing::debug!(
-                        topic = excerpt(outbound.message.topic.as_str()),
+                        topic = excerpt(message.topic.as_str()),
                         "a sealed payload cannot be opened: {refused}"
                     );
                     self.counts.dropped(DropReason::NotOpened, 1);

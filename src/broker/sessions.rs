@@ -128,7 +128,7 @@ impl Broker {
 
     /// A session goes on: its will is not sent `[MQTT-3.1.3-9]`, and what its client may no longer
     /// receive is dropped.
-    fn resume(&self, parked: Parked, gate: &Gate, seat: &Arc<Seat>) -> Claimed {
+    fn resume(&self, parked: Parked, gate: &mut Gate, seat: &Arc<Seat>) -> Claimed {
         self.cancel_timers(&parked);
         let Parked { mut session, mut image, will, .. } = parked;
         drop(will);
@@ -138,6 +138,7 @@ impl Broker {
         let mut reviewed = Reviewed { stored: &mut session, subscriptions, gate };
         while self.review(&mut review, &mut reviewed, &mut round) {}
         self.review_in_flight(session.key, &mut image.in_flight, gate, &mut round);
+        self.open_in_flight(session.key, &mut image.in_flight, gate, &mut round);
         self.finish_round(&mut round);
         session.mailbox.bound(self.bounds(gate.limits()));
         session.mailbox.connect(Arc::clone(seat.bell()));

@@ -92,14 +92,13 @@ impl InFlight {
     }
 
     /// Makes of each message that an earlier process has left what leaves for the client: `open` says what
-    /// that is. Those that must not leave any more are given up, and counted.
+    /// that is. Those that must not leave any more are given up; adds to `progress` what has become of them.
     pub fn open_restored(
         &mut self,
         mut open: impl FnMut(&Arc<Message>) -> Option<Arc<Message>>,
         progress: &mut Vec<Progress>,
-    ) -> usize {
+    ) {
         let Self { entries, released, .. } = self;
-        let mut given_up = 0;
         entries.retain_mut(|entry| {
             let is_raw = std::mem::take(&mut entry.is_raw);
             let Phase::Published(published) = &mut entry.phase else { return true };
@@ -108,12 +107,10 @@ impl InFlight {
                 published.message = opened;
                 return true;
             }
-            given_up += 1;
             let (remains, made) = entry.give_up(released);
             progress.extend(made);
             remains
         });
-        given_up
     }
 
     /// How many there are.

@@ -347,6 +347,11 @@ impl Driver {
         self.say(&Packet::Disconnect(Disconnect::new(reason)));
     }
 
+    /// Hears only what does not wait for the disk, from now on.
+    pub(super) fn wait_for_nothing(&mut self) {
+        self.store = None;
+    }
+
     /// Everything that it is sent, until there is nothing more. The bytes are leaked.
     pub(super) fn heard(&mut self) -> Vec<Packet<'static>> {
         let mut bytes = Vec::new();

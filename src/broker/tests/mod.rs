@@ -1,6 +1,7 @@
 //! The broker without sockets: clients in the hands of a test, policies that change under them.
 
 mod authentication;
+mod crashes;
 pub(super) mod driver;
 mod endings;
 mod envelopes;
