@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 
+use crate::harness::Login;
 use crate::harness::raw::{
     CONNACK, Connect, DISCONNECT, Frame, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC,
     PUBREL, RawClient, Received, Will, acknowledge, packet, publish_with, subscribe,
@@ -15,6 +16,7 @@ use crate::network::Network;
 pub(crate) struct Device {
     id: String,
     version: u8,
+    login: Option<Login>,
     /// Whether its session is kept.
     is_persistent: bool,
     /// The broker has said that there is a session: it must be there from now on.
@@ -68,6 +70,7 @@ impl Device {
         Self {
             id: id.into(),
             version,
+            login: None,
             is_persistent: true,
             is_known: false,
             last_id: 0,
@@ -79,6 +82,11 @@ impl Device {
     /// One whose sessions end with their connections, and that publishes anew what was not acknowledged.
     pub(crate) fn forgotten(id: impl Into<String>, version: u8) -> Self {
         Self { is_persistent: false, ..Self::new(id, version) }
+    }
+
+    /// One that proves who it is.
+    pub(crate) fn of(id: impl Into<String>, login: Login) -> Self {
+        Self { login: Some(login), ..Self::new(id, 5) }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -97,7 +105,7 @@ impl Device {
         will: Option<Will<'_>>,
     ) -> Option<Visit<'a>> {
         const HOUR: u32 = 3_600;
-        let connect = Connect { will, ..Connect::new(self.version, &self.id) };
+        let connect = Connect { will, login: self.login, ..Connect::new(self.version, &self.id) };
         let connect = match (self.is_persistent, self.version) {
             (true, 5) => connect.keep_session(false, HOUR),
             (is_persistent, _) => Connect { clean: !is_persistent, ..connect },
@@ -159,6 +167,16 @@ impl Visit<'_> {
         match self.next() {
             Some(Event::Answer(frame)) => assert_eq!(frame.body.last(), Some(&qos), "{frame:?}"),
             event => panic!("{event:?} instead of a SUBACK"),
+        }
+    }
+
+    /// Publishes, and waits until nothing is in flight.
+    pub(crate) fn publish_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
+        for message in messages {
+            self.publish(message);
+            while self.in_flight() > 0 {
+                self.next().expect("the broker stays");
+            }
         }
     }
 
@@ -251,6 +269,12 @@ impl Visit<'_> {
     /// Ends it without a word.
     pub(crate) fn break_off(self) {
         self.link.break_off();
+    }
+}
+
+impl Outgoing {
+    pub(crate) fn new(topic: &str, qos: u8, payload: impl Into<Vec<u8>>) -> Self {
+        Self { topic: topic.to_owned(), payload: payload.into(), qos }
     }
 }
 

@@ -23,6 +23,11 @@ impl Place {
         Self { directory: scratch() }
     }
 
+    /// What holds both, the data and the keys.
+    pub(crate) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The data directory.
     pub(crate) fn store(&self) -> PathBuf {
         self.directory.path().join("data/store")
@@ -53,7 +58,14 @@ impl Place {
     }
 
     pub(crate) fn start(&self) -> Broker {
-        Broker::start(self.command(), scratch())
+        self.start_with(&[])
+    }
+
+    /// With settings such as `("BASTIONMQ_STORE_DURABILITY", "none")`.
+    pub(crate) fn start_with(&self, settings: &[(&str, &str)]) -> Broker {
+        let mut command = self.command();
+        command.envs(settings.iter().copied());
+        Broker::start(command, scratch())
     }
 }
 

@@ -1,14 +1,16 @@
-//! Many clients at work while their connections break again and again: what they were told holds.
+//! Many clients at work while the broker is killed again and again: what they were told holds.
 
 use std::time::Duration;
 use std::{env, thread};
+
+use rustix::process::Signal;
 
 use crate::chooser::Chooser;
 use crate::device::Device;
 use crate::harness::Broker;
 use crate::mortal::{Heir, Mortal};
 use crate::network::Network;
-use crate::place::{Place, retained, stop};
+use crate::place::{Place, kill, retained, stop};
 use crate::random::Random;
 use crate::reader::{Habit, Reader, Tally};
 use crate::retained::Ledger;
@@ -18,6 +20,15 @@ use crate::writer::{Numbered, Writer};
 const ROUNDS: u64 = 25;
 /// Where all randomness comes from, unless `CRASH_SEED` says otherwise.
 const SEED: u64 = 1;
+
+/// How a round ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// All connections break, and the broker lives.
+    Cut,
+    /// The broker is killed, and starts again.
+    Kill,
+}
 
 /// All clients, and what each knows.
 struct Crowd {
@@ -74,8 +85,8 @@ impl Crowd {
         self.heir.subscribe(&network);
     }
 
-    /// Lets all of them work until their connections break, at a moment that chance has chosen.
-    fn work(&mut self, broker: &Broker, round: u64) {
+    /// Lets all of them work until `end` ends it, which it does at a moment that chance has chosen.
+    fn work(&mut self, broker: &Broker, round: u64, end: impl FnOnce(&Network)) {
         let network = Network::of(broker);
         let (packets, quota) = (1 + self.random.below(1_500), 1 + self.random.below(100));
         let moment = Duration::from_micros(self.random.below(3_000));
@@ -94,7 +105,7 @@ impl Crowd {
             scope.spawn(|| self.chooser.work(&network));
             scope.spawn(|| self.retains.work(&network));
             network.end_after(packets, writers, moment);
-            network.cut();
+            end(&network);
         });
     }
 
@@ -137,18 +148,45 @@ fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
-#[test]
-fn connections_that_break_lose_nothing_that_was_acknowledged() {
+/// Plays all rounds on brokers with these settings more.
+fn play(ending: Ending, settings: &[(&str, &str)]) {
     let (rounds, seed) = (setting("CRASH_ROUNDS", ROUNDS), setting("CRASH_SEED", SEED));
     eprintln!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
     let place = Place::new();
-    let broker = place.start();
+    let start = || place.start_with(settings);
     let mut crowd = Crowd::new(Random::new(seed));
+    let mut broker = start();
     crowd.subscribe(&broker);
     for round in 0..rounds {
-        crowd.work(&broker, round);
+        match ending {
+            Ending::Cut => crowd.work(&broker, round, Network::cut),
+            Ending::Kill => {
+                crowd.work(&broker, round, |_| broker.process().signal(Signal::KILL));
+                kill(broker);
+                broker = start();
+            }
+        }
         crowd.check(&broker, round);
     }
     crowd.finish(&broker);
     stop(broker);
+}
+
+#[test]
+fn connections_that_break_lose_nothing_that_was_acknowledged() {
+    play(Ending::Cut, &[]);
+}
+
+#[test]
+fn u06_a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
+    play(Ending::Kill, &[]);
+}
+
+#[test]
+fn u06_nor_does_it_when_nothing_was_synced() {
+    let relaxed = [
+        ("BASTIONMQ_STORE_DURABILITY", "relaxed"),
+        ("BASTIONMQ_STORE_RELAXED_WINDOW_MS", "3600000"),
+    ];
+    play(Ending::Kill, &relaxed);
 }
