@@ -215,8 +215,9 @@ mod tests {
 
     #[test]
     fn a_list_holds_as_long_as_it_is_told_or_as_the_one_before_and_never_beyond_its_authority() {
-        let (authority, _) = authority();
+        // Read first: the authority begins no earlier, and so holds for all of the days.
         let now = Now::read();
+        let (authority, _) = authority();
         let days = |list: &RevocationList, days| {
             let validity = authority.sign_list(list, now, days).unwrap().validity;
             (validity.not_after - validity.not_before) / DAY
