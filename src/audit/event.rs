@@ -55,7 +55,7 @@ pub enum Event {
         who: Subject,
         /// `publish`, `subscribe`, `receive` or `will`.
         action: &'static str,
-        /// The topic name or filter.
+        /// The topic name or filter, the beginning of a long one.
         topic: String,
         /// What decided.
         rule: String,
