@@ -190,6 +190,16 @@ fn an_end_that_was_cut_off_while_the_broker_was_down_stays_missing() {
 }
 
 #[test]
+fn a_file_that_was_only_begun_when_the_broker_was_killed_is_no_loss() {
+    let place = Place::new();
+    place.run(3);
+    fs::write(place.file(2), "").unwrap();
+    assert_eq!(writer::loss_for_test(&place.path(), &place.keys()), None);
+    place.run(3);
+    assert_eq!(place.verify().findings, []);
+}
+
+#[test]
 fn half_a_line_that_a_power_loss_has_left_is_cut_off() {
     let place = Place::new();
     // As if it had been killed: nothing is written at its end.

@@ -275,6 +275,9 @@ impl Writer {
         self.first_file = last.number + 1;
         self.head_seq = 0;
         self.write_head();
+        if self.head_seq != self.seq {
+            return Ok(());
+        }
         for file in gone {
             fs::remove_file(&file.path).map_err(AuditError::system("remove", &file.path))?;
         }
@@ -298,8 +301,9 @@ impl Earlier {
     fn find(directory: &Path, keys: &Keys) -> Result<Self, AuditError> {
         let mut this = Self { number: 0, first_file: 1, seq: 0, tag: Tag::NONE, loss: None };
         let files = files_of(directory)?;
-        if let Some(last) = files.last() {
-            this.number = last.number;
+        this.number = files.last().map_or(0, |file| file.number);
+        // A run that was killed as it began a file has left it empty.
+        for last in files.iter().rev() {
             let mut lines = lines_of(last)?;
             let (mut line, mut whole) = (Vec::new(), 0_u64);
             loop {
@@ -321,6 +325,9 @@ impl Earlier {
                     (this.seq, this.tag) = (seq, tag);
                 }
             }
+            if this.seq > 0 {
+                break;
+            }
         }
         match Head::read(directory, keys)? {
             FoundHead::Authentic(head) => {
@@ -336,6 +343,11 @@ impl Earlier {
         }
         Ok(this)
     }
+}
+
+#[cfg(test)]
+pub(super) fn loss_for_test(directory: &Path, keys: &Keys) -> Option<&'static str> {
+    Earlier::find(directory, keys).unwrap().loss
 }
 
 fn body_of(event: &Event) -> String {
