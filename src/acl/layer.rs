@@ -91,6 +91,11 @@ impl Layer {
         &self.book.rules
     }
 
+    pub(super) fn has_role(&self, name: &str) -> bool {
+        let role = |place: &u32| self.book.rules.roles.get(usize::try_from(*place).ok()?);
+        self.roles.iter().filter_map(role).any(|role| *role.name == *name)
+    }
+
     /// Whether `bytes` of payload may be published.
     pub(super) fn publish(
         &self,

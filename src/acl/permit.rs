@@ -142,6 +142,12 @@ impl Permit {
         self.policy.rules().envelopes.terms(topic)
     }
 
+    /// Whether the policy gives the client the role of this name, be it by another that inherits it.
+    #[must_use]
+    pub fn has_role(&self, name: &str) -> bool {
+        self.policy.has_role(name)
+    }
+
     /// The limits of its roles.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -156,6 +156,12 @@ impl Policy {
         warnings::of_listeners(&self.book.rules, &self.origins, urls)
     }
 
+    /// Whether there is a role of this name.
+    #[must_use]
+    pub fn has_role(&self, name: &str) -> bool {
+        self.book.rules.roles.iter().any(|role| *role.name == *name)
+    }
+
     /// How large it is.
     #[must_use]
     pub fn size(&self) -> PolicySize {

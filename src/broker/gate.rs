@@ -149,6 +149,11 @@ impl Gate {
         self.report(decision, what, topic.as_str(), counts)
     }
 
+    /// Whether the client holds the role of this name.
+    pub(super) fn has_role(&self, name: &str) -> bool {
+        self.permit.as_ref().is_ok_and(|permit| permit.has_role(name))
+    }
+
     /// The limits of the client's roles.
     pub(super) fn limits(&self) -> Limits {
         self.permit.as_ref().map(|permit| *permit.limits()).unwrap_or_default()

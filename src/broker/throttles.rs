@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
-use super::gate::Who;
+use super::gate::{Gate, Who};
 use crate::identity::{ClientId, Principal};
 use crate::telemetry::{Metrics, ThrottleAction, Throttled as Label};
 use crate::throttle::{Action, Per, Rule, What};
@@ -33,6 +33,7 @@ struct Bucket {
 enum Whose {
     Client(ClientId),
     User(Principal),
+    Role(Arc<str>),
     Listener(Arc<str>),
     Broker,
 }
@@ -106,25 +107,35 @@ impl Throttles {
         self.rules.load().iter().map(|rule| &**rule).eq(rules)
     }
 
-    /// The limits of `who`, where it has any.
-    pub(super) fn of(&self, who: &Who) -> Option<Box<Throttled>> {
-        let rules = self.rules.load();
-        if rules.is_empty() {
-            return None;
-        }
-        let limit = |rule: &Arc<Rule>| {
-            let whose = match rule.per {
-                Per::Client => Whose::Client(who.client_id.clone()),
-                Per::User => Whose::User(who.principal.clone()),
-                Per::Listener => Whose::Listener(Arc::clone(&who.listener)),
-                Per::Broker => Whose::Broker,
-            };
-            let bucket = Bucket { rule: Arc::clone(&rule.name), whose };
-            let level = Arc::clone(&self.levels.entry(bucket).or_default());
-            Limit { rule: Arc::clone(rule), level }
+    /// The limits of the client that `gate` lets through, where it has any.
+    pub(super) fn of(&self, gate: &Gate) -> Option<Box<Throttled>> {
+        let limits: Vec<_> =
+            self.rules.load().iter().flat_map(|rule| self.limits(rule, gate)).collect();
+        (!limits.is_empty()).then(|| Box::new(Throttled::by(limits, self.started)))
+    }
+
+    /// What `rule` limits of the client: nothing where it is not about its roles, and each of them
+    /// where they are counted apart.
+    fn limits(&self, rule: &Arc<Rule>, gate: &Gate) -> Vec<Limit> {
+        let mut held = rule.roles.iter().filter(|role| gate.has_role(role));
+        let who = gate.who();
+        let whose = match rule.per {
+            Per::Role => {
+                return held.map(|role| self.limit(rule, Whose::Role(role.clone()))).collect();
+            }
+            _ if !rule.roles.is_empty() && held.next().is_none() => return Vec::new(),
+            Per::Client => Whose::Client(who.client_id.clone()),
+            Per::User => Whose::User(who.principal.clone()),
+            Per::Listener => Whose::Listener(Arc::clone(&who.listener)),
+            Per::Broker => Whose::Broker,
         };
-        let limits = rules.iter().map(limit).collect();
-        Some(Box::new(Throttled::by(limits, self.started)))
+        vec![self.limit(rule, whose)]
+    }
+
+    fn limit(&self, rule: &Arc<Rule>, whose: Whose) -> Limit {
+        let bucket = Bucket { rule: Arc::clone(&rule.name), whose };
+        let level = Arc::clone(&self.levels.entry(bucket).or_default());
+        Limit { rule: Arc::clone(rule), level }
     }
 
     /// Forgets the buckets that are empty and nobody's.

@@ -203,6 +203,7 @@ impl Loaded {
                     let said = policy.warnings_of_listeners(&urls);
                     findings.warnings.extend(said.iter().map(|warning| in_file(path, warning)));
                 }
+                self.warn_of_throttles_for_nobody(&policy, findings);
                 Some(policy)
             }
             Err(errors) => {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Loaded, Problem, findings::Findings, load::throttle_path};
-use crate::throttle::Rule;
+use crate::acl::Policy;
+use crate::throttle::{Rule, RuleSettings};
 
 impl Loaded {
     /// Every rule that can be gone by; what is wrong with the others is reported.
@@ -27,5 +28,18 @@ impl Loaded {
             findings.problems.push(Problem { origin: origin.cloned(), message });
         }
         rules
+    }
+
+    /// Names the roles that rules are for and the policy does not have.
+    pub(super) fn warn_of_throttles_for_nobody(&self, policy: &Policy, findings: &mut Findings) {
+        for RuleSettings { name, roles, .. } in &self.config.throttle {
+            let unknown = roles.iter().flatten().filter(|role| !policy.has_role(role));
+            let name = name.as_deref().unwrap_or_default();
+            findings.warnings.extend(unknown.map(|role| {
+                format!(
+                    "[[throttle]] {name:?} is for the role {role:?}, which the policy does not have"
+                )
+            }));
+        }
     }
 }

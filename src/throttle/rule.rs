@@ -37,6 +37,8 @@ pub enum Per {
     Client,
     /// Those of all clients of one principal.
     User,
+    /// Those of all clients that hold one role; who holds two of them counts for both.
+    Role,
     /// Those of all clients that have come by one listener.
     Listener,
     /// Those of all clients of the broker.
@@ -69,6 +71,8 @@ pub struct RuleSettings {
     pub what: What,
     /// Whose doings are counted together.
     pub per: Per,
+    /// Only what clients do that hold one of these roles, be it by inheritance, counts.
+    pub roles: Option<Vec<String>>,
     /// Only messages whose topics match this filter count.
     pub topics: Option<String>,
     /// How many in `seconds`.
@@ -87,6 +91,7 @@ impl Default for RuleSettings {
             name: None,
             what: What::default(),
             per: Per::default(),
+            roles: None,
             topics: None,
             rate: None,
             seconds: NonZeroU32::MIN,
@@ -105,6 +110,8 @@ pub struct Rule {
     pub what: What,
     /// Whose doings are counted together.
     pub per: Per,
+    /// Only clients that hold one of these roles; all of them where there are none.
+    pub roles: Box<[Arc<str>]>,
     /// Only messages on these topics.
     pub topics: Option<TopicFilter>,
     /// How much.
@@ -122,6 +129,12 @@ pub enum RuleError {
     /// There is no number.
     #[error("rule {0:?} needs a `rate`: how many in `seconds`")]
     Rateless(String),
+    /// Nobody could be meant.
+    #[error("`roles` of rule {0:?} is empty: leave it out where it is for everybody")]
+    NoRoles(String),
+    /// Nobody could be counted together.
+    #[error("rule {0:?} is per \"role\", and needs `roles`: which they are")]
+    Roleless(String),
     /// The topics are no filter.
     #[error("`topics` of rule {0:?} is no topic filter without a share")]
     Topics(String),
@@ -142,9 +155,16 @@ impl Rule {
     /// # Errors
     /// What is missing, or does not go together.
     pub fn of(settings: &RuleSettings) -> Result<Self, RuleError> {
-        let RuleSettings { name, what, per, topics, rate, seconds, burst, action } = settings;
+        let RuleSettings { name, what, per, roles, topics, rate, seconds, burst, action } =
+            settings;
         let name = name.clone().filter(|name| !name.is_empty()).ok_or(RuleError::Nameless)?;
         let Some(rate) = rate else { return Err(RuleError::Rateless(name)) };
+        if roles.as_ref().is_some_and(Vec::is_empty) {
+            return Err(RuleError::NoRoles(name));
+        }
+        if *per == Per::Role && roles.is_none() {
+            return Err(RuleError::Roleless(name));
+        }
         if topics.is_some() && !what.has_topics() {
             return Err(RuleError::NoTopics(name));
         }
@@ -156,8 +176,9 @@ impl Rule {
             .filter(|it| it.as_ref().is_none_or(|filter| filter.borrowed().share().is_none()));
         let Some(topics) = topics else { return Err(RuleError::Topics(name)) };
         let rate = Rate::new(*rate, *seconds, burst.unwrap_or(*rate));
+        let roles = roles.iter().flatten().map(|role| role.as_str().into()).collect();
         let (what, per, action) = (*what, *per, *action);
-        Ok(Self { name: name.into(), what, per, topics, rate, action })
+        Ok(Self { name: name.into(), what, per, roles, topics, rate, action })
     }
 
     /// Whether something on this topic counts; what has none always does.
@@ -218,6 +239,9 @@ mod tests {
         let of = |rest: &str| rule(&format!("{name}{rest}")).unwrap_err();
         assert_eq!(rule("rate = 1"), Err(RuleError::Nameless));
         assert_eq!(rule("name = \"r\""), Err(RuleError::Rateless("r".to_owned())));
+
+        assert_eq!(of("roles = []"), RuleError::NoRoles("r".to_owned()));
+        assert_eq!(of("per = \"role\""), RuleError::Roleless("r".to_owned()));
         for topics in ["a/#/b", "$share/g/a", ""] {
             assert_eq!(of(&format!("topics = \"{topics}\"")), RuleError::Topics("r".to_owned()));
         }

@@ -2,7 +2,9 @@
 
 use crate::harness::raw::{self, Connect, RawClient};
 use crate::harness::websocket::{BINARY, WsClient};
-use crate::harness::{ADMIN, Broker, DEVICE1, Login, PATIENCE, Place, Stream, http};
+use crate::harness::{
+    ADMIN, Broker, DEVICE1, DEVICE2, Login, PATIENCE, Place, Stream, VISITOR, http,
+};
 
 const RATE_TOO_HIGH: u8 = 0x96;
 const QUOTA_EXCEEDED: u8 = 0x97;
@@ -158,6 +160,48 @@ fn clients_of_one_user_or_listener_are_counted_together() {
         let of_another_user = publish_as("three", DEVICE1);
         assert_eq!(of_another_user == QUOTA_EXCEEDED, per != "user", "{per}");
     }
+}
+
+#[test]
+fn rules_for_roles_concern_their_holders_alone_each_or_together() {
+    for (per, second) in [("client", false), ("role", true)] {
+        let rules = format!(
+            "roles = [\"device\", \"visitor\"]\nper = \"{per}\"\nrate = 1\nseconds = 3600\n\
+             action = \"reject\""
+        );
+        let broker = limited(&rule(&rules));
+        let publish_as = |id: &str, login: Login, topic: &str| {
+            let mut client = enters(&broker, id, login);
+            client.send(&publish(topic, 1, 1));
+            client.expect(raw::PUBACK).acknowledged().1 == QUOTA_EXCEEDED
+        };
+        assert!(!publish_as("one", DEVICE1, "devices/device1/x"), "{per}");
+        assert!(publish_as("one", DEVICE1, "devices/device1/x"), "{per}");
+        assert_eq!(publish_as("two", DEVICE2, "devices/device2/x"), second, "{per}");
+        assert!(!publish_as("three", VISITOR, "lobby/three/x"), "{per}");
+        assert!(!publish_as("four", ADMIN, "x") && !publish_as("four", ADMIN, "x"), "{per}");
+    }
+}
+
+#[test]
+fn a_client_that_gets_a_role_gets_its_limits_at_once() {
+    let place = Place::of_site();
+    let rules = "roles = [\"slow\"]\nrate = 1\nseconds = 3600\naction = \"reject\"";
+    place.replace("bastionmq.toml", place.text("bastionmq.toml") + &rule(rules));
+    place.log("which the policy does not have");
+    let mut client =
+        RawClient::connected(place.broker.plain_port(), &Connect::new(5, "c").login(ADMIN));
+    let mut is_refused = |id| {
+        client.send(&publish("a", 1, id));
+        client.expect(raw::PUBACK).acknowledged().1 == QUOTA_EXCEEDED
+    };
+    assert_eq!([is_refused(1), is_refused(2)], [false; 2]);
+    place.edit("policy.toml", "roles = [\"operator\"]", "roles = [\"operator\", \"slowest\"]\n");
+    let inherits = "[[role]]\nname = \"slow\"\nrules = []\n[[role]]\nname = \"slowest\"\n\
+                    inherits = [\"slow\"]\nrules = []\n";
+    place.replace("policy.toml", place.text("policy.toml") + inherits);
+    place.reloaded("policy");
+    assert_eq!([is_refused(3), is_refused(4)], [false, true]);
 }
 
 #[test]

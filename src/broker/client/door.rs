@@ -154,7 +154,7 @@ impl Client {
             settings: narrowed(self.session.settings(), gate.limits()),
         };
         let reviewed = gate.generation();
-        let throttled = self.broker.throttles.of(gate.who());
+        let throttled = self.broker.throttles.of(&gate);
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
             lease,
