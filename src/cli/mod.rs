@@ -19,6 +19,7 @@ mod quickstart;
 mod ring;
 mod seal;
 mod serve;
+mod small_pages;
 mod store;
 mod streams;
 mod verify;

@@ -18,7 +18,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::open_files;
+use super::{open_files, small_pages};
 use crate::{
     clock::Now,
     config::{Flags, Loaded, Resolved, Sources},
@@ -107,6 +107,7 @@ pub(super) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
+    small_pages::choose();
     open_files::make_room(resolved.broker.max_connections.get());
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runtime = runtime::Builder::new_multi_thread()

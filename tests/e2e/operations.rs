@@ -235,11 +235,22 @@ fn a_log_that_nobody_reads_stops_nobody() {
 #[test]
 fn the_table_of_open_files_is_large_enough_before_the_first_connection() {
     let broker = Broker::secure_with_settings("\n[broker]\nmax_connections = 500\n");
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", broker.process().id().as_raw_nonzero()))
-            .unwrap();
-    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
-    assert!(size.trim().parse::<u32>().unwrap() >= 500, "{size}");
+    let size = status(&broker, "FDSize:");
+    assert!(size.parse::<u32>().unwrap() >= 500, "{size}");
+}
+
+/// Clearing a huge one holds up whoever is served by the thread that touches it.
+#[cfg(target_os = "linux")]
+#[test]
+fn its_memory_does_not_come_in_huge_pages() {
+    assert_eq!(status(&Broker::secure(), "THP_enabled:"), "0");
+}
+
+#[cfg(target_os = "linux")]
+fn status(broker: &Broker, line: &str) -> String {
+    let file = format!("/proc/{}/status", broker.process().id().as_raw_nonzero());
+    let status = std::fs::read_to_string(file).unwrap();
+    status.lines().find_map(|it| it.strip_prefix(line)).unwrap().trim().to_owned()
 }
 
 /// A broker whose log nobody reads. It ends with the test, however that ends.
