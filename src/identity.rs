@@ -1,6 +1,7 @@
 //! Who speaks, from where, and how that was proven.
 
 mod client_certificate;
+mod network;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use client_certificate::{ClientCertificate, Evidence};
+pub use network::{Network, NetworkError};
 
 use crate::secret::Secret;
 

@@ -31,7 +31,7 @@ pub use listen_url::{BindAddress, ListenUrl, ListenUrlError, Scheme};
 pub use listener::{BindError, ListenError, Listener, explain};
 pub use listener_settings::{ListenerSettings, PlaintextConsent};
 pub use listeners::{Listeners, Rearrangement};
-pub use proxy_settings::{NetworkError, Networks, ProxySettings};
+pub use proxy_settings::{Networks, ProxySettings};
 pub use settings::Settings;
 pub use shared::Shared;
 pub use websocket_settings::{

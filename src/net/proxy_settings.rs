@@ -1,10 +1,10 @@
 //! Which proxies a listener believes, and in what.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::identity::{Network, NetworkError};
 
 /// How a listener takes connections that proxies forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,22 +28,6 @@ enum Written {
     Text(String),
 }
 
-/// All addresses that have their first bits in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    /// How many bits: at least one.
-    length: u32,
-}
-
-/// A text is no address and no network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is neither an address nor a network: write \"192.0.2.1\", \"10.0.0.0/8\" or \
-     \"fd00::/8\", with no bits set behind the length, and that not 0: it would be everybody"
-)]
-pub struct NetworkError(String);
-
 impl Networks {
     /// Whether there is none.
     #[must_use]
@@ -58,56 +42,6 @@ impl Networks {
     }
 }
 
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address = IpAddr::from_str(address).ok()?;
-        // Such an address is one of IPv4, and has to be written so.
-        if address != address.to_canonical() {
-            return None;
-        }
-        let (bits, most) = bits(address);
-        let length = match length {
-            None => most,
-            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
-            Some(_) => return None,
-        };
-        let is_network = (1..=most).contains(&length) && bits & !mask(length) == 0;
-        is_network.then_some(Self { address, length })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        let ((own, of), (other, of_other)) = (bits(self.address), bits(address));
-        of == of_other && (own ^ other) & mask(self.length) == 0
-    }
-}
-
-/// The bits of an address, the first of them in front, and how many there are.
-fn bits(address: IpAddr) -> (u128, u32) {
-    match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    }
-}
-
-/// The first `length` bits, of which there is at least one.
-fn mask(length: u32) -> u128 {
-    u128::MAX.checked_shl(128_u32.saturating_sub(length)).unwrap_or(0)
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.length == bits(self.address).1 {
-            self.address.fmt(f)
-        } else {
-            write!(f, "{}/{}", self.address, self.length)
-        }
-    }
-}
-
 impl TryFrom<Written> for Networks {
     type Error = NetworkError;
 
@@ -117,8 +51,7 @@ impl TryFrom<Written> for Networks {
             Written::Text(text) if text.trim().is_empty() => Vec::new(),
             Written::Text(text) => text.split(',').map(|each| each.trim().to_owned()).collect(),
         };
-        let parse = |text: String| Network::parse(&text).ok_or(NetworkError(text));
-        texts.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
