@@ -32,6 +32,8 @@ pub mod acl;
 pub mod envelope;
 #[cfg(feature = "broker")]
 pub mod throttle;
+#[cfg(feature = "broker")]
+pub mod sanctions;
 
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 #[cfg(feature = "broker")]

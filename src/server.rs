@@ -115,6 +115,7 @@ impl Server {
             store,
             audit,
             throttles,
+            bans,
             mqtt,
             broker,
             network,
@@ -158,6 +159,7 @@ impl Server {
             wrapped_dir: keys.wrapped_dir,
             durable,
             audit: audit.clone(),
+            bans,
             throttles,
             metrics,
         };

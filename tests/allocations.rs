@@ -224,6 +224,7 @@ fn broker() -> Arc<Broker> {
         wrapped_dir: None,
         durable: None,
         audit: None,
+        bans: bastionmq::sanctions::Settings::default(),
         throttles: Vec::new(),
         metrics: Arc::new(Metrics::new()),
     };

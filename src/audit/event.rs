@@ -68,6 +68,45 @@ pub enum Event {
         /// What has become of it.
         why: String,
     },
+    /// Somebody is banned.
+    Banned {
+        /// What is banned: `principal`, `client_id`, `address`, `prefix` or `certificate`.
+        kind: &'static str,
+        /// Whom it is about.
+        subject: String,
+        /// Who has banned it: `operator:` or `rule:` and a name.
+        by: String,
+        /// Why.
+        why: String,
+        /// For how long; for good where there is nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
+    /// A ban was taken back.
+    BanLifted {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it was about.
+        subject: String,
+        /// Who has lifted it.
+        by: String,
+    },
+    /// The time of a ban is over.
+    BanExpired {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it was about.
+        subject: String,
+    },
+    /// Somebody was refused who is banned.
+    BanRefused {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom the ban is about.
+        subject: String,
+        /// How often, since this was last written of the same ban: a minute ago at the soonest.
+        count: u64,
+    },
     /// Events that were not written, because more happened than could be.
     Lost {
         /// How many.
@@ -101,6 +140,10 @@ impl Event {
             Self::Started { .. }
             | Self::Stopped
             | Self::LoginRefused { .. }
+            | Self::Banned { .. }
+            | Self::BanLifted { .. }
+            | Self::BanExpired { .. }
+            | Self::BanRefused { .. }
             | Self::Lost { .. } => None,
         }
     }
@@ -118,6 +161,16 @@ impl Event {
             Self::LoginRefused { client_id, address, .. } => {
                 *client_id = hide(client_id);
                 *address = hide(address);
+            }
+            Self::Banned { kind, subject, .. }
+            | Self::BanLifted { kind, subject, .. }
+            | Self::BanExpired { kind, subject }
+            | Self::BanRefused { kind, subject, .. } => {
+                if let Some(name) = subject.strip_prefix("client:") {
+                    *subject = hide(name);
+                } else if ["address", "prefix"].contains(kind) {
+                    *subject = hide(subject);
+                }
             }
             Self::Started { .. } | Self::Stopped | Self::Lost { .. } => {}
         }

@@ -69,6 +69,7 @@ impl Counts {
             ReasonCode::Success => LoginResult::Accepted,
             ReasonCode::ServerBusy => LoginResult::Busy,
             ReasonCode::ConnectionRateExceeded => LoginResult::LockedOut,
+            ReasonCode::Banned => LoginResult::Banned,
             _ => LoginResult::Refused,
         };
         self.metrics.logins.increment((method, result));

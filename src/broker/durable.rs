@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::kept_sessions::KeptSessions;
 use super::message_record;
+use super::records::decode_sanction;
 use crate::clock::Now;
 use crate::keys::{self, MasterKeyError};
 use crate::message::Message;
+use crate::sanctions::Sanction;
 use crate::store::{
     self, Batch, Directory, DirectoryError, Disk, OpenError, Opened, Refused, Store, Table, Ticket,
 };
@@ -20,9 +22,11 @@ pub struct Durable {
     /// Messages that were retained, expired ones among them.
     pub(super) retained: Vec<Arc<Message>>,
     pub(super) sessions: KeptSessions,
+    /// Bans, those among them whose time is over.
+    pub(super) bans: Vec<Sanction>,
 }
 
-/// Keeps retained messages, and what waits for sessions.
+/// Keeps retained messages, what waits for sessions, and bans.
 #[derive(Clone, Debug)]
 pub(super) struct Keeper {
     store: Arc<Store>,
@@ -84,13 +88,17 @@ impl Durable {
         metrics: &Arc<Metrics>,
     ) -> Result<Self, OpenError> {
         let (mut retained, mut sessions) = (Vec::new(), KeptSessions::default());
-        let mut unknown = 0;
+        let (mut bans, mut unknown) = (Vec::new(), 0);
         opened.each_live(|record| match record.table {
             Table::RETAINED => match message_record::decode(record.value, clocks) {
                 Some(message) => {
                     sessions.note(message.publisher.map_or(0, |key| key.0));
                     retained.push(Arc::new(message));
                 }
+                None => unknown += 1,
+            },
+            Table::BAN => match decode_sanction(record.value) {
+                Some(ban) => bans.push(ban),
                 None => unknown += 1,
             },
             _ => unknown += u64::from(!sessions.add(record, clocks)),
@@ -102,7 +110,7 @@ impl Durable {
         }
         report(&opened);
         let store = Arc::new(opened.start(settings, metrics)?);
-        Ok(Self { keeper: Keeper { store, clocks }, retained, sessions })
+        Ok(Self { keeper: Keeper { store, clocks }, retained, sessions, bans })
     }
 
     /// Takes the sessions that an earlier run has kept, for [`Broker::restore_sessions`].

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::{Broker, Settings};
 use crate::auth::{self, LockoutRules};
 use crate::throttle::Rule;
-use crate::{identity_service, session};
+use crate::{identity_service, sanctions, session};
 
 /// What is in force. Each part is replaced whole; nothing of it is looked at per message.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct LiveSettings<'a> {
     pub auth: &'a auth::Settings,
     /// `[http]`: how much its service may be asked, for questions from now on.
     pub http: &'a identity_service::Settings,
+    /// `[bans]`: who is allowed at once, the bound for bans that are added.
+    pub bans: &'a sanctions::Settings,
     /// `[[throttle]]`: for what clients do from now on.
     pub throttles: Vec<Rule>,
     /// Bytes of the largest CONNECT packet.
@@ -71,7 +73,7 @@ impl Broker {
     /// Takes up other settings. Of those that differ, each holds from the moment that
     /// [`LiveSettings`] says; nobody who is connected is disturbed.
     pub fn follow(&self, settings: LiveSettings<'_>) {
-        let LiveSettings { mqtt, broker, auth, http, throttles, max_connect_size } = settings;
+        let LiveSettings { mqtt, broker, auth, http, bans, throttles, max_connect_size } = settings;
         if **self.live.mqtt.load() != *mqtt {
             self.live.mqtt.store(mqtt.clone().into());
         }
@@ -88,5 +90,6 @@ impl Broker {
             self.authority.has_changed();
         }
         self.lockouts.follow(LockoutRules::from(auth));
+        self.bans.follow(bans);
     }
 }

@@ -102,8 +102,8 @@ impl Broker {
                     resumed: admitted.claimed.resumed.is_some(),
                 });
             }
-            // Who is locked out has shown in the log once.
-            Err(refused) if refused.reason() == ReasonCode::ConnectionRateExceeded => {
+            // Who is locked out or banned has shown in the log.
+            Err(refused) if has_been_told(refused) => {
                 tracing::debug!(
                     user = user.as_deref().map(excerpt),
                     address = %peer.address,
@@ -122,9 +122,9 @@ impl Broker {
                 refused.why
             ),
         }
-        // Who is locked out comes again and again: that is counted, and must not fill a disk.
+        // It comes again and again: that is counted, and must not fill a disk.
         if let Err(refused) = &outcome
-            && refused.reason() != ReasonCode::ConnectionRateExceeded
+            && !has_been_told(refused)
         {
             self.counts.audit(|| Event::LoginRefused {
                 user: user.as_deref().map(|user| excerpt(user).to_string()),
@@ -177,7 +177,13 @@ impl Broker {
             admitted
                 .map_err(|reason| Refusal::new(reason, "the payload of the will is refused"))?;
         }
+        if let Some(refusal) = self.refusal_of_banned(gate.who()) {
+            return Err(refusal);
+        }
+        seat.belongs_to(gate.who());
         let claimed = self.claim(&mut gate, seat, request).await?;
+        // Nor by a ban before it could be found.
+        self.end_if_banned(seat, gate.who());
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());
@@ -191,6 +197,11 @@ impl Broker {
         let lease = lease.if_any();
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
     }
+}
+
+/// Whether the client is locked out or banned.
+fn has_been_told(refused: &Refused) -> bool {
+    matches!(refused.reason(), ReasonCode::ConnectionRateExceeded | ReasonCode::Banned)
 }
 
 /// That of a proof that `ends` then, since the Unix epoch. Nobody is let in for longer than the

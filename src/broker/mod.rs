@@ -6,6 +6,7 @@
 
 mod authenticators;
 mod authority;
+mod bans;
 mod bell;
 mod client;
 mod counts;
@@ -32,6 +33,7 @@ mod publish;
 mod publish_memo;
 mod queue_record;
 mod records;
+mod register;
 mod registry;
 mod replacements;
 mod reports;
@@ -72,6 +74,7 @@ pub use kept_sessions::KeptSessions;
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
 pub use login::Patience;
+pub use register::{Kept, SanctionOrder, Sanctioned};
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
 pub use settings::{Settings, ShareStrategy};
 
@@ -82,6 +85,7 @@ use self::envelopes::Envelopes;
 use self::live::Live;
 use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
+use self::register::Register;
 use self::registry::Registry;
 use self::retained::RetainedMessages;
 use self::revalidation::Requests;
@@ -98,8 +102,9 @@ use crate::envelope::KeyRing;
 use crate::identity_service::{Access, IdentityService};
 use crate::message::Message;
 use crate::router::Retained;
+use crate::sanctions;
 use crate::session::{self, Redirect, Refusal};
-use crate::store::Store;
+use crate::store::{Store, Table};
 use crate::telemetry::Metrics;
 use crate::throttle::Rule;
 use crate::tls::ListenerTls;
@@ -138,6 +143,8 @@ pub struct Parts {
     pub durable: Option<Durable>,
     /// What is written down of security decisions; without it nothing is.
     pub audit: Option<Arc<AuditLog>>,
+    /// `[bans]`.
+    pub bans: sanctions::Settings,
     /// `[[throttle]]`.
     pub throttles: Vec<Rule>,
     /// What is counted.
@@ -163,6 +170,7 @@ pub struct Broker {
     keeper: Option<Keeper>,
     timers: Timers,
     throttles: Throttles,
+    bans: Register,
     counts: Counts,
     next_number: AtomicU64,
     share_turn: AtomicUsize,
@@ -191,17 +199,18 @@ impl Broker {
             wrapped_dir,
             durable,
             audit,
+            bans,
             throttles,
             metrics,
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
         let mut retained = Retained::new(max_messages, max_bytes);
-        let (keeper, last_number) = match durable {
+        let (keeper, last_number, banned) = match durable {
             Some(durable) => {
                 restore(&mut retained, durable.retained);
-                (Some(durable.keeper), durable.sessions.last_number)
+                (Some(durable.keeper), durable.sessions.last_number, durable.bans)
             }
-            None => (None, 0),
+            None => (None, 0, Vec::new()),
         };
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
@@ -220,6 +229,7 @@ impl Broker {
             lockouts,
             routes: Routes::new(),
             retained: RetainedMessages::new(retained, keeper.clone()),
+            bans: Register::new(&bans, banned, keeper.clone(), Table::BAN),
             keeper,
             timers: Timers::default(),
             throttles: Throttles::new(throttles),
@@ -290,6 +300,7 @@ impl Broker {
         metrics.sessions.set(self.registry.len() as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
         self.lockouts.update_gauge();
+        self.update_gauges_of_bans();
     }
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
@@ -394,6 +405,7 @@ impl Broker {
                     self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;
                     self.throttles.forget(now.into_std());
+                    self.expire_bans();
                     self.update_gauges();
                 }
                 () = sys.tick() => self.publish_sys(),

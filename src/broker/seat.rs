@@ -1,11 +1,12 @@
 //! Where a connection is reached from outside: woken, ended, or asked to hand over its session.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
+use super::gate::Who;
 use super::parked::Handover;
 use super::reports::Question;
 use crate::codec::ReasonCode;
@@ -14,6 +15,8 @@ use crate::codec::ReasonCode;
 #[derive(Debug, Default)]
 pub(super) struct Seat {
     bell: Arc<Bell>,
+    /// Who has it, once it is known.
+    who: OnceLock<Arc<Who>>,
     command: Mutex<Command>,
 }
 
@@ -47,6 +50,16 @@ impl Seat {
     /// What wakes the connection.
     pub(super) fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// It is `who` that has it, and goes on to be: what else is known of it may change.
+    pub(super) fn belongs_to(&self, who: &Arc<Who>) {
+        self.who.get_or_init(|| Arc::clone(who));
+    }
+
+    /// Who has it, once it has been let in or is about to be.
+    pub(super) fn who(&self) -> Option<&Arc<Who>> {
+        self.who.get()
     }
 
     /// Tells the connection to end. A hand-over under way ends it anyway.

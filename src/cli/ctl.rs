@@ -1,5 +1,6 @@
 //! `bastionmq ctl`: speaks to a broker that runs.
 
+mod bans;
 mod show;
 
 use std::io::{self, Write};
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
+use self::bans::BanCommand;
 pub(super) use self::show::printable;
 use self::show::{show_files, show_lockout, show_session, show_status};
 use crate::auth::Origin;
@@ -29,13 +31,17 @@ Examples:
   bastionmq ctl kick --forget pump-7            end its session as well
   bastionmq ctl lockouts
   bastionmq ctl lift anna                       let her log in again at once
+  bastionmq ctl ban add 2001:db8::/56 --for 12h --why 'guesses passwords'
+  bastionmq ctl ban add user:anna               for good: she is disconnected at once
+  bastionmq ctl ban list
+  bastionmq ctl ban lift user:anna
   bastionmq ctl store backup /var/backups/bastionmq/monday
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
 The broker listens where `socket` in [control] of its configuration says, and only to the user
 that it runs as, to root and to the `group` there. Whoever does something is named in its log.
 
-To keep somebody out for good, take its password, certificate or roles from the files: the broker
+To take from somebody what it may do, take its password, certificate or roles from the files: the broker
 reads them anew by itself, and ends the sessions that are not allowed any more.
 
 Exit codes: 0 done, 1 it was not, or something is broken, 2 a mistake in the command line.";
@@ -94,6 +100,10 @@ enum Command {
     },
     /// Lift lock-outs, and forget the failures that led to them: exit code 1 when there were none
     Lift(LiftArgs),
+    /// Keep somebody out for a time or for good: an address or network, a principal, a client identifier or
+    /// a certificate
+    #[command(subcommand)]
+    Ban(BanCommand),
     /// What concerns the store of the broker
     #[command(subcommand)]
     Store(StoreCommand),
@@ -171,6 +181,7 @@ fn execute(socket: &Path, command: Command, out: &mut impl Write) -> anyhow::Res
         Command::Kick { client_id, forget } => kick(&mut broker, client_id, forget, out),
         Command::Lockouts { limit, json } => lockouts(&mut broker, limit, json, out),
         Command::Lift(args) => lift(&mut broker, args, out),
+        Command::Ban(command) => bans::run(&mut broker, command, out),
         Command::Store(StoreCommand::Backup { path, json }) => {
             back_up(&mut broker, &path, json, out)
         }

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 24] = [
+const LIMITS: [(&str, i64, i64); 25] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -14,6 +14,8 @@ const LIMITS: [(&str, i64, i64); 24] = [
     ("network.max_connections_per_second", 1, 1_000_000),
     // Threads beyond this cost memory and gain nothing.
     ("network.worker_threads", 0, 1_024),
+    // All of them are looked through once a second, and at each change.
+    ("bans.max_bans", 1, 100_000),
     // A day.
     ("throttle.seconds", 1, 86_400),
     // 2^50: sums over all sessions stay far from the end of 64 bits.

@@ -161,6 +161,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),
         throttle: layers.throttles.iter().map(|each| read(THROTTLE, each, problems)).collect(),
+        bans: read("bans", of("bans"), problems),
         mqtt: read("mqtt", of("mqtt"), problems),
         broker: read("broker", of("broker"), problems),
         network: read("network", of("network"), problems),

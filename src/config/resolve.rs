@@ -21,7 +21,7 @@ use crate::{
     envelope::KeyRing,
     identity_service::{self, Access},
     keys::{self, RingFile},
-    net, session, store, telemetry,
+    net, sanctions, session, store, telemetry,
     throttle::Rule,
     tls::ClientAuth,
 };
@@ -55,6 +55,8 @@ pub struct Resolved {
     pub audit: audit::Settings,
     /// `[[throttle]]`.
     pub throttles: Vec<Rule>,
+    /// `[bans]`.
+    pub bans: sanctions::Settings,
     /// `[mqtt]`.
     pub mqtt: session::Settings,
     /// `[broker]`.
@@ -419,8 +421,9 @@ fn assemble(
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Config { http, auth, keys, envelope, store, audit, mqtt, broker, network, log, .. } =
-        loaded.config.clone();
+    let Config {
+        http, auth, keys, envelope, store, audit, bans, mqtt, broker, network, log, ..
+    } = loaded.config.clone();
     Resolved {
         listeners,
         policy,
@@ -435,6 +438,7 @@ fn assemble(
         store,
         audit,
         throttles,
+        bans,
         mqtt,
         broker,
         network,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::fields::fields_of;
 use crate::acl::PolicyFormat;
 use crate::{
-    admin, audit, auth, broker, control, identity_service, keys, net, session, store, telemetry,
-    throttle,
+    admin, audit, auth, broker, control, identity_service, keys, net, sanctions, session, store,
+    telemetry, throttle,
 };
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
@@ -35,6 +35,8 @@ pub struct Config {
     pub acl: AclSettings,
     /// `[[throttle]]`: how much clients may do.
     pub throttle: Vec<throttle::RuleSettings>,
+    /// `[bans]`: who is never banned, and how many bans there may be.
+    pub bans: sanctions::Settings,
     /// `[mqtt]`: the limits of one session.
     pub mqtt: session::Settings,
     /// `[broker]`: the limits of all of them together.
@@ -72,7 +74,7 @@ pub(super) const LISTENER: &str = "listener";
 pub(super) const THROTTLE: &str = "throttle";
 
 /// Every section that is not repeated, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 14] = [
+pub(super) const SECTIONS: [Section; 15] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
@@ -81,6 +83,7 @@ pub(super) const SECTIONS: [Section; 14] = [
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "http", keys: fields_of::<identity_service::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },
+    Section { name: "bans", keys: fields_of::<sanctions::Settings> },
     Section { name: "mqtt", keys: fields_of::<session::Settings> },
     Section { name: "broker", keys: fields_of::<broker::Settings> },
     Section { name: "network", keys: fields_of::<net::Settings> },

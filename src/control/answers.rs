@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::acl::ClientRules;
 use crate::broker::{Kicked, Reported, SessionReport, TopicsInUse};
 use crate::identity::{Attribute, AttributeSource, ClientId, Principal};
+use crate::sanctions::Sanction;
 
 /// How the broker is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,52 @@ pub struct LockoutRow {
     pub failures: u32,
     /// For how long yet.
     pub seconds: u64,
+}
+
+/// Somebody who is banned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Whom it is about: `user:anna`, `192.0.2.0/24`.
+    pub subject: String,
+    /// `principal`, `client_id`, `address`, `prefix` or `certificate`.
+    pub kind: String,
+    /// Who has made it: `operator:` or `rule:` and a name.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When it was made, in seconds since the Unix epoch.
+    pub since: u64,
+    /// When it ends, in seconds since the Unix epoch; never where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// How often it has refused somebody since the broker was started.
+    pub refused: u64,
+}
+
+/// Where a ban, or that it was lifted, is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BanKept {
+    /// On disk: it holds over a restart.
+    OnDisk,
+    /// In memory alone: it ends with the process.
+    InMemory,
+    /// In memory, and the disk has it soon, if it is well.
+    SoonOnDisk,
+}
+
+impl BanRow {
+    pub(super) fn of(ban: &Sanction, refused: u64) -> Self {
+        Self {
+            subject: ban.subject.to_string(),
+            kind: ban.subject.kind().name().to_owned(),
+            by: ban.by.to_string(),
+            why: ban.why.to_string(),
+            since: ban.since.as_secs(),
+            until: ban.until.map(|until| until.as_secs()),
+            refused,
+        }
+    }
 }
 
 /// What has become of a client that was kicked.

@@ -1,6 +1,7 @@
 //! What is done with a request: one function each.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::answers::{KickOutcome, LockoutRow, SessionRow, Status};
+use super::answers::{BanKept, BanRow, KickOutcome, LockoutRow, SessionRow, Status};
 use super::files::Files;
 use super::glob;
 use super::protocol::{Answer, Lifted, Request, SessionQuery, write_answer};
 use crate::auth::{Lift, LockedOut};
-use crate::broker::{Broker, Fate};
+use crate::broker::{Broker, Fate, Kept, SanctionOrder, Sanctioned};
 use crate::identity::{ClientId, Principal, UnixPeer};
+use crate::sanctions::{Author, Standing, SubjectError};
 use crate::store::Copied;
 
 /// How long an operator may take to read what is written to it.
@@ -24,6 +26,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an operator waits for files that are read, and for a connection that ends.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
 const KICK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an operator waits for the disk to have a ban, which holds meanwhile.
+const KEEP_PATIENCE: Duration = Duration::from_secs(5);
 /// After how long an operator is told that the store is still being copied.
 const COPY_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of the longest pattern.
@@ -105,6 +109,20 @@ impl<F: Files> Desk<F> {
             Request::Lift(whom) => {
                 let answer = self.lift(&whom);
                 by.report(&format!("{whom:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::Ban { subject, seconds, why } => {
+                let answer = self.ban(&subject, seconds, why, operator).await;
+                by.report(&format!("{subject:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::Bans { limit } => {
+                by.report("");
+                self.list_bans(limit, replies).await
+            }
+            Request::LiftBan { subject } => {
+                let answer = self.lift_ban(subject.as_deref(), operator).await;
+                by.report(&format!("{subject:?}: {answer:?}"));
                 replies.say(answer).await
             }
             Request::BackUp { path } => {
@@ -246,6 +264,77 @@ impl<F: Files> Desk<F> {
         };
         Answer::Lifted { count: self.broker.lift_lockout(&lift) as u64 }
     }
+
+    async fn ban(
+        &self,
+        whom: &str,
+        seconds: Option<NonZeroU32>,
+        why: String,
+        operator: &UnixPeer,
+    ) -> Answer {
+        let subject = match whom.parse() {
+            Ok(subject) => subject,
+            Err(error) => return no_subject(&error),
+        };
+        let lasts = seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+        match self.broker.ban(SanctionOrder { subject, by: author(operator), why, lasts }) {
+            Ok(Sanctioned { sanction, connections, kept }) => Answer::Banned {
+                ban: BanRow::of(&sanction, 0),
+                ended: connections as u64,
+                kept: self.until_kept(kept).await,
+            },
+            Err(refused) => Answer::Error(refused.to_string()),
+        }
+    }
+
+    async fn until_kept(&self, kept: Kept) -> BanKept {
+        match kept {
+            Kept::InMemory => BanKept::InMemory,
+            on_disk => match timeout(KEEP_PATIENCE, self.broker.until_kept(on_disk)).await {
+                Ok(()) => BanKept::OnDisk,
+                Err(_) => BanKept::SoonOnDisk,
+            },
+        }
+    }
+
+    async fn list_bans<W: AsyncWrite + Unpin>(
+        &self,
+        limit: u32,
+        replies: &mut Replies<W>,
+    ) -> io::Result<()> {
+        let mut rows: Vec<_> = self.broker.bans().iter().map(row).collect();
+        rows.sort_unstable_by(|one, other| {
+            (&one.kind, &one.subject).cmp(&(&other.kind, &other.subject))
+        });
+        let of = rows.len() as u64;
+        rows.truncate(limit as usize);
+        let shown = rows.len() as u64;
+        for row in rows {
+            replies.say(Answer::Ban(row)).await?;
+        }
+        replies.say(Answer::Listed { shown, of }).await
+    }
+
+    async fn lift_ban(&self, whom: Option<&str>, operator: &UnixPeer) -> Answer {
+        let subject = match whom.map(str::parse).transpose() {
+            Ok(subject) => subject,
+            Err(error) => return no_subject(&error),
+        };
+        let (count, kept) = self.broker.lift_bans(subject.as_ref(), &author(operator));
+        Answer::BansLifted { count: count as u64, kept: self.until_kept(kept).await }
+    }
+}
+
+fn row(standing: &Standing) -> BanRow {
+    BanRow::of(&standing.sanction, standing.refused)
+}
+
+fn no_subject(error: &SubjectError) -> Answer {
+    Answer::Error(error.to_string())
+}
+
+fn author(operator: &UnixPeer) -> Author {
+    Author::Operator(Arc::clone(&operator.user))
 }
 
 /// Who asks for what.

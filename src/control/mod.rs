@@ -13,7 +13,8 @@ mod serve;
 mod settings;
 
 pub use answers::{
-    AttributeRow, FileStatus, KickOutcome, LockoutRow, SessionRow, SessionState, Status, TopicRows,
+    AttributeRow, BanKept, BanRow, FileStatus, KickOutcome, LockoutRow, SessionRow, SessionState,
+    Status, TopicRows,
 };
 pub use client::{ControlError, Conversation};
 pub use desk::Desk;

@@ -1,10 +1,11 @@
 //! Requests and answers, as they travel: one JSON object a line.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{FileStatus, KickOutcome, LockoutRow, SessionRow, Status};
+use super::answers::{BanKept, BanRow, FileStatus, KickOutcome, LockoutRow, SessionRow, Status};
 
 /// The version of the protocol that is spoken here. Another one is refused, and told this.
 pub(super) const VERSION: u32 = 1;
@@ -37,6 +38,28 @@ pub enum Request {
     },
     /// Let them in again: [`Answer::Lifted`].
     Lift(Lifted),
+    /// Ban somebody: [`Answer::Banned`].
+    Ban {
+        /// Whom: `192.0.2.1`, `2001:db8::/56`, `user:anna`, `client:pump-7`, `fingerprint:` or `serial:` and
+        /// hexadecimal digits.
+        subject: String,
+        /// For how long; for good where there is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<NonZeroU32>,
+        /// Why, for people.
+        why: String,
+    },
+    /// Who is banned: any number of [`Answer::Ban`], then [`Answer::Listed`].
+    Bans {
+        /// The most that are shown.
+        limit: u32,
+    },
+    /// Lift the ban of somebody, or all: [`Answer::BansLifted`].
+    LiftBan {
+        /// As of [`Request::Ban`]; all where there is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
     /// Copy the store: any number of [`Answer::Copying`], then [`Answer::BackedUp`] and
     /// [`Answer::Listed`].
     BackUp {
@@ -102,6 +125,24 @@ pub enum Answer {
         /// As many.
         count: u64,
     },
+    /// One ban.
+    Ban(BanRow),
+    /// Somebody is banned.
+    Banned {
+        /// The ban that holds now.
+        ban: BanRow,
+        /// How many connections were told to end.
+        ended: u64,
+        /// Where it is kept.
+        kept: BanKept,
+    },
+    /// How many bans have ended.
+    BansLifted {
+        /// As many.
+        count: u64,
+        /// Where it is kept that they have.
+        kept: BanKept,
+    },
     /// The store is still being copied.
     Copying,
     /// The store was copied.
@@ -146,6 +187,9 @@ impl Request {
             Self::Kick { .. } => "kick",
             Self::Lockouts { .. } => "lockouts",
             Self::Lift(_) => "lift",
+            Self::Ban { .. } => "ban add",
+            Self::Bans { .. } => "ban list",
+            Self::LiftBan { .. } => "ban lift",
             Self::BackUp { .. } => "store backup",
         }
     }
@@ -201,6 +245,8 @@ mod tests {
             Request::Lockouts { limit: 7 },
             Request::Lift(Lifted::All),
             Request::Lift(Lifted::Address("2001:db8::/64".to_owned())),
+            Request::Ban { subject: "user:a".to_owned(), seconds: None, why: "\n".to_owned() },
+            Request::LiftBan { subject: Some("client:x".to_owned()) },
         ] {
             let line = write_request(request.clone()).unwrap();
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

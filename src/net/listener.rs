@@ -249,6 +249,9 @@ fn make_room(
         (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
             return Err(Refusal::ProxyAddress);
         }
+        (Some(address), None) if shared.broker.refuses_address(address) => {
+            return Err(Refusal::Banned);
+        }
         (Some(address), None) => shared.budgets.claim(address)?,
         _ => Place::default(),
     };

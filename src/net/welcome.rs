@@ -63,7 +63,11 @@ impl Terms {
             let said = shared.in_time(deadline, &self.stop, said).await?;
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
-            place = match shared.budgets.claim(address.ip()) {
+            let place_of = |address| match shared.broker.refuses_address(address) {
+                true => Err(Refusal::Banned),
+                false => shared.budgets.claim(address),
+            };
+            place = match place_of(address.ip()) {
                 Ok(place) => place,
                 Err(why) => {
                     shared.turned_away(why, Some(address), &listener);

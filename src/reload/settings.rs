@@ -10,7 +10,7 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 28] = [
+const LIVE: [&str; 29] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -19,6 +19,7 @@ const LIVE: [&str; 28] = [
     "auth.lockout_address_failures",
     "auth.lockout_seconds",
     "auth.lockout_max_seconds",
+    "bans.",
     "mqtt.",
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
@@ -77,11 +78,12 @@ pub(super) fn differences(before: &Config, after: &Config) -> Differences {
 /// each section is what it was.
 pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     let mut adopted = now;
-    let Config { listener, throttle, acl, auth, mqtt, broker, http, network, log, .. } =
+    let Config { listener, throttle, bans, acl, auth, mqtt, broker, http, network, log, .. } =
         std::mem::replace(&mut adopted.config, in_force.config.clone());
     let config = &mut adopted.config;
     config.listener = listener;
     config.throttle = throttle;
+    config.bans = bans;
     config.acl = acl;
     config.mqtt = mqtt;
     config.log.level = log.level;
@@ -132,6 +134,7 @@ pub(super) fn apply(
         broker: &config.broker,
         auth: &config.auth,
         http: &config.http,
+        bans: &config.bans,
         throttles,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });

@@ -33,6 +33,8 @@ impl Table {
     pub const SENT: Self = Self(7);
     /// Packet identifiers of QoS 2 that were received and are not released, by session and identifier.
     pub const RECEIVED: Self = Self(8);
+    /// Bans, by whom they are about.
+    pub const BAN: Self = Self(9);
     /// Sessions, by their numbers.
     pub const SESSION: Self = Self(2);
     /// Subscriptions, by session and filter.
@@ -52,6 +54,7 @@ impl Table {
             6 => "message",
             7 => "sent",
             8 => "received",
+            9 => "ban",
             _ => return None,
         })
     }

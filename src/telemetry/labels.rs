@@ -51,6 +51,8 @@ label! {
         TooManyOfAddress = "too_many_of_address",
         /// As many clients of its address as may have not been let in yet.
         TooManyHandshakes = "too_many_handshakes_of_address",
+        /// Its address is banned.
+        Banned = "banned",
         /// The listener takes connections from its proxies alone.
         ProxyAddress = "proxy_address",
         /// What a proxy said in front of it was no PROXY header that is believed.
@@ -101,6 +103,8 @@ label! {
         Busy = "busy",
         /// Not looked at, after too many failures.
         LockedOut = "locked_out",
+        /// Of somebody who is banned.
+        Banned = "banned",
     }
 }
 
@@ -133,6 +137,22 @@ label! {
         User = "user",
         /// An address, with all users that have not logged in there before.
         Address = "address",
+    }
+}
+
+label! {
+    /// Whom a ban is about.
+    BanKind as "kind" {
+        /// A principal.
+        Principal = "principal",
+        /// A client identifier.
+        ClientId = "client_id",
+        /// One address.
+        Address = "address",
+        /// All addresses of a network.
+        Prefix = "prefix",
+        /// A client certificate.
+        Certificate = "certificate",
     }
 }
 

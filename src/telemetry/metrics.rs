@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{
 };
 
 use super::{
-    Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
+    BanKind, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
     LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
     Reloaded, Revocation, StoreState, ThrottleAction, Throttled, process,
 };
@@ -32,6 +32,10 @@ pub struct Metrics {
     pub lockouts: Counters<LockoutScope>,
     /// Who is locked out now.
     pub locked_out: Gauge,
+    /// Bans that hold now.
+    pub bans: Gauges<BanKind>,
+    /// Connections and logins that a ban has refused.
+    pub ban_refusals: Counters<BanKind>,
     /// Passwords that were not hashed, since they had been verified lately.
     pub credential_cache_hits: Counter,
     /// Logins that were put to the HTTP service, by what came of it.
@@ -165,6 +169,11 @@ impl Metrics {
             locked_out: register.gauge(
                 "bastionmq_locked_out",
                 "Users and addresses that are locked out now after failed logins",
+            ),
+            bans: register.gauges("bastionmq_bans", "Bans that hold now, by whom they are about"),
+            ban_refusals: register.counters(
+                "bastionmq_ban_refusals_total",
+                "Connections and logins refused by a ban, by whom that is about",
             ),
             credential_cache_hits: register.counter(
                 "bastionmq_credential_cache_hits_total",

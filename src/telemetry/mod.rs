@@ -9,7 +9,7 @@ mod settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
-    DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope, LoginMethod,
+    BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope, LoginMethod,
     LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation,
     StoreState, ThrottleAction, Throttled,
 };

@@ -16,16 +16,16 @@ const ADMINISTRATIVE_ACTION: u8 = 0x98;
 /// A user without a name, and a group without one.
 const STRANGER: (u32, u32) = (3_999_999_001, 4_242);
 
-struct Place {
+pub(crate) struct Place {
     broker: Broker,
     directory: PathBuf,
 }
 
 /// What a command has said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Place {
@@ -34,7 +34,7 @@ impl Place {
     }
 
     /// With more settings in `[control]`.
-    fn with(settings: &str) -> Self {
+    pub(crate) fn with(settings: &str) -> Self {
         let (site, directory) = (Site::shared(), scratch());
         for name in ["policy.toml", "passwd"] {
             fs::copy(site.file(name), directory.path().join(name)).expect("a copy");
@@ -52,7 +52,7 @@ impl Place {
         Self { broker: Broker::start(command, directory), directory: path }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
@@ -71,7 +71,7 @@ impl Place {
     }
 
     /// `bastionmq ctl` at this broker.
-    fn ctl(&self, words: &[&str]) -> Said {
+    pub(crate) fn ctl(&self, words: &[&str]) -> Said {
         self.run(&[&["ctl", "--socket", "control/ctl.sock"], words].concat())
     }
 
@@ -82,7 +82,7 @@ impl Place {
         said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
-    fn connect(&self, connect: &Connect) -> RawClient {
+    pub(crate) fn connect(&self, connect: &Connect) -> RawClient {
         RawClient::connected(self.broker.plain_port(), connect)
     }
 

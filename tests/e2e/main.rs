@@ -15,6 +15,7 @@ mod protocol;
 mod rumqttc_v4;
 mod rumqttc_v5;
 mod bad_input;
+mod bans;
 mod browser;
 mod budgets;
 mod certificates;

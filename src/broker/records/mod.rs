@@ -4,11 +4,13 @@
 //! What is read may be anything: it is checked, bounded by what is there, and never a panic.
 
 mod fields;
+mod sanction;
 mod session;
 mod subscription;
 mod who;
 mod will;
 
+pub(super) use sanction::{decode_sanction, encode_sanction};
 pub(super) use session::SessionRecord;
 pub(super) use subscription::SubscriptionRecord;
 pub(super) use who::{LineMark, PasswordMark, WhoRecord};

@@ -101,6 +101,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         wrapped_dir: None,
         durable: None,
         audit: None,
+        bans: crate::sanctions::Settings::default(),
         throttles: Vec::new(),
         metrics: Arc::new(Metrics::new()),
     }

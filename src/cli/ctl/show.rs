@@ -103,12 +103,12 @@ pub(super) fn show_lockout(out: &mut impl Write, row: &LockoutRow) -> io::Result
     writeln!(out, "{who} from {address}: {failures} failures, locked out for {seconds}")
 }
 
-fn ago(at: u64, now: Now) -> String {
+pub(super) fn ago(at: u64, now: Now) -> String {
     format!("{} ago", span(now.unix.as_secs().saturating_sub(at)))
 }
 
 /// A time in its two largest units.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -1,0 +1,181 @@
+//! Who is banned: asked at every door, and told to those who are inside.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Broker;
+use super::gate::Who;
+use super::register::{Kept, SanctionOrder, Sanctioned};
+use super::registry::Holding;
+use super::seat::Seat;
+use crate::audit::Event;
+use crate::clock::Now;
+use crate::codec::ReasonCode;
+use crate::sanctions::{Author, Kind, PutError, Sanction, Standing, Subject, Table};
+use crate::session::Refusal;
+use crate::telemetry::BanKind;
+
+impl Broker {
+    /// Bans somebody from now on, and ends the connections of whom that means: they are told that an
+    /// administrator does (0x98). Their sessions wait for them as after any other end. Does not wait for
+    /// the disk: see [`Self::until_kept`].
+    ///
+    /// # Errors
+    /// When the allow-list has its subject, or there are too many bans.
+    pub fn ban(&self, order: SanctionOrder) -> Result<Sanctioned, PutError> {
+        let lasts = order.lasts;
+        let asked_for = order.begin();
+        let (sanction, kept) = self.bans.put(asked_for.clone())?;
+        if sanction == asked_for {
+            self.report_ban(&sanction, lasts);
+        }
+        let connections = self.end_banned(&sanction);
+        Ok(Sanctioned { sanction, connections, kept })
+    }
+
+    fn report_ban(&self, ban: &Sanction, lasts: Option<Duration>) {
+        let Sanction { subject, by, why, .. } = ban;
+        let seconds = lasts.map(|lasts| lasts.as_secs());
+        tracing::warn!(%subject, %by, why = &**why, seconds, "banned");
+        self.counts.audit(|| Event::Banned {
+            kind: subject.kind().name(),
+            subject: subject.to_string(),
+            by: by.to_string(),
+            why: why.to_string(),
+            seconds,
+        });
+    }
+
+    /// Tells those to end whom `ban` means; how many.
+    fn end_banned(&self, ban: &Sanction) -> usize {
+        let seats = self.seats_of(&ban.subject);
+        let is_banned = |seat: &&Arc<Seat>| seat.who().is_some_and(|who| self.bans.means(who));
+        let mut ended = 0;
+        for seat in seats.iter().filter(is_banned) {
+            seat.end(ReasonCode::AdministrativeAction);
+            ended += 1;
+        }
+        ended
+    }
+
+    /// The connections of those whom `subject` means.
+    pub(super) fn seats_of(&self, subject: &Subject) -> Vec<Arc<Seat>> {
+        let mut seats = match subject {
+            Subject::ClientId(client_id) => match self.registry.holding(client_id.as_str()) {
+                Some(Holding::Connected(seat)) => vec![seat],
+                _ => Vec::new(),
+            },
+            _ => self.registry.seats(),
+        };
+        seats.retain(|seat| seat.who().is_some_and(|who| subject.means(&who.as_suspect())));
+        seats
+    }
+
+    /// Returns once what was changed is kept, where it is to be kept on disk at all.
+    pub async fn until_kept(&self, kept: Kept) {
+        let (Kept::OnDisk(ticket), Some(store)) = (kept, self.store()) else { return };
+        poll_fn(|cx| {
+            if store.is_kept(ticket) {
+                return Poll::Ready(());
+            }
+            store.wake_when_kept(ticket, cx.waker().clone());
+            // It may have been in between.
+            if store.is_kept(ticket) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// The bans that hold now, in no order.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Standing> {
+        self.bans.standings()
+    }
+
+    /// Lifts the ban of a subject, or all where there is none. Gives how many that were, and where it is
+    /// kept that they are gone.
+    pub fn lift_bans(&self, subject: Option<&Subject>, by: &Author) -> (usize, Kept) {
+        let (lifted, kept) = self.bans.lift(subject);
+        for ban in &lifted {
+            tracing::info!(subject = %ban.subject, %by, "ban lifted");
+            self.counts.audit(|| Event::BanLifted {
+                kind: ban.subject.kind().name(),
+                subject: ban.subject.to_string(),
+                by: by.to_string(),
+            });
+        }
+        (lifted.len(), kept)
+    }
+
+    /// Forgets the bans whose time is over.
+    pub(super) fn expire_bans(&self) {
+        for ban in self.bans.expire() {
+            tracing::info!(subject = %ban.subject, "ban has ended");
+            self.counts.audit(|| Event::BanExpired {
+                kind: ban.subject.kind().name(),
+                subject: ban.subject.to_string(),
+            });
+        }
+    }
+
+    /// Whether nobody may connect from `address`. That is counted, and told now and then.
+    #[must_use]
+    pub fn refuses_address(&self, address: IpAddr) -> bool {
+        self.refuses(|table, now| table.of_address(address, now))
+    }
+
+    /// Why `who` may not come in, if it is banned.
+    pub(super) fn refusal_of_banned(&self, who: &Who) -> Option<Refusal> {
+        let is_refused = self.refuses(|table, now| table.of(&who.as_suspect(), now));
+        is_refused.then(|| Refusal::new(ReasonCode::Banned, "banned"))
+    }
+
+    /// Ends the connection at `seat` if its client was banned while it was being let in.
+    pub(super) fn end_if_banned(&self, seat: &Seat, who: &Who) {
+        if self.bans.means(who) {
+            seat.end(ReasonCode::AdministrativeAction);
+        }
+    }
+
+    fn refuses(&self, find: impl FnOnce(&Table, Duration) -> Option<&Sanction>) -> bool {
+        if self.bans.is_empty() {
+            return false;
+        }
+        let now = Now::read().unix;
+        let mut table = self.bans.table();
+        let Some(subject) = find(&table, now).map(|ban| ban.subject.clone()) else { return false };
+        let untold = table.note_refusal(&subject, now);
+        drop(table);
+        self.counts.metrics.ban_refusals.increment(subject.kind().into());
+        if let Some(count) = untold {
+            tracing::warn!(%subject, count, "refused: banned");
+            self.counts.audit(|| Event::BanRefused {
+                kind: subject.kind().name(),
+                subject: subject.to_string(),
+                count,
+            });
+        }
+        true
+    }
+
+    pub(super) fn update_gauges_of_bans(&self) {
+        let table = self.bans.table();
+        for kind in Kind::ALL {
+            self.counts.metrics.bans.set(kind.into(), table.count(kind) as f64);
+        }
+    }
+}
+
+impl From<Kind> for BanKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Principal => Self::Principal,
+            Kind::ClientId => Self::ClientId,
+            Kind::Address => Self::Address,
+            Kind::Prefix => Self::Prefix,
+            Kind::Certificate => Self::Certificate,
+        }
+    }
+}
