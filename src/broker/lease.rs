@@ -106,6 +106,11 @@ impl Lease {
         }
     }
 
+    /// Nobody is asked about the client any more: it stays for as long as its proof lasts.
+    pub(super) fn ask_no_more(&mut self) {
+        self.renewal = None;
+    }
+
     /// There was no answer: the client is asked about again at `at`.
     pub(super) fn retry_at(&mut self, at: Instant) {
         if let Some(renewal) = &mut self.renewal {

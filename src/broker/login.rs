@@ -192,7 +192,7 @@ impl Broker {
         let mut lease = lease_of(peer, now, ends);
         let service = self.identity_service.as_ref().filter(|_| is_by_http);
         if let Some(by) = service.and_then(IdentityService::revalidation) {
-            lease = lease.renewed_by(now.instant, by, spread(by.after));
+            lease = lease.renewed_by(now.instant, &by, spread(by.after));
         }
         let lease = lease.if_any();
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })

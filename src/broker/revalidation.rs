@@ -13,7 +13,7 @@ use super::gate::Who;
 use super::lease::Reply;
 use super::seat::Seat;
 use crate::codec::Version;
-use crate::identity_service::{Again, IdentityService, Question};
+use crate::identity_service::{Again, Question};
 
 /// One connection that wants to know whether its client may stay.
 #[derive(Debug)]
@@ -46,16 +46,16 @@ impl Requests {
 
 impl Broker {
     /// Asks the HTTP service again about clients that are inside, as they come up. Returns at once where
-    /// that is not wanted, and never otherwise.
+    /// there is none, and never otherwise.
     pub async fn revalidate_clients(self: Arc<Self>) {
-        let service = self.identity_service.as_ref();
-        let Some(by) = service.and_then(IdentityService::revalidation) else { return };
+        let Some(service) = &self.identity_service else { return };
         let Some(mut requests) = self.revalidations.receiver.lock().take() else { return };
         let mut under_way = JoinSet::new();
         loop {
+            let most_at_once = service.revalidation().map_or(1, |by| by.most_at_once);
             tokio::select! {
                 Some(_) = under_way.join_next() => {}
-                Some(request) = requests.recv(), if under_way.len() < by.most_at_once => {
+                Some(request) = requests.recv(), if under_way.len() < most_at_once => {
                     let broker = Arc::clone(&self);
                     under_way.spawn(async move { broker.revalidate(request).await });
                 }

@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 pub use access::Access;
@@ -45,14 +45,21 @@ use crate::telemetry::{HttpAuthResult, Metrics};
 pub struct IdentityService {
     pool: ArcSwap<Pool>,
     timeout: ArcSwap<Duration>,
-    slots: Semaphore,
+    /// For the questions under way; another one where there may be more or fewer.
+    slots: ArcSwap<Slots>,
     waiting: AtomicU32,
     max_waiting: AtomicU32,
     breaker: Mutex<Breaker>,
     cache_key: CacheKey,
     cache: Mutex<Cache>,
     metrics: Arc<Metrics>,
-    revalidation: Option<Revalidation>,
+    revalidation: ArcSwapOption<Revalidation>,
+}
+
+#[derive(Debug)]
+struct Slots {
+    most: u32,
+    free: Arc<Semaphore>,
 }
 
 /// How clients that are inside are asked about again.
@@ -112,11 +119,10 @@ impl IdentityService {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let slots = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
         Ok(Self {
             pool: ArcSwap::from_pointee(Pool::new(access)),
             timeout: ArcSwap::from_pointee(settings.timeout()),
-            slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
+            slots: ArcSwap::from_pointee(Slots::new(settings.max_in_flight.get())),
             waiting: AtomicU32::new(0),
             max_waiting: settings.max_waiting_logins.get().into(),
             breaker: Mutex::new(Breaker::new(
@@ -129,14 +135,14 @@ impl IdentityService {
                 settings.max_cached_answers,
             )),
             metrics,
-            revalidation: Revalidation::by(settings, slots),
+            revalidation: ArcSwapOption::from_pointee(Revalidation::by(settings)),
         })
     }
 
     /// How clients that are inside are asked about again, where they are.
     #[must_use]
-    pub fn revalidation(&self) -> Option<&Revalidation> {
-        self.revalidation.as_ref()
+    pub fn revalidation(&self) -> Option<Revalidation> {
+        self.revalidation.load().as_deref().copied()
     }
 
     /// Reaches the service by `access` from now on; what another way to it has said is forgotten.
@@ -145,11 +151,15 @@ impl IdentityService {
         self.cache.lock().clear();
     }
 
-    /// Goes by other numbers: time, logins that wait, answers that are remembered, when it is left alone.
-    /// The others hold for as long as the service is known.
+    /// Goes by other numbers. Questions that are under way or wait go on by those that they have begun by.
     pub fn follow(&self, settings: &Settings) {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         self.timeout.store(Arc::new(settings.timeout()));
+        let most = settings.max_in_flight.get();
+        if self.slots.load().most != most {
+            self.slots.store(Arc::new(Slots::new(most)));
+        }
+        self.revalidation.store(Revalidation::by(settings).map(Arc::new));
         self.max_waiting.store(settings.max_waiting_logins.get(), Ordering::Relaxed);
         let rest = seconds(settings.breaker_seconds.get());
         self.breaker.lock().follow(settings.breaker_failures, rest);
@@ -190,7 +200,7 @@ impl IdentityService {
         let user = question.username;
         let question = question.to_json();
         let pool = self.pool.load_full();
-        let answer = match self.slots.acquire().await {
+        let answer = match self.free_slots().acquire_owned().await {
             Ok(_slot) => self.ask_now(&pool, question, user).await,
             Err(_) => Err(Failure::Busy),
         };
@@ -236,16 +246,21 @@ impl IdentityService {
     }
 
     /// Waits for its turn, first come, first served.
-    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(slot) = self.slots.try_acquire() {
+    async fn slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+        let free = self.free_slots();
+        if let Ok(slot) = Arc::clone(&free).try_acquire_owned() {
             return Ok(slot);
         }
         let waiting = Waiting::join(&self.waiting);
         if waiting.before >= self.max_waiting.load(Ordering::Relaxed) {
             return Err(Failure::Busy);
         }
-        let slot = timeout_at(deadline.into(), self.slots.acquire()).await;
+        let slot = timeout_at(deadline.into(), free.acquire_owned()).await;
         slot.ok().and_then(Result::ok).ok_or(Failure::Busy)
+    }
+
+    fn free_slots(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.slots.load().free)
     }
 
     fn settle(&self, pass: Pass, outcome: Outcome) {
@@ -267,10 +282,18 @@ impl IdentityService {
     }
 }
 
+impl Slots {
+    fn new(most: u32) -> Self {
+        let slots = usize::try_from(most).unwrap_or(usize::MAX);
+        Self { most, free: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))) }
+    }
+}
+
 impl Revalidation {
-    fn by(settings: &Settings, slots: usize) -> Option<Self> {
+    fn by(settings: &Settings) -> Option<Self> {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let after = seconds(settings.revalidate_seconds);
+        let slots = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
         (!after.is_zero()).then(|| Self {
             after,
             max_stale: seconds(settings.max_stale_seconds),

@@ -10,7 +10,7 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 29] = [
+const LIVE: [&str; 32] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -28,9 +28,12 @@ const LIVE: [&str; 29] = [
     "broker.max_retained_messages",
     "broker.max_retained_bytes",
     "http.timeout_ms",
+    "http.max_in_flight",
     "http.max_waiting_logins",
     "http.cache_seconds",
     "http.max_cached_answers",
+    "http.revalidate_seconds",
+    "http.max_stale_seconds",
     "http.breaker_failures",
     "http.breaker_seconds",
     "network.connect_timeout_seconds",
@@ -96,9 +99,12 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     };
     config.http = identity_service::Settings {
         timeout_ms: http.timeout_ms,
+        max_in_flight: http.max_in_flight,
         max_waiting_logins: http.max_waiting_logins,
         cache_seconds: http.cache_seconds,
         max_cached_answers: http.max_cached_answers,
+        revalidate_seconds: http.revalidate_seconds,
+        max_stale_seconds: http.max_stale_seconds,
         breaker_failures: http.breaker_failures,
         breaker_seconds: http.breaker_seconds,
         ..std::mem::take(&mut config.http)

@@ -21,7 +21,9 @@ use crate::harness::identity_service::{IdentityService, Reply};
 use crate::harness::raw::{self, CONNACK, CONNECT, Connect, PUBACK, RawClient};
 use crate::harness::site::add_user;
 use crate::harness::websocket::{BINARY, WsClient};
-use crate::harness::{Broker, Login, PATIENCE, Process, Site, Stream, bastionmq, clients, scratch};
+use crate::harness::{
+    Broker, Login, PATIENCE, Place, Process, Site, Stream, bastionmq, clients, scratch,
+};
 
 const ANN: Login = ("ann", "apple");
 const BAD_CREDENTIALS: u8 = 0x86;
@@ -49,6 +51,11 @@ roles = ["flow"]
 
 /// Asks the service at `url`, with more `settings` of `[http]` and a `rest`.
 fn broker_with(url: &str, settings: &str, rest: &str) -> Broker {
+    let directory = directory_with(url, settings, rest);
+    start(&directory.path().join("bastionmq.toml"), directory)
+}
+
+fn directory_with(url: &str, settings: &str, rest: &str) -> tempfile::TempDir {
     let directory = scratch();
     let config = format!(
         "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
@@ -56,7 +63,7 @@ fn broker_with(url: &str, settings: &str, rest: &str) -> Broker {
     );
     fs::write(directory.path().join("bastionmq.toml"), config).expect("a configuration file");
     fs::write(directory.path().join("policy.toml"), POLICY).expect("a policy");
-    start(&directory.path().join("bastionmq.toml"), directory)
+    directory
 }
 
 fn start(config: &Path, directory: tempfile::TempDir) -> Broker {
@@ -531,6 +538,34 @@ fn a_client_stays_while_the_service_is_down_as_long_as_its_last_answer_counts() 
 }
 
 #[test]
+fn clients_are_asked_about_again_from_when_the_file_says_so_until_it_does_not() {
+    let said = Arc::new(Mutex::new(Some(allow(&json!({"groups": ["flow"]})))));
+    let service = IdentityService::start(says(&said));
+    let place = Place::serve(directory_with(&service.url(), "cache_seconds = 0", ""));
+    let mut early = ann(&place.broker, true);
+    place.edit("bastionmq.toml", "cache_seconds = 0", "cache_seconds = 0\nrevalidate_seconds = 1");
+    place.log("`http.revalidate_seconds` is in force");
+    let mut late = RawClient::connected(
+        place.broker.plain_port(),
+        &Connect::new(5, "c2").login(ANN).keep_session(true, 0),
+    );
+    service.wait_for_questions(4);
+    let about = |question: &Value| question["revalidate"] == true && question["clientid"] == "c1";
+    assert!(!service.questions().iter().any(|it| about(&it.json)), "it came before");
+    place.edit("bastionmq.toml", "revalidate_seconds = 1", "revalidate_seconds = 0");
+    place.reloaded_times("config", 2);
+    // Each time that a client of another broker is sent away, this one's would have been asked about.
+    let other = broker(&service, "cache_seconds = 0\nrevalidate_seconds = 1");
+    for _ in 0..2 {
+        say(&said, Some(allow(&json!({"groups": ["flow"]}))));
+        let mut sent_away = ann(&other, true);
+        say(&said, Some(json!({"result": "deny"})));
+        sent_away.expect_disconnect(NOT_AUTHORIZED);
+    }
+    assert_eq!([&mut early, &mut late].map(|client| publish(client, "flow")), [0; 2]);
+}
+
+#[test]
 fn a_service_that_fails_again_and_again_is_left_alone_until_it_answers() {
     let is_well = Arc::new(AtomicBool::new(false));
     let judge = Arc::clone(&is_well);
@@ -658,6 +693,23 @@ fn who_leaves_while_it_is_asked_about_makes_room_for_the_next() {
     service.wait_for_questions(1);
     slow.break_off();
     assert_eq!(log_in(broker.plain_port(), ANN), 0);
+}
+
+#[test]
+fn more_are_asked_about_at_once_when_the_file_says_so() {
+    let (service, release) = with_a_slow_user();
+    let settings = "timeout_ms = 50_000\nmax_in_flight = 1";
+    let rest = "[network]\nconnect_timeout_seconds = 60\n";
+    let place = Place::serve(directory_with(&service.url(), settings, rest));
+    let port = place.broker.plain_port();
+    let mut slow = RawClient::plain(port);
+    slow.send(&Connect::new(5, "slow").login(("slow", "x")).encode());
+    service.wait_for_questions(1);
+    place.edit("bastionmq.toml", "max_in_flight = 1", "max_in_flight = 2");
+    place.log("`http.max_in_flight` is in force");
+    assert_eq!(log_in(port, ANN), 0);
+    release.send(()).expect("it waits");
+    assert_eq!(slow.expect(CONNACK).reason(), 0);
 }
 
 // ── how it is reached ──────────────────────────────────────────────────────────────────────────

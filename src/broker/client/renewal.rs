@@ -12,10 +12,16 @@ use crate::clock::Now;
 use crate::identity_service::{Answer, IdentityService, Revalidation};
 
 impl Client {
-    /// Has the client asked about where that is due.
+    /// Has the client asked about where that is due, and still wanted.
     pub(super) fn ask_again(&mut self, now: Now) {
+        let by = self.revalidation();
         let Stage::Inside(inside) = &mut self.stage else { return };
-        let reply = inside.lease.as_mut().and_then(|lease| lease.ask(now.instant));
+        let Some(lease) = &mut inside.lease else { return };
+        if by.is_none() {
+            lease.ask_no_more();
+            return;
+        }
+        let reply = lease.ask(now.instant);
         let (Some(reply), Some(version)) = (reply, self.session.version()) else { return };
         let (who, seat) = (Arc::clone(inside.gate.who()), Arc::clone(&self.seat));
         self.broker.revalidations.add(Request { who, version, seat, reply });
@@ -23,12 +29,18 @@ impl Client {
 
     /// Takes up what was answered about the client, if anything was.
     pub(super) fn take_answer(&mut self, now: Now) {
+        let by = self.revalidation();
         let Stage::Inside(inside) = &mut self.stage else { return };
         let Some(lease) = &mut inside.lease else { return };
         let Some(reply) = lease.answer() else { return };
-        let service = self.broker.identity_service.as_ref();
-        let Some(by) = service.and_then(IdentityService::revalidation).copied() else { return };
-        self.on_answer(now, &by, reply);
+        match by {
+            Some(by) => self.on_answer(now, &by, reply),
+            None => lease.ask_no_more(),
+        }
+    }
+
+    fn revalidation(&self) -> Option<Revalidation> {
+        self.broker.identity_service.as_ref().and_then(IdentityService::revalidation)
     }
 
     fn on_answer(&mut self, now: Now, by: &Revalidation, reply: Reply) {
