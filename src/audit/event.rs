@@ -107,6 +107,29 @@ pub enum Event {
         /// How often, since this was last written of the same ban: a minute ago at the soonest.
         count: u64,
     },
+    /// Somebody is in quarantine: what it publishes goes to `$bastion/quarantine`.
+    Quarantined {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it is about.
+        subject: String,
+        /// Who has put it there: `operator:` or `rule:` and a name.
+        by: String,
+        /// Why.
+        why: String,
+        /// For how long; for good where there is nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
+    /// Somebody is out of quarantine.
+    QuarantineEnded {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it was about.
+        subject: String,
+        /// Who has let it out; `time`, where that was over.
+        by: String,
+    },
     /// Events that were not written, because more happened than could be.
     Lost {
         /// How many.
@@ -144,6 +167,8 @@ impl Event {
             | Self::BanLifted { .. }
             | Self::BanExpired { .. }
             | Self::BanRefused { .. }
+            | Self::Quarantined { .. }
+            | Self::QuarantineEnded { .. }
             | Self::Lost { .. } => None,
         }
     }
@@ -165,7 +190,9 @@ impl Event {
             Self::Banned { kind, subject, .. }
             | Self::BanLifted { kind, subject, .. }
             | Self::BanExpired { kind, subject }
-            | Self::BanRefused { kind, subject, .. } => {
+            | Self::BanRefused { kind, subject, .. }
+            | Self::Quarantined { kind, subject, .. }
+            | Self::QuarantineEnded { kind, subject, .. } => {
                 if let Some(name) = subject.strip_prefix("client:") {
                     *subject = hide(name);
                 } else if ["address", "prefix"].contains(kind) {

@@ -22,11 +22,11 @@ pub struct Durable {
     /// Messages that were retained, expired ones among them.
     pub(super) retained: Vec<Arc<Message>>,
     pub(super) sessions: KeptSessions,
-    /// Bans, those among them whose time is over.
-    pub(super) bans: Vec<Sanction>,
+    /// Bans and quarantines, those among them whose time is over.
+    pub(super) sanctioned: (Vec<Sanction>, Vec<Sanction>),
 }
 
-/// Keeps retained messages, what waits for sessions, and bans.
+/// Keeps retained messages, what waits for sessions, bans and quarantines.
 #[derive(Clone, Debug)]
 pub(super) struct Keeper {
     store: Arc<Store>,
@@ -88,7 +88,7 @@ impl Durable {
         metrics: &Arc<Metrics>,
     ) -> Result<Self, OpenError> {
         let (mut retained, mut sessions) = (Vec::new(), KeptSessions::default());
-        let (mut bans, mut unknown) = (Vec::new(), 0);
+        let (mut bans, mut quarantines, mut unknown) = (Vec::new(), Vec::new(), 0);
         opened.each_live(|record| match record.table {
             Table::RETAINED => match message_record::decode(record.value, clocks) {
                 Some(message) => {
@@ -97,8 +97,9 @@ impl Durable {
                 }
                 None => unknown += 1,
             },
-            Table::BAN => match decode_sanction(record.value) {
-                Some(ban) => bans.push(ban),
+            table @ (Table::BAN | Table::QUARANTINE) => match decode_sanction(record.value) {
+                Some(ban) if table == Table::BAN => bans.push(ban),
+                Some(quarantine) => quarantines.push(quarantine),
                 None => unknown += 1,
             },
             _ => unknown += u64::from(!sessions.add(record, clocks)),
@@ -108,9 +109,10 @@ impl Durable {
                 "{unknown} records of the store have an unknown layout: they stay there"
             );
         }
+        let sanctioned = (bans, quarantines);
         report(&opened);
         let store = Arc::new(opened.start(settings, metrics)?);
-        Ok(Self { keeper: Keeper { store, clocks }, retained, sessions, bans })
+        Ok(Self { keeper: Keeper { store, clocks }, retained, sessions, sanctioned })
     }
 
     /// Takes the sessions that an earlier run has kept, for [`Broker::restore_sessions`].

@@ -134,6 +134,11 @@ impl Gate {
         self.publish(message, DeniedAction::Publish, counts);
     }
 
+    /// Whether the client may publish `message`.
+    pub(super) fn may_publish(&self, message: &Message, counts: &Counts) -> bool {
+        self.publish(message, DeniedAction::Publish, counts)
+    }
+
     /// Whether the client may publish `message` by its will.
     pub(super) fn may_leave_will(&self, message: &Message, counts: &Counts) -> bool {
         self.publish(message, DeniedAction::Will, counts)

@@ -91,5 +91,6 @@ impl Broker {
         }
         self.lockouts.follow(LockoutRules::from(auth));
         self.bans.follow(bans);
+        self.quarantines.follow(bans);
     }
 }

@@ -184,6 +184,9 @@ impl Broker {
         let claimed = self.claim(&mut gate, seat, request).await?;
         // Nor by a ban before it could be found.
         self.end_if_banned(seat, gate.who());
+        if !self.quarantines.is_empty() {
+            self.look_whether_quarantined(seat);
+        }
         // Whoever claims after a shutdown has ended all connections has not been ended by it.
         if self.is_shutting_down() {
             seat.end(self.shutdown_reason());

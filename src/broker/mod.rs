@@ -31,6 +31,7 @@ mod parked;
 mod passwords;
 mod publish;
 mod publish_memo;
+mod quarantine;
 mod queue_record;
 mod records;
 mod register;
@@ -171,6 +172,7 @@ pub struct Broker {
     timers: Timers,
     throttles: Throttles,
     bans: Register,
+    quarantines: Register,
     counts: Counts,
     next_number: AtomicU64,
     share_turn: AtomicUsize,
@@ -205,13 +207,14 @@ impl Broker {
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
         let mut retained = Retained::new(max_messages, max_bytes);
-        let (keeper, last_number, banned) = match durable {
+        let (keeper, last_number, sanctioned) = match durable {
             Some(durable) => {
                 restore(&mut retained, durable.retained);
-                (Some(durable.keeper), durable.sessions.last_number, durable.bans)
+                (Some(durable.keeper), durable.sessions.last_number, durable.sanctioned)
             }
-            None => (None, 0, Vec::new()),
+            None => (None, 0, (Vec::new(), Vec::new())),
         };
+        let (banned, quarantined) = sanctioned;
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
@@ -230,6 +233,7 @@ impl Broker {
             routes: Routes::new(),
             retained: RetainedMessages::new(retained, keeper.clone()),
             bans: Register::new(&bans, banned, keeper.clone(), Table::BAN),
+            quarantines: Register::new(&bans, quarantined, keeper.clone(), Table::QUARANTINE),
             keeper,
             timers: Timers::default(),
             throttles: Throttles::new(throttles),
@@ -301,6 +305,7 @@ impl Broker {
         metrics.subscriptions.set(self.routes.len() as f64);
         self.lockouts.update_gauge();
         self.update_gauges_of_bans();
+        self.update_gauges_of_quarantines();
     }
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
@@ -406,6 +411,7 @@ impl Broker {
                     self.retained.remove_expired(now.into_std()).await;
                     self.throttles.forget(now.into_std());
                     self.expire_bans();
+                    self.expire_quarantines();
                     self.update_gauges();
                 }
                 () = sys.tick() => self.publish_sys(),

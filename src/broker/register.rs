@@ -105,6 +105,12 @@ impl Register {
         !self.is_empty() && self.table.lock().of(&who.as_suspect(), now()).is_some()
     }
 
+    /// Tells whether one of them means `who`, while none comes or goes.
+    pub(super) fn tell(&self, who: &Who, told: impl FnOnce(bool)) {
+        let table = self.table.lock();
+        told(!table.is_empty() && table.of(&who.as_suspect(), Now::read().unix).is_some());
+    }
+
     /// Those that hold now, in no order.
     pub(super) fn standings(&self) -> Vec<Standing> {
         let now = Now::read().unix;

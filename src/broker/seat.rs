@@ -1,5 +1,6 @@
 //! Where a connection is reached from outside: woken, ended, or asked to hand over its session.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -17,6 +18,8 @@ pub(super) struct Seat {
     bell: Arc<Bell>,
     /// Who has it, once it is known.
     who: OnceLock<Arc<Who>>,
+    /// Whether what it publishes is diverted.
+    is_quarantined: AtomicBool,
     command: Mutex<Command>,
 }
 
@@ -60,6 +63,15 @@ impl Seat {
     /// Who has it, once it has been let in or is about to be.
     pub(super) fn who(&self) -> Option<&Arc<Who>> {
         self.who.get()
+    }
+
+    /// Whether what it publishes is diverted: see [`super::quarantine`].
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.is_quarantined.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_quarantined(&self, is_quarantined: bool) {
+        self.is_quarantined.store(is_quarantined, Ordering::Release);
     }
 
     /// Tells the connection to end. A hand-over under way ends it anyway.

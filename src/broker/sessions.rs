@@ -267,7 +267,11 @@ impl Broker {
         self.forget_will(kept, &mut round);
         let mut message = will.message;
         message.expiry = will.message_expiry.and_then(|after| now.checked_add(after));
-        if gate.may_leave_will(&message, &self.counts)
+        if self.is_quarantined(gate.who()) {
+            if gate.may_leave_will(&message, &self.counts) {
+                self.divert_will(&message, gate.who(), &mut round);
+            }
+        } else if gate.may_leave_will(&message, &self.counts)
             && let Some(message) =
                 self.sealed_will(gate, message, Now { instant: now, ..Now::read() })
         {

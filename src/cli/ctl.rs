@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
-use self::bans::BanCommand;
+use self::bans::{BanCommand, QuarantineCommand};
 pub(super) use self::show::printable;
 use self::show::{show_files, show_lockout, show_session, show_status};
 use crate::auth::Origin;
@@ -35,6 +35,7 @@ Examples:
   bastionmq ctl ban add user:anna               for good: she is disconnected at once
   bastionmq ctl ban list
   bastionmq ctl ban lift user:anna
+  bastionmq ctl quarantine add client:pump-7 --for 1h
   bastionmq ctl store backup /var/backups/bastionmq/monday
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
@@ -104,6 +105,9 @@ enum Command {
     /// a certificate
     #[command(subcommand)]
     Ban(BanCommand),
+    /// Set apart what somebody publishes, for a time or for good: see `ctl ban` for whom
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// What concerns the store of the broker
     #[command(subcommand)]
     Store(StoreCommand),
@@ -181,7 +185,8 @@ fn execute(socket: &Path, command: Command, out: &mut impl Write) -> anyhow::Res
         Command::Kick { client_id, forget } => kick(&mut broker, client_id, forget, out),
         Command::Lockouts { limit, json } => lockouts(&mut broker, limit, json, out),
         Command::Lift(args) => lift(&mut broker, args, out),
-        Command::Ban(command) => bans::run(&mut broker, command, out),
+        Command::Ban(command) => bans::ban(&mut broker, command, out),
+        Command::Quarantine(command) => bans::quarantine(&mut broker, command, out),
         Command::Store(StoreCommand::Backup { path, json }) => {
             back_up(&mut broker, &path, json, out)
         }

@@ -144,9 +144,9 @@ pub struct LockoutRow {
     pub seconds: u64,
 }
 
-/// Somebody who is banned.
+/// Somebody who is banned, or in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BanRow {
+pub struct SanctionRow {
     /// Whom it is about: `user:anna`, `192.0.2.0/24`.
     pub subject: String,
     /// `principal`, `client_id`, `address`, `prefix` or `certificate`.
@@ -160,14 +160,14 @@ pub struct BanRow {
     /// When it ends, in seconds since the Unix epoch; never where there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// How often it has refused somebody since the broker was started.
+    /// How often it has refused somebody since the broker was started; a quarantine refuses nobody.
     pub refused: u64,
 }
 
-/// Where a ban, or that it was lifted, is kept.
+/// Where a sanction, or that it was lifted, is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BanKept {
+pub enum SanctionKept {
     /// On disk: it holds over a restart.
     OnDisk,
     /// In memory alone: it ends with the process.
@@ -176,15 +176,15 @@ pub enum BanKept {
     SoonOnDisk,
 }
 
-impl BanRow {
-    pub(super) fn of(ban: &Sanction, refused: u64) -> Self {
+impl SanctionRow {
+    pub(super) fn of(sanction: &Sanction, refused: u64) -> Self {
         Self {
-            subject: ban.subject.to_string(),
-            kind: ban.subject.kind().name().to_owned(),
-            by: ban.by.to_string(),
-            why: ban.why.to_string(),
-            since: ban.since.as_secs(),
-            until: ban.until.map(|until| until.as_secs()),
+            subject: sanction.subject.to_string(),
+            kind: sanction.subject.kind().name().to_owned(),
+            by: sanction.by.to_string(),
+            why: sanction.why.to_string(),
+            since: sanction.since.as_secs(),
+            until: sanction.until.map(|until| until.as_secs()),
             refused,
         }
     }

@@ -1,7 +1,6 @@
 //! What is done with a request: one function each.
 
 use std::io;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +10,14 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::answers::{BanKept, BanRow, KickOutcome, LockoutRow, SessionRow, Status};
+use super::answers::{KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow, Status};
 use super::files::Files;
 use super::glob;
-use super::protocol::{Answer, Lifted, Request, SessionQuery, write_answer};
+use super::protocol::{Answer, Lifted, Request, SanctionRequest, SessionQuery, write_answer};
 use crate::auth::{Lift, LockedOut};
 use crate::broker::{Broker, Fate, Kept, SanctionOrder, Sanctioned};
 use crate::identity::{ClientId, Principal, UnixPeer};
-use crate::sanctions::{Author, Standing, SubjectError};
+use crate::sanctions::{Author, PutError, Standing, Subject, SubjectError};
 use crate::store::Copied;
 
 /// How long an operator may take to read what is written to it.
@@ -111,17 +110,31 @@ impl<F: Files> Desk<F> {
                 by.report(&format!("{whom:?}: {answer:?}"));
                 replies.say(answer).await
             }
-            Request::Ban { subject, seconds, why } => {
-                let answer = self.ban(&subject, seconds, why, operator).await;
-                by.report(&format!("{subject:?}: {answer:?}"));
+            Request::Ban(asked) => {
+                let answer = self.sanction(&asked, operator, Broker::ban).await;
+                by.report(&format!("{asked:?}: {answer:?}"));
                 replies.say(answer).await
             }
             Request::Bans { limit } => {
                 by.report("");
-                self.list_bans(limit, replies).await
+                list_sanctions(&self.broker.bans(), limit, replies).await
             }
             Request::LiftBan { subject } => {
-                let answer = self.lift_ban(subject.as_deref(), operator).await;
+                let answer = self.lift_sanction(&subject, operator, Broker::lift_bans).await;
+                by.report(&format!("{subject:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::Quarantine(asked) => {
+                let answer = self.sanction(&asked, operator, Broker::quarantine).await;
+                by.report(&format!("{asked:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::Quarantines { limit } => {
+                by.report("");
+                list_sanctions(&self.broker.quarantined(), limit, replies).await
+            }
+            Request::LiftQuarantine { subject } => {
+                let answer = self.lift_sanction(&subject, operator, Broker::lift_quarantine).await;
                 by.report(&format!("{subject:?}: {answer:?}"));
                 replies.say(answer).await
             }
@@ -265,68 +278,74 @@ impl<F: Files> Desk<F> {
         Answer::Lifted { count: self.broker.lift_lockout(&lift) as u64 }
     }
 
-    async fn ban(
+    async fn sanction(
         &self,
-        whom: &str,
-        seconds: Option<NonZeroU32>,
-        why: String,
+        asked: &SanctionRequest,
         operator: &UnixPeer,
+        sanction: impl FnOnce(&Broker, SanctionOrder) -> Result<Sanctioned, PutError>,
     ) -> Answer {
-        let subject = match whom.parse() {
+        let SanctionRequest { subject, seconds, why } = asked;
+        let subject = match subject.parse() {
             Ok(subject) => subject,
             Err(error) => return no_subject(&error),
         };
         let lasts = seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
-        match self.broker.ban(SanctionOrder { subject, by: author(operator), why, lasts }) {
-            Ok(Sanctioned { sanction, connections, kept }) => Answer::Banned {
-                ban: BanRow::of(&sanction, 0),
-                ended: connections as u64,
+        let order = SanctionOrder { subject, by: author(operator), why: why.clone(), lasts };
+        match sanction(&self.broker, order) {
+            Ok(Sanctioned { sanction, connections, kept }) => Answer::Sanctioned {
+                sanction: SanctionRow::of(&sanction, 0),
+                connections: connections as u64,
                 kept: self.until_kept(kept).await,
             },
             Err(refused) => Answer::Error(refused.to_string()),
         }
     }
 
-    async fn until_kept(&self, kept: Kept) -> BanKept {
-        match kept {
-            Kept::InMemory => BanKept::InMemory,
-            on_disk => match timeout(KEEP_PATIENCE, self.broker.until_kept(on_disk)).await {
-                Ok(()) => BanKept::OnDisk,
-                Err(_) => BanKept::SoonOnDisk,
-            },
-        }
-    }
-
-    async fn list_bans<W: AsyncWrite + Unpin>(
+    async fn lift_sanction(
         &self,
-        limit: u32,
-        replies: &mut Replies<W>,
-    ) -> io::Result<()> {
-        let mut rows: Vec<_> = self.broker.bans().iter().map(row).collect();
-        rows.sort_unstable_by(|one, other| {
-            (&one.kind, &one.subject).cmp(&(&other.kind, &other.subject))
-        });
-        let of = rows.len() as u64;
-        rows.truncate(limit as usize);
-        let shown = rows.len() as u64;
-        for row in rows {
-            replies.say(Answer::Ban(row)).await?;
-        }
-        replies.say(Answer::Listed { shown, of }).await
-    }
-
-    async fn lift_ban(&self, whom: Option<&str>, operator: &UnixPeer) -> Answer {
-        let subject = match whom.map(str::parse).transpose() {
+        whom: &Option<String>,
+        operator: &UnixPeer,
+        lift: impl FnOnce(&Broker, Option<&Subject>, &Author) -> (usize, Kept),
+    ) -> Answer {
+        let subject = match whom.as_deref().map(str::parse).transpose() {
             Ok(subject) => subject,
             Err(error) => return no_subject(&error),
         };
-        let (count, kept) = self.broker.lift_bans(subject.as_ref(), &author(operator));
-        Answer::BansLifted { count: count as u64, kept: self.until_kept(kept).await }
+        let (count, kept) = lift(&self.broker, subject.as_ref(), &author(operator));
+        Answer::SanctionsLifted { count: count as u64, kept: self.until_kept(kept).await }
+    }
+
+    async fn until_kept(&self, kept: Kept) -> SanctionKept {
+        match kept {
+            Kept::InMemory => SanctionKept::InMemory,
+            on_disk => match timeout(KEEP_PATIENCE, self.broker.until_kept(on_disk)).await {
+                Ok(()) => SanctionKept::OnDisk,
+                Err(_) => SanctionKept::SoonOnDisk,
+            },
+        }
     }
 }
 
-fn row(standing: &Standing) -> BanRow {
-    BanRow::of(&standing.sanction, standing.refused)
+async fn list_sanctions<W: AsyncWrite + Unpin>(
+    standings: &[Standing],
+    limit: u32,
+    replies: &mut Replies<W>,
+) -> io::Result<()> {
+    let mut rows: Vec<_> = standings.iter().map(row).collect();
+    rows.sort_unstable_by(|one, other| {
+        (&one.kind, &one.subject).cmp(&(&other.kind, &other.subject))
+    });
+    let of = rows.len() as u64;
+    rows.truncate(limit as usize);
+    let shown = rows.len() as u64;
+    for row in rows {
+        replies.say(Answer::Sanction(row)).await?;
+    }
+    replies.say(Answer::Listed { shown, of }).await
+}
+
+fn row(standing: &Standing) -> SanctionRow {
+    SanctionRow::of(&standing.sanction, standing.refused)
 }
 
 fn no_subject(error: &SubjectError) -> Answer {

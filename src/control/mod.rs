@@ -13,12 +13,12 @@ mod serve;
 mod settings;
 
 pub use answers::{
-    AttributeRow, BanKept, BanRow, FileStatus, KickOutcome, LockoutRow, SessionRow, SessionState,
-    Status, TopicRows,
+    AttributeRow, FileStatus, KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow,
+    SessionState, Status, TopicRows,
 };
 pub use client::{ControlError, Conversation};
 pub use desk::Desk;
 pub use files::Files;
-pub use protocol::{Answer, Lifted, Request, SessionQuery};
+pub use protocol::{Answer, Lifted, Request, SanctionRequest, SessionQuery};
 pub use serve::{ControlSocket, Endpoint};
 pub use settings::Settings;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{BanKept, BanRow, FileStatus, KickOutcome, LockoutRow, SessionRow, Status};
+use super::answers::{
+    FileStatus, KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow, Status,
+};
 
 /// The version of the protocol that is spoken here. Another one is refused, and told this.
 pub(super) const VERSION: u32 = 1;
@@ -38,25 +40,29 @@ pub enum Request {
     },
     /// Let them in again: [`Answer::Lifted`].
     Lift(Lifted),
-    /// Ban somebody: [`Answer::Banned`].
-    Ban {
-        /// Whom: `192.0.2.1`, `2001:db8::/56`, `user:anna`, `client:pump-7`, `fingerprint:` or `serial:` and
-        /// hexadecimal digits.
-        subject: String,
-        /// For how long; for good where there is nothing.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        seconds: Option<NonZeroU32>,
-        /// Why, for people.
-        why: String,
-    },
-    /// Who is banned: any number of [`Answer::Ban`], then [`Answer::Listed`].
+    /// Ban somebody: [`Answer::Sanctioned`].
+    Ban(SanctionRequest),
+    /// Who is banned: any number of [`Answer::Sanction`], then [`Answer::Listed`].
     Bans {
         /// The most that are shown.
         limit: u32,
     },
-    /// Lift the ban of somebody, or all: [`Answer::BansLifted`].
+    /// Lift the ban of somebody, or all: [`Answer::SanctionsLifted`].
     LiftBan {
-        /// As of [`Request::Ban`]; all where there is nothing.
+        /// As of [`SanctionRequest`]; all where there is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
+    /// Put somebody in quarantine: [`Answer::Sanctioned`].
+    Quarantine(SanctionRequest),
+    /// Who is in quarantine: any number of [`Answer::Sanction`], then [`Answer::Listed`].
+    Quarantines {
+        /// The most that are shown.
+        limit: u32,
+    },
+    /// Let somebody out of quarantine, or all: [`Answer::SanctionsLifted`].
+    LiftQuarantine {
+        /// As of [`SanctionRequest`]; all where there is nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
     },
@@ -66,6 +72,21 @@ pub enum Request {
         /// An absolute path: a directory that is made, or is empty.
         path: PathBuf,
     },
+}
+
+/// Who is to be banned, or put in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SanctionRequest {
+    /// Whom: `192.0.2.1`, `2001:db8::/56`, `user:anna`, `client:pump-7`, `fingerprint:` or `serial:` and
+    /// hexadecimal digits.
+    pub subject: String,
+    /// For how long; for good where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<NonZeroU32>,
+    /// Why, for people.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// Which sessions are asked for. In order of their client identifiers.
@@ -125,23 +146,23 @@ pub enum Answer {
         /// As many.
         count: u64,
     },
-    /// One ban.
-    Ban(BanRow),
-    /// Somebody is banned.
-    Banned {
-        /// The ban that holds now.
-        ban: BanRow,
-        /// How many connections were told to end.
-        ended: u64,
+    /// One ban, or one quarantine.
+    Sanction(SanctionRow),
+    /// Somebody is banned, or in quarantine.
+    Sanctioned {
+        /// The sanction that holds now.
+        sanction: SanctionRow,
+        /// How many connections it concerned at once.
+        connections: u64,
         /// Where it is kept.
-        kept: BanKept,
+        kept: SanctionKept,
     },
-    /// How many bans have ended.
-    BansLifted {
+    /// How many bans or quarantines have ended.
+    SanctionsLifted {
         /// As many.
         count: u64,
         /// Where it is kept that they have.
-        kept: BanKept,
+        kept: SanctionKept,
     },
     /// The store is still being copied.
     Copying,
@@ -187,9 +208,12 @@ impl Request {
             Self::Kick { .. } => "kick",
             Self::Lockouts { .. } => "lockouts",
             Self::Lift(_) => "lift",
-            Self::Ban { .. } => "ban add",
+            Self::Ban(_) => "ban add",
             Self::Bans { .. } => "ban list",
             Self::LiftBan { .. } => "ban lift",
+            Self::Quarantine(_) => "quarantine add",
+            Self::Quarantines { .. } => "quarantine list",
+            Self::LiftQuarantine { .. } => "quarantine lift",
             Self::BackUp { .. } => "store backup",
         }
     }
@@ -245,7 +269,11 @@ mod tests {
             Request::Lockouts { limit: 7 },
             Request::Lift(Lifted::All),
             Request::Lift(Lifted::Address("2001:db8::/64".to_owned())),
-            Request::Ban { subject: "user:a".to_owned(), seconds: None, why: "\n".to_owned() },
+            Request::Ban(SanctionRequest {
+                subject: "user:a".to_owned(),
+                seconds: None,
+                why: "\n".to_owned(),
+            }),
             Request::LiftBan { subject: Some("client:x".to_owned()) },
         ] {
             let line = write_request(request.clone()).unwrap();

@@ -33,6 +33,8 @@ impl Table {
     pub const SENT: Self = Self(7);
     /// Packet identifiers of QoS 2 that were received and are not released, by session and identifier.
     pub const RECEIVED: Self = Self(8);
+    /// Quarantines, by whom they are about.
+    pub const QUARANTINE: Self = Self(10);
     /// Bans, by whom they are about.
     pub const BAN: Self = Self(9);
     /// Sessions, by their numbers.
@@ -55,6 +57,7 @@ impl Table {
             7 => "sent",
             8 => "received",
             9 => "ban",
+            10 => "quarantine",
             _ => return None,
         })
     }

@@ -141,7 +141,7 @@ label! {
 }
 
 label! {
-    /// Whom a ban is about.
+    /// Whom a ban or a quarantine is about.
     BanKind as "kind" {
         /// A principal.
         Principal = "principal",

@@ -36,6 +36,10 @@ pub struct Metrics {
     pub bans: Gauges<BanKind>,
     /// Connections and logins that a ban has refused.
     pub ban_refusals: Counters<BanKind>,
+    /// Quarantines that hold now.
+    pub quarantines: Gauges<BanKind>,
+    /// Messages and wills of clients in quarantine.
+    pub quarantined_messages: Counter,
     /// Passwords that were not hashed, since they had been verified lately.
     pub credential_cache_hits: Counter,
     /// Logins that were put to the HTTP service, by what came of it.
@@ -174,6 +178,12 @@ impl Metrics {
             ban_refusals: register.counters(
                 "bastionmq_ban_refusals_total",
                 "Connections and logins refused by a ban, by whom that is about",
+            ),
+            quarantines: register
+                .gauges("bastionmq_quarantines", "Quarantines that hold now, by whom they are about"),
+            quarantined_messages: register.counter(
+                "bastionmq_quarantined_messages_total",
+                "Messages and wills published to $bastion/quarantine in place of their topics",
             ),
             credential_cache_hits: register.counter(
                 "bastionmq_credential_cache_hits_total",

@@ -52,6 +52,10 @@ impl Place {
         Self { broker: Broker::start(command, directory), directory: path }
     }
 
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

@@ -29,6 +29,7 @@ mod mosquitto_matrix;
 mod operations;
 mod permissions;
 mod proxy_protocol;
+mod quarantine;
 mod reload;
 mod revocation;
 mod scram;

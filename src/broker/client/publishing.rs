@@ -28,6 +28,10 @@ impl Client {
             self.answer(now, settled.as_slice());
             return;
         }
+        if self.seat.is_quarantined() {
+            self.publish_in_quarantine(now, message, packet_id);
+            return;
+        }
         let Stage::Inside(inside) = &mut self.stage else { return };
         let (gate, memo) = (&mut inside.gate, inside.memo.get_or_insert_default());
         let publishing = Publishing { message, packet_id, now };
@@ -44,6 +48,15 @@ impl Client {
             (Published::Waits, _) if self.round.pending.is_full() => self.settle(now),
             (Published::Waits, _) => {}
         }
+    }
+
+    /// What came before goes first; the acknowledgement is as ever.
+    fn publish_in_quarantine(&mut self, now: Now, message: &Message, packet_id: Option<PacketId>) {
+        self.settle(now);
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let reason = self.broker.publish_in_quarantine(&mut inside.gate, message, &mut self.round);
+        let settled = packet_id.map(|packet_id| Settled { packet_id, qos: message.qos, reason });
+        self.answer(now, settled.as_slice());
     }
 
     /// Messages were routed, or refused. Their sender is told so once the store has what came of it; that

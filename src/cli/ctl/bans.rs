@@ -1,4 +1,4 @@
-//! `bastionmq ctl ban`: who is kept out, for how long and why.
+//! `bastionmq ctl ban` and `ctl quarantine`: who is kept out or apart, for how long and why.
 
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use super::show::{ago, printable, span};
 use super::{FAILED, strange, write_json};
 use crate::clock::Now;
-use crate::control::{Answer, BanKept, BanRow, Conversation, Request};
+use crate::control::{Answer, Conversation, Request, SanctionKept, SanctionRequest, SanctionRow};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BanCommand {
@@ -28,6 +28,38 @@ pub(super) enum BanCommand {
     Lift(LiftArgs),
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// Publish what somebody publishes to $bastion/quarantine/CLIENT_ID in place of its topics; it stays
+    /// connected, and notices nothing. Exit code 1 where `allow` in [bans] keeps it from that
+    Add(AddArgs),
+    /// List who is in quarantine, by whom, until when and why
+    List {
+        /// The most that are shown
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: u32,
+        /// As JSON, one object a line, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let somebody out of quarantine: exit code 1 when nobody was in it
+    Lift(LiftArgs),
+}
+
+/// What differs between the two.
+struct Words {
+    /// What a subject is.
+    is: &'static str,
+    /// What has become of its connections.
+    connections: &'static str,
+    one: &'static str,
+    many: &'static str,
+}
+
+const BAN: Words = Words { is: "banned", connections: "ended", one: "ban", many: "bans" };
+const QUARANTINE: Words =
+    Words { is: "in quarantine", connections: "affected", one: "quarantine", many: "quarantines" };
+
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
     /// An address (192.0.2.1), a network (192.0.2.0/24, 2001:db8::/56), a principal as logs show it
@@ -41,7 +73,7 @@ pub(super) struct AddArgs {
     /// Why, for those who read the list and the audit log
     #[arg(long, value_name = "TEXT", default_value = "")]
     why: String,
-    /// Print the ban as JSON, for scripts
+    /// Print what holds now as JSON, for scripts
     #[arg(long)]
     json: bool,
 }
@@ -71,84 +103,132 @@ fn seconds(text: &str) -> Result<NonZeroU32, String> {
     number.checked_mul(factor).and_then(NonZeroU32::new).ok_or_else(wrong)
 }
 
-pub(super) fn run(
+pub(super) fn ban(
     broker: &mut Conversation,
     command: BanCommand,
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
     match command {
-        BanCommand::Add(args) => add(broker, args, out),
-        BanCommand::List { limit, json } => list(broker, limit, json, out),
-        BanCommand::Lift(args) => lift(broker, args, out),
+        BanCommand::Add(args) => {
+            let json = args.json;
+            add(broker, Request::Ban(args.into()), json, &BAN, out)
+        }
+        BanCommand::List { limit, json } => list(broker, Request::Bans { limit }, json, &BAN, out),
+        BanCommand::Lift(LiftArgs { subject, all: _ }) => {
+            lift(broker, Request::LiftBan { subject }, &BAN, out)
+        }
     }
 }
 
-fn add(broker: &mut Conversation, args: AddArgs, out: &mut impl Write) -> anyhow::Result<u8> {
-    let AddArgs { subject, seconds, why, json } = args;
-    let answer = broker.ask(Request::Ban { subject, seconds, why })?;
-    let Answer::Banned { ban, ended, kept } = &answer else { return Err(strange()) };
+pub(super) fn quarantine(
+    broker: &mut Conversation,
+    command: QuarantineCommand,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    match command {
+        QuarantineCommand::Add(args) => {
+            let json = args.json;
+            add(broker, Request::Quarantine(args.into()), json, &QUARANTINE, out)
+        }
+        QuarantineCommand::List { limit, json } => {
+            list(broker, Request::Quarantines { limit }, json, &QUARANTINE, out)
+        }
+        QuarantineCommand::Lift(LiftArgs { subject, all: _ }) => {
+            lift(broker, Request::LiftQuarantine { subject }, &QUARANTINE, out)
+        }
+    }
+}
+
+impl From<AddArgs> for SanctionRequest {
+    fn from(args: AddArgs) -> Self {
+        let AddArgs { subject, seconds, why, json: _ } = args;
+        Self { subject, seconds, why }
+    }
+}
+
+fn add(
+    broker: &mut Conversation,
+    request: Request,
+    json: bool,
+    words: &Words,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    let answer = broker.ask(request)?;
+    let Answer::Sanctioned { sanction, connections, kept } = &answer else {
+        return Err(strange());
+    };
     if json {
-        let row = serde_json::json!({ "ban": ban, "ended": ended, "kept": kept });
-        write_json(out, &row)?;
+        let whole = serde_json::json!({
+            "sanction": sanction,
+            "connections": connections,
+            "kept": kept,
+        });
+        write_json(out, &whole)?;
         return Ok(0);
     }
-    let until = until(ban, Now::read());
-    let connections = if *ended == 1 { "connection" } else { "connections" };
-    writeln!(out, "{} is banned {until}; {ended} {connections} ended", printable(&ban.subject))?;
-    say_where(*kept, "the ban", out)?;
+    let (subject, until) = (printable(&sanction.subject), until(sanction, Now::read()));
+    let Words { is, connections: what, one, .. } = words;
+    let noun = if *connections == 1 { "connection" } else { "connections" };
+    writeln!(out, "{subject} is {is} {until}; {connections} {noun} {what}")?;
+    say_where(*kept, &format!("the {one}"), out)?;
     Ok(0)
 }
 
 fn list(
     broker: &mut Conversation,
-    limit: u32,
+    request: Request,
     json: bool,
+    words: &Words,
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
     let now = Now::read();
-    let (shown, of) = broker.list(Request::Bans { limit }, |answer| {
-        let Answer::Ban(row) = answer else { return Err(strange()) };
+    let (shown, of) = broker.list(request, |answer| {
+        let Answer::Sanction(row) = answer else { return Err(strange()) };
         if json { write_json(out, &row) } else { show(out, &row, now) }
     })?;
     if !json {
-        writeln!(out, "{shown} of {of} bans")?;
+        writeln!(out, "{shown} of {of} {}", words.many)?;
     }
     Ok(0)
 }
 
-fn show(out: &mut impl Write, row: &BanRow, now: Now) -> anyhow::Result<()> {
-    let BanRow { subject, by, why, since, refused, .. } = row;
+fn show(out: &mut impl Write, row: &SanctionRow, now: Now) -> anyhow::Result<()> {
+    let SanctionRow { subject, by, why, since, refused, .. } = row;
     let (subject, by, why) = (printable(subject), printable(by), printable(why));
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     let (since, until) = (ago(*since, now), until(row, now));
     Ok(writeln!(out, "{subject}  {until}  by {by} {since}{why}  ({refused} refused)")?)
 }
 
-fn lift(broker: &mut Conversation, args: LiftArgs, out: &mut impl Write) -> anyhow::Result<u8> {
-    let LiftArgs { subject, all: _ } = args;
-    let answer = broker.ask(Request::LiftBan { subject })?;
-    let Answer::BansLifted { count, kept } = answer else { return Err(strange()) };
-    writeln!(out, "{count} ban{} lifted", if count == 1 { "" } else { "s" })?;
+fn lift(
+    broker: &mut Conversation,
+    request: Request,
+    words: &Words,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    let answer = broker.ask(request)?;
+    let Answer::SanctionsLifted { count, kept } = answer else { return Err(strange()) };
+    writeln!(out, "{count} {} lifted", if count == 1 { words.one } else { words.many })?;
     if count > 0 {
         say_where(kept, "that", out)?;
     }
     Ok(if count == 0 { FAILED } else { 0 })
 }
 
-fn until(row: &BanRow, now: Now) -> String {
+fn until(row: &SanctionRow, now: Now) -> String {
     match row.until {
         None => "for good".to_owned(),
         Some(until) => format!("for {}", span(until.saturating_sub(now.unix.as_secs()))),
     }
 }
 
-fn say_where(kept: BanKept, what: &str, out: &mut impl Write) -> anyhow::Result<()> {
+fn say_where(kept: SanctionKept, what: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let where_it_is = match kept {
-        BanKept::OnDisk => return Ok(()),
-        BanKept::InMemory => {
+        SanctionKept::OnDisk => return Ok(()),
+        SanctionKept::InMemory => {
             "is kept in memory alone: this broker has no store, or its disk is ill, so a restart forgets it"
         }
-        BanKept::SoonOnDisk => "is not on disk yet: a crash of the broker would forget it",
+        SanctionKept::SoonOnDisk => "is not on disk yet: a crash of the broker would forget it",
     };
     Ok(writeln!(out, "{what} {where_it_is}")?)
 }
