@@ -14,8 +14,8 @@ use crate::acl::Policy;
 use crate::admin::{self, AdminState};
 use crate::audit::{self, AuditError, AuditLog, Event};
 use crate::broker::{
-    Broker, Durable, DurableError, EnvelopeSettings, KeepingError, Parts, VerifiedCredentials,
-    Windows, WindowsError,
+    Broker, Durable, DurableError, EnvelopeSettings, KeepingError, Parts, QueueMemory,
+    VerifiedCredentials, Windows, WindowsError,
 };
 use crate::clock::Now;
 use crate::config::Resolved;
@@ -126,7 +126,8 @@ impl Server {
         } = resolved;
         // Before anybody can connect: whoever does finds all that was kept.
         let metrics = Arc::new(Metrics::new());
-        let mut durable = Durable::open(&store, &keys, Now::read(), &metrics)?;
+        let mut durable =
+            Durable::open(&store, &keys, QueueMemory::of(&broker), Now::read(), &metrics)?;
         let sessions = durable.as_mut().map(Durable::take_sessions).unwrap_or_default();
         let listeners = listeners
             .into_iter()
@@ -224,6 +225,7 @@ impl Server {
         let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
+        let sweeper = tokio::spawn(Arc::clone(&broker).sweep_queues());
         listeners.serve();
         shutdown.await;
         ready.store(false, Ordering::Release);
@@ -249,6 +251,7 @@ impl Server {
         judge.abort();
         revalidator.abort();
         file_keeper.abort();
+        sweeper.abort();
         if timeout(LAST_SAVE, broker.save_files()).await.is_err() {
             tracing::warn!("the disk is too slow: verified credentials are not kept");
         }

@@ -244,7 +244,10 @@ impl Client {
         // What is too much stays where it waits.
         let is_slow = inside.throttled.as_ref().is_some_and(|it| it.has_slow_deliveries);
         let most = if is_slow { 1 } else { BATCH };
-        inside.stored.mailbox.take(self.session.window(), most, room, &mut batch);
+        let mailbox = &inside.stored.mailbox;
+        if mailbox.take(self.session.window(), most, room, &mut batch) {
+            self.broker.recall(mailbox);
+        }
         let found = batch.len();
         for outbound in batch.drain(..) {
             self.deliver_one(now, outbound);
@@ -379,6 +382,12 @@ impl Client {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
+    }
+
+    /// Whether some of what waits for it is being read from disk.
+    #[cfg(test)]
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(&self.stage, Stage::Inside(inside) if inside.stored.mailbox.is_reading())
     }
 
     #[cfg(test)]

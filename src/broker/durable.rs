@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::kept_sessions::KeptSessions;
 use super::message_record;
 use super::records::decode_sanction;
+use super::settings::Settings;
 use crate::clock::Now;
 use crate::keys::{self, MasterKeyError};
 use crate::message::Message;
@@ -24,6 +25,25 @@ pub struct Durable {
     pub(super) sessions: KeptSessions,
     /// Bans and quarantines, those among them whose time is over.
     pub(super) sanctioned: (Vec<Sanction>, Vec<Sanction>),
+}
+
+/// The memory that messages may take which wait for sessions at the start, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueMemory(usize);
+
+impl QueueMemory {
+    /// As much of it as is for clients that are away.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let (memory, _) = settings.queue_bounds();
+        Self(memory / 2)
+    }
+
+    /// All of it stays on disk.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self(0)
+    }
 }
 
 /// Keeps retained messages, what waits for sessions, bans and quarantines.
@@ -54,13 +74,15 @@ pub enum DurableError {
 impl Durable {
     /// Opens the store, where the settings say that there is one, and reads what is in it; the log says
     /// what is damaged. Makes the store and its master key, if need be: no master key is made for a store
-    /// that has another already. Waits for the disk.
+    /// that has another already. Of what waits for sessions no more than `memory` is in memory. Waits for the
+    /// disk.
     ///
     /// # Errors
     /// When another process has the store, or its keys are not to be had.
     pub fn open(
         settings: &store::Settings,
         keys: &keys::Settings,
+        memory: QueueMemory,
         clocks: Now,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<Self>, DurableError> {
@@ -77,17 +99,18 @@ impl Durable {
             false => source.read_or_make()?.0,
         };
         let opened = Opened::open(directory, &master, clocks.unix)?;
-        Ok(Some(Self::read(opened, settings, clocks, metrics)?))
+        Ok(Some(Self::read(opened, settings, memory, clocks, metrics)?))
     }
 
     /// Reads what is in a store, and begins to write to it.
     pub(super) fn read<D: Disk>(
         mut opened: Opened<D>,
         settings: &store::Settings,
+        memory: QueueMemory,
         clocks: Now,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, OpenError> {
-        let (mut retained, mut sessions) = (Vec::new(), KeptSessions::default());
+        let (mut retained, mut sessions) = (Vec::new(), KeptSessions::with_room(memory.0));
         let (mut bans, mut quarantines, mut unknown) = (Vec::new(), Vec::new(), 0);
         opened.each_live(|record| match record.table {
             Table::RETAINED => match message_record::decode(record.value, clocks) {

@@ -27,6 +27,11 @@ pub(super) struct KeptSession {
 }
 
 impl KeptSessions {
+    /// None yet. Of messages that wait, `room` bytes are held in memory.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { queues: KeptQueues::with_room(room), ..Self::default() }
+    }
+
     /// Takes in a record, where it is one of a session; says whether it could be read.
     pub(super) fn add(&mut self, record: Record<'_>, clocks: Now) -> bool {
         let added = match record.table {

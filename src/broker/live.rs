@@ -31,8 +31,8 @@ pub(super) struct QueueBounds {
 pub struct LiveSettings<'a> {
     /// `[mqtt]`: for connections that begin from then on.
     pub mqtt: &'a session::Settings,
-    /// `[broker]`: what may wait for a session, from when its client next connects; how many sessions
-    /// and retained messages there may be, for those that are added.
+    /// `[broker]`: what may wait for a session, from when its client next connects; what may wait for all
+    /// of them, and how many sessions and retained messages there may be, for what is added.
     pub broker: &'a Settings,
     /// `[auth]`: when failing to log in locks out. What was counted stays.
     pub auth: &'a auth::Settings,
@@ -79,6 +79,7 @@ impl Broker {
         }
         self.live.queue.store(QueueBounds::of(broker).into());
         self.live.max_connect_size.store(max_connect_size, Ordering::Relaxed);
+        self.queue_budget.follow(broker);
         self.registry.set_max_sessions(broker.max_sessions.get() as usize);
         let (max_messages, max_bytes) = broker.retained_bounds();
         self.retained.set_bounds(max_messages, max_bytes);

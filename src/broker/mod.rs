@@ -32,7 +32,10 @@ mod passwords;
 mod publish;
 mod publish_memo;
 mod quarantine;
+mod queue;
+mod queue_budget;
 mod queue_record;
+mod recall;
 mod records;
 mod register;
 mod registry;
@@ -50,7 +53,9 @@ mod seat;
 mod session_keeping;
 mod sessions;
 mod settings;
+mod spilled;
 mod subscribe;
+mod sweeping;
 mod sys;
 mod throttles;
 mod timers;
@@ -69,7 +74,7 @@ use std::time::{Duration, Instant};
 pub use bell::Bell;
 pub use client::{Client, Delivered};
 pub use credentials::{KeepingError, VerifiedCredentials};
-pub use durable::{Durable, DurableError};
+pub use durable::{Durable, DurableError, QueueMemory};
 pub use envelopes::{EnvelopeSettings, Windows, WindowsError};
 pub use kept_sessions::KeptSessions;
 pub use kick::{Fate, Kicked};
@@ -86,6 +91,8 @@ use self::envelopes::Envelopes;
 use self::live::Live;
 use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
+use self::queue_budget::{Charge, QueueBudget};
+use self::recall::Recall;
 use self::register::Register;
 use self::registry::Registry;
 use self::retained::RetainedMessages;
@@ -167,13 +174,16 @@ pub struct Broker {
     registry: Registry,
     routes: Routes,
     retained: RetainedMessages,
+    queue_budget: Arc<QueueBudget>,
+    /// Reads what waits on disk alone, where there is a disk.
+    recall: Option<Recall>,
     /// What outlives the process is kept by it.
     keeper: Option<Keeper>,
     timers: Timers,
     throttles: Throttles,
     bans: Register,
     quarantines: Register,
-    counts: Counts,
+    counts: Arc<Counts>,
     next_number: AtomicU64,
     share_turn: AtomicUsize,
     is_shutting_down: AtomicBool,
@@ -217,6 +227,9 @@ impl Broker {
         let (banned, quarantined) = sanctioned;
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
+        let queue_budget = Arc::new(QueueBudget::new(&settings, keeper.is_some()));
+        let counts = Arc::new(Counts::new(Arc::clone(&metrics), audit));
+        let recall = keeper.as_ref().map(|keeper| Recall::start(keeper, &counts)).transpose()?;
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
         let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);
         Ok(Self {
@@ -232,12 +245,14 @@ impl Broker {
             lockouts,
             routes: Routes::new(),
             retained: RetainedMessages::new(retained, keeper.clone()),
+            queue_budget,
+            recall,
             bans: Register::new(&bans, banned, keeper.clone(), Table::BAN),
             quarantines: Register::new(&bans, quarantined, keeper.clone(), Table::QUARANTINE),
             keeper,
             timers: Timers::default(),
             throttles: Throttles::new(throttles),
-            counts: Counts::new(metrics, audit),
+            counts,
             next_number: AtomicU64::new(last_number.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
@@ -301,6 +316,10 @@ impl Broker {
         let (messages, bytes) = self.retained.size();
         metrics.retained_messages.set(messages as f64);
         metrics.retained_bytes.set(bytes as f64);
+        let Charge { memory, kept, on_disk } = self.queue_budget.charged();
+        metrics.queued_memory_bytes.set(memory as f64);
+        metrics.queued_kept_bytes.set(kept as f64);
+        metrics.queued_disk_bytes.set(on_disk as f64);
         metrics.sessions.set(self.registry.len() as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
         self.lockouts.update_gauge();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Broker;
-use super::durable::Keeper;
 use super::gate::Gate;
+use super::lane::Lane;
 use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
 use super::retained::{Full, WaitsFor};
@@ -79,6 +79,14 @@ impl Broker {
         // Retained before routed: a subscription made in between gets the message by one way or
         // by both, never by neither. What cannot be retained is refused, but for QoS 0: its sender
         // would not hear of it.
+        if message.retain {
+            let (known, remembered) = memo.known(&message.topic);
+            let recipients = known.recipients(message, &self.routes, remembered);
+            if self.cannot_be_kept(message, recipients) {
+                // Neither: its sender is told that it was not taken.
+                return ReasonCode::QuotaExceeded;
+            }
+        }
         match self.retain(message) {
             Ok(WaitsFor::Nothing) => {}
             Ok(WaitsFor::TheStore) => round.await_others(),
@@ -93,12 +101,28 @@ impl Broker {
         self.distribute(message, recipients, round)
     }
 
-    /// Whether the message would have to be kept for a session, and the store cannot.
+    /// Whether the message would have to be kept for a session, and the store cannot, or there is too much
+    /// that waits for all sessions.
     fn cannot_be_kept(&self, message: &Message, matches: &Matches<Arc<Mailbox>>) -> bool {
-        let is_ill = |keeper: &Keeper| keeper.admit().is_err();
-        message.qos != QoS::AtMostOnce
-            && self.keeper.as_ref().is_some_and(is_ill)
-            && mailboxes(matches).any(|mailbox| mailbox.is_durable())
+        let Some(keeper) = &self.keeper else { return false };
+        if message.qos == QoS::AtMostOnce {
+            return false;
+        }
+        let recipients = matches.routes.len() + matches.shares.len();
+        let can_keep = |recipients| self.queue_budget.can_keep(Lane::cost(message), recipients);
+        match (keeper.admit(), can_keep(recipients)) {
+            (Ok(()), true) => false,
+            (Err(_), _) => mailboxes(matches).any(|mailbox| mailbox.is_durable()),
+            (Ok(()), false) => {
+                let routes = matches.routes.iter().filter(|it| it.recipient.is_durable()).count();
+                let is_durable = |it: &Subscriber<Arc<Mailbox>>| it.recipient.is_durable();
+                let shares = matches.shares.iter().filter(|it| it.members().iter().any(is_durable));
+                match routes + shares.count() {
+                    0 => false,
+                    recipients => !can_keep(recipients),
+                }
+            }
+        }
     }
 
     /// Publishes a message of the broker's own, or one that was allowed before: nobody remembers

@@ -26,7 +26,7 @@ use crate::clock::Now;
 use crate::codec::{PacketId, SubscriptionIds};
 use crate::message::{Kept, Message, QoS, SessionKey};
 use crate::session::{Outbound, SentAs, Stage};
-use crate::store::{Batch, Key, Table};
+use crate::store::{Batch, Key, ReadError, Table};
 use crate::topic::TopicFilter;
 
 const VERSION: u8 = 1;
@@ -50,6 +50,26 @@ impl Keeper {
     pub(super) fn put_message(&self, batch: &mut Batch, number: u64, message: &Message) {
         let value = message_record::encode(message, self.clocks());
         batch.put(Table::MESSAGE, Key::of_numbers(0, number), &value);
+    }
+
+    /// The message that `kept` stands for, as it waits for `session`; nothing where it is not there. Waits
+    /// for the disk.
+    ///
+    /// # Errors
+    /// When it is damaged, or the system does not give it.
+    pub(super) fn read_message(
+        &self,
+        session: SessionKey,
+        kept: &Kept,
+    ) -> Result<Option<Message>, ReadError> {
+        let number = kept.number();
+        if kept.is_shared() {
+            let value = self.store().read(Table::MESSAGE, Key::of_numbers(0, number))?;
+            return Ok(value.and_then(|value| message_record::decode(&value, self.clocks())));
+        }
+        let value = self.store().read(Table::QUEUED, Key::of_numbers(session.0, number))?;
+        let record = value.and_then(|value| QueuedRecord::decode(&value, self.clocks()));
+        Ok(record.and_then(|record| record.message))
     }
 
     /// Keeps a message for `session`: the message itself, unless it shares it with others.

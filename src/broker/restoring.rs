@@ -110,7 +110,7 @@ impl Restart<'_> {
         self.wills += usize::from(will.is_some());
         self.subscriptions += subscriptions.len();
         let KeptQueue { waiting, in_flight, received } =
-            self.queues.take(key, was_connected, batch);
+            self.queues.take(key, was_connected, keeper, batch);
         session.mailbox.restore(waiting);
         let subscriptions = self.route(&session, subscriptions);
         let image = Image { received, in_flight, subscriptions };
@@ -137,7 +137,7 @@ impl Restart<'_> {
     fn stored(&self, key: SessionKey) -> Stored {
         // Those of its client are set when it is judged.
         let bounds = self.broker.bounds(Limits::default());
-        let mailbox = Arc::new(Mailbox::durable(key, bounds));
+        let mailbox = Arc::new(Mailbox::durable(key, bounds, &self.broker.queue_budget));
         Stored { key, mailbox, retained: RetainedBacklog::default(), will: None }
     }
 

@@ -7,6 +7,7 @@ use super::Broker;
 use super::gate::Gate;
 use super::parked::Stored;
 use super::round::Round;
+use super::spilled::Entry;
 use crate::clock::Now;
 use crate::message::{Message, QoS, SessionKey};
 use crate::router::Grant;
@@ -56,11 +57,22 @@ impl Broker {
             return true;
         }
         let (from, end) = review.messages;
-        let gate = session.gate;
-        let is_allowed = |outbound: &Outbound| gate.could_receive(&outbound.message.topic);
+        let (gate, key) = (session.gate, session.stored.key);
+        let subscriptions = &*session.subscriptions;
+        let is_allowed = |entry: &Entry| match entry {
+            Entry::Here(outbound) => gate.could_receive(&outbound.message.topic),
+            // It is judged when it is read, unless it is another member's now.
+            Entry::OnDisk(spilled) => {
+                let share = spilled.share.as_ref();
+                share.is_none_or(|share| subscriptions.get(share).is_some())
+            }
+        };
         let slice = session.stored.mailbox.review(from, MESSAGES_AT_ONCE, is_allowed);
-        for outbound in slice.removed {
-            self.drop_denied(session.stored.key, &outbound, session.subscriptions, round);
+        for entry in slice.removed {
+            match self.fetched(key, &entry) {
+                Some(outbound) => self.drop_denied(key, &outbound, subscriptions, round),
+                None => round.drop_kept(key, entry.kept()),
+            }
         }
         review.messages.0 = slice.next.unwrap_or(end);
         review.messages.0 < end

@@ -111,8 +111,8 @@ impl Broker {
         let key = SessionKey(self.next_number());
         let bounds = self.bounds(gate.limits());
         let mailbox = match self.keeper.is_some() && expiry != SessionExpiry::Now {
-            true => Arc::new(Mailbox::durable(key, bounds)),
-            false => Arc::new(Mailbox::new(key, bounds)),
+            true => Arc::new(Mailbox::durable(key, bounds, &self.queue_budget)),
+            false => Arc::new(Mailbox::new(key, bounds, &self.queue_budget)),
         };
         mailbox.connect(Arc::clone(seat.bell()));
         Stored { key, mailbox, retained: RetainedBacklog::default(), will: None }
@@ -245,11 +245,14 @@ impl Broker {
         for (share, message) in image.in_flight.owed_to_shares() {
             self.pass_on(share, message, &mut round);
         }
-        for outbound in session.mailbox.close() {
-            if let Some(share) = &outbound.share {
+        for entry in session.mailbox.close() {
+            if entry.share().is_some()
+                && let Some(outbound) = self.fetched(session.key, &entry)
+                && let Some(share) = &outbound.share
+            {
                 self.pass_on(share, &outbound.message, &mut round);
             }
-            round.drop_kept(session.key, outbound.kept.as_deref());
+            round.drop_kept(session.key, entry.kept());
         }
         for progress in image.in_flight.done() {
             round.progress(session.key, &progress);

@@ -16,6 +16,12 @@ pub struct Settings {
     pub max_queued_messages: NonZeroU32,
     /// Bytes of messages waiting for one session.
     pub max_queued_bytes: NonZeroU64,
+    /// Bytes of memory for the messages waiting for all sessions: what is kept on disk as well is only
+    /// there, from a half of it on for clients that are away, from three quarters on for everybody. What
+    /// cannot be on disk is dropped from there on.
+    pub max_queued_memory_bytes: NonZeroU64,
+    /// Bytes of messages that are kept on disk for all sessions: publishers of more are refused.
+    pub max_queued_total_bytes: NonZeroU64,
     /// Retained messages.
     pub max_retained_messages: NonZeroU32,
     /// Bytes of retained messages.
@@ -42,9 +48,17 @@ pub enum ShareStrategy {
 impl Settings {
     /// Retained messages, and their bytes.
     pub(super) fn retained_bounds(&self) -> (usize, usize) {
-        let bytes = usize::try_from(self.max_retained_bytes.get()).unwrap_or(usize::MAX);
-        (self.max_retained_messages.get() as usize, bytes)
+        (self.max_retained_messages.get() as usize, as_size(self.max_retained_bytes))
     }
+
+    /// Bytes of what waits for all sessions: in memory, and kept.
+    pub(super) fn queue_bounds(&self) -> (usize, usize) {
+        (as_size(self.max_queued_memory_bytes), as_size(self.max_queued_total_bytes))
+    }
+}
+
+fn as_size(bytes: NonZeroU64) -> usize {
+    usize::try_from(bytes.get()).unwrap_or(usize::MAX)
 }
 
 impl Default for Settings {
@@ -60,6 +74,8 @@ impl Default for Settings {
             max_sessions: positive(1_000_000),
             max_queued_messages: positive(10_000),
             max_queued_bytes: NonZeroU64::MIN.saturating_add((16 << 20) - 1),
+            max_queued_memory_bytes: NonZeroU64::MIN.saturating_add((1 << 30) - 1),
+            max_queued_total_bytes: NonZeroU64::MIN.saturating_add((16 << 30) - 1),
             max_retained_messages: positive(1_000_000),
             max_retained_bytes: NonZeroU64::MIN.saturating_add((1 << 30) - 1),
             shared_subscriptions: ShareStrategy::default(),

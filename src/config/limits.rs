@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 25] = [
+const LIMITS: [(&str, i64, i64); 27] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -20,6 +20,9 @@ const LIMITS: [(&str, i64, i64); 25] = [
     ("throttle.seconds", 1, 86_400),
     // 2^50: sums over all sessions stay far from the end of 64 bits.
     ("broker.max_queued_bytes", 1, 1 << 50),
+    // Less than a MiB is nothing to share among sessions.
+    ("broker.max_queued_memory_bytes", 1 << 20, 1 << 50),
+    ("broker.max_queued_total_bytes", 1, 1 << 50),
     ("broker.max_retained_bytes", 1, 1 << 50),
     // Threads beyond this cost memory and gain nothing.
     ("auth.hashing_threads", 1, 1_024),

@@ -10,7 +10,7 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 32] = [
+const LIVE: [&str; 34] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -23,6 +23,8 @@ const LIVE: [&str; 32] = [
     "mqtt.",
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
+    "broker.max_queued_memory_bytes",
+    "broker.max_queued_total_bytes",
     "broker.max_connections",
     "broker.max_sessions",
     "broker.max_retained_messages",

@@ -331,6 +331,8 @@ label! {
         NotOpened = "not_opened",
         /// A rule of `[[throttle]]` was over its rate.
         Throttled = "throttled",
+        /// It waited on disk, and the disk does not give it as it was written.
+        Unreadable = "unreadable",
     }
 }
 

@@ -80,6 +80,12 @@ pub struct Metrics {
     pub retained_messages: Gauge,
     /// Their bytes.
     pub retained_bytes: Gauge,
+    /// Bytes of memory that messages waiting for sessions take.
+    pub queued_memory_bytes: Gauge,
+    /// Bytes of the messages that the store keeps for sessions.
+    pub queued_kept_bytes: Gauge,
+    /// Bytes of those that are on disk alone.
+    pub queued_disk_bytes: Gauge,
     /// Sessions that are kept now, connected or not.
     pub sessions: Gauge,
     /// Subscriptions of all of them.
@@ -243,6 +249,18 @@ impl Metrics {
                 .gauge("bastionmq_retained_messages", "Retained messages kept now"),
             retained_bytes: register
                 .gauge("bastionmq_retained_bytes", "Bytes of the retained messages kept now"),
+            queued_memory_bytes: register.gauge(
+                "bastionmq_queued_memory_bytes",
+                "Bytes of memory that messages waiting for sessions take",
+            ),
+            queued_kept_bytes: register.gauge(
+                "bastionmq_queued_kept_bytes",
+                "Bytes of the messages waiting for sessions that the store keeps",
+            ),
+            queued_disk_bytes: register.gauge(
+                "bastionmq_queued_disk_bytes",
+                "Bytes of the messages waiting for sessions that are on disk alone",
+            ),
             sessions: register.gauge("bastionmq_sessions", "Sessions kept now, connected or not"),
             subscriptions: register
                 .gauge("bastionmq_subscriptions", "Subscriptions of all sessions"),

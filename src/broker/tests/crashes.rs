@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::driver::{Driver, Visit, id, parts, wait_until_kept};
 use crate::auth::PasswordFile;
-use crate::broker::{Broker, Durable, Parts};
+use crate::broker::{self, Broker, Durable, Parts, QueueMemory};
 use crate::clock::Now;
 use crate::codec::{Ack, Delivery, Packet, Publish, ReasonCode, SubscriptionIds};
 use crate::message::QoS;
@@ -24,6 +24,11 @@ const TURN: usize = 5;
 const MORE_STEPS: usize = 3 * TURN;
 
 const READERS: [&str; 2] = ["reader", "other reader"];
+
+/// Large enough to be left on disk.
+fn payload(number: u16) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &[0; 600]].concat()
+}
 
 /// What a client does with what it has heard is heard, or not, by the broker.
 #[derive(Default)]
@@ -94,7 +99,7 @@ impl Publisher {
             message_expiry_interval: None,
             subscription_ids: SubscriptionIds::new(),
             properties: (&[]).into(),
-            payload: &number.to_be_bytes(),
+            payload: &payload(number),
         }));
     }
 
@@ -141,7 +146,7 @@ impl Reader {
         for packet in self.connection.hear() {
             let answer = match packet {
                 Packet::Publish(publish) => {
-                    let number = u16::from_be_bytes(publish.payload.try_into().unwrap());
+                    let number = u16::from_be_bytes(*publish.payload.first_chunk().unwrap());
                     match publish.delivery {
                         Delivery::ExactlyOnce(packet_id) => {
                             if self.received.insert(packet_id.get()) {
@@ -169,15 +174,16 @@ impl Reader {
 
 struct World {
     disk: SimulatedDisk,
+    place: Where,
     broker: Option<Arc<Broker>>,
     publisher: Publisher,
     readers: Vec<Reader>,
 }
 
 impl World {
-    fn new(qos: QoS, readers: usize) -> Self {
+    fn new(qos: QoS, readers: usize, place: Where) -> Self {
         let disk = SimulatedDisk::default();
-        let broker = start(&disk);
+        let broker = start(&disk, place);
         let connection = Connection::default();
         let mut publisher = Publisher { connection, qos, begun: 0, open: BTreeMap::new() };
         publisher.enter(&broker);
@@ -189,7 +195,7 @@ impl World {
         });
         let mut readers = readers.by_ref().collect::<Vec<_>>();
         readers.iter_mut().for_each(|reader| reader.enter(&broker, Some(qos)));
-        Self { disk, broker: Some(broker), publisher, readers }
+        Self { disk, place, broker: Some(broker), publisher, readers }
     }
 
     fn step(&mut self, number: usize) {
@@ -233,7 +239,7 @@ impl World {
         }
         self.broker = None;
         self.disk.start_again(seed);
-        let broker = start(&self.disk);
+        let broker = start(&self.disk, self.place);
         self.readers.iter_mut().for_each(|reader| reader.enter(&broker, None));
         self.publisher.enter(&broker);
         self.broker = Some(broker);
@@ -272,21 +278,36 @@ fn ack(packet_id: u16) -> Ack<'static> {
     Ack::new(id(packet_id), ReasonCode::Success)
 }
 
-fn start(disk: &SimulatedDisk) -> Arc<Broker> {
+/// Where messages wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    Memory,
+    DiskAlone,
+}
+
+fn start(disk: &SimulatedDisk, place: Where) -> Arc<Broker> {
     let now = Now::read();
     let opened = Opened::open(disk.clone(), &MASTER, now.unix).unwrap();
     assert!(opened.damage().iter().all(|damage| !damage.is_loss()), "{:?}", opened.damage());
-    let mut durable = Durable::read(opened, &Settings::default(), now, &Arc::default()).unwrap();
+    let memory = match place {
+        Where::Memory => QueueMemory::of(&broker::Settings::default()),
+        Where::DiskAlone => QueueMemory::none(),
+    };
+    let durable = Durable::read(opened, &Settings::default(), memory, now, &Arc::default());
+    let mut durable = durable.unwrap();
     let sessions = durable.take_sessions();
     let parts = Parts { durable: Some(durable), ..parts(PasswordFile::default()) };
     let broker = Arc::new(Broker::new(parts).unwrap());
+    if place == Where::DiskAlone {
+        broker.queue_budget.leave_all_on_disk();
+    }
     broker.restore_sessions(sessions, now);
     broker
 }
 
 /// How many steps it takes without a crash.
-fn steps(qos: QoS, readers: usize) -> usize {
-    let mut world = World::new(qos, readers);
+fn steps(qos: QoS, readers: usize, place: Where) -> usize {
+    let mut world = World::new(qos, readers, place);
     let last = (0..STEPS).find(|number| {
         world.step(*number);
         world.is_over()
@@ -296,9 +317,9 @@ fn steps(qos: QoS, readers: usize) -> usize {
 }
 
 /// The disk takes nothing more `before` steps before the crash.
-fn crash_at_every_step(qos: QoS, readers: usize, before: usize) {
-    for crash in before..=steps(qos, readers) {
-        let mut world = World::new(qos, readers);
+fn crash_at_every_step(qos: QoS, readers: usize, before: usize, place: Where) {
+    for crash in before..=steps(qos, readers, place) {
+        let mut world = World::new(qos, readers, place);
         for number in 0..crash {
             if number == crash - before {
                 world.lose_power();
@@ -318,7 +339,7 @@ fn crash_at_every_step(qos: QoS, readers: usize, before: usize) {
 fn a_crash_at_any_step_of_qos_1_loses_nothing_that_was_acknowledged() {
     for readers in [1, 2] {
         for before in [0, 1, 4] {
-            crash_at_every_step(QoS::AtLeastOnce, readers, before);
+            crash_at_every_step(QoS::AtLeastOnce, readers, before, Where::Memory);
         }
     }
 }
@@ -327,7 +348,16 @@ fn a_crash_at_any_step_of_qos_1_loses_nothing_that_was_acknowledged() {
 fn r17_a_crash_at_any_step_of_qos_2_delivers_exactly_once() {
     for readers in [1, 2] {
         for before in [0, 1, 4] {
-            crash_at_every_step(QoS::ExactlyOnce, readers, before);
+            crash_at_every_step(QoS::ExactlyOnce, readers, before, Where::Memory);
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_loses_nothing_that_waits_on_disk_alone() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for (readers, before) in [(1, 0), (2, 0), (2, 4)] {
+            crash_at_every_step(qos, readers, before, Where::DiskAlone);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::executor::block_on;
 
 use crate::acl::Policy;
 use crate::auth::{self, Authenticator, Authenticators, PasswordFile};
@@ -361,7 +362,9 @@ impl Driver {
             self.store.iter().for_each(|store| wait_until_kept(store));
             bytes.extend_from_slice(self.client.output());
             self.client.on_sent(self.client.output().len());
-            if delivered == Delivered::All {
+            if self.store.is_some() && self.client.is_reading() {
+                block_on(self.client.bell().rung());
+            } else if delivered == Delivered::All {
                 break;
             }
         }

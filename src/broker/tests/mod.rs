@@ -14,6 +14,7 @@ mod restarts;
 mod roles;
 mod shares;
 mod shutdown;
+mod spilling;
 mod tokens;
 mod work;
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::driver::{Driver, Visit, parts, wait_until_kept};
 use super::judging::{enter_as, knock_as, users};
 use crate::auth::PasswordFile;
-use crate::broker::{Broker, Durable, Fate, Kicked, Parts};
+use crate::broker::{Broker, Durable, Fate, Kicked, Parts, QueueMemory, Settings};
 use crate::clock::Now;
 use crate::codec::{Connect, Packet, ReasonCode, Unsubscribe, UserProperties, Version};
 use crate::identity::ClientId;
@@ -60,7 +60,9 @@ impl Place {
             ..keys::Settings::default()
         };
         let metrics = Arc::new(Metrics::new());
-        let mut durable = Durable::open(&settings, &keys, self.now, &metrics).unwrap().unwrap();
+        let memory = QueueMemory::of(&Settings::default());
+        let durable = Durable::open(&settings, &keys, memory, self.now, &metrics).unwrap();
+        let mut durable = durable.unwrap();
         let sessions = durable.take_sessions();
         let parts = Parts { durable: Some(durable), ..parts(self.passwords.clone()) };
         let broker = Arc::new(Broker::new(parts).unwrap());

@@ -28,6 +28,8 @@ struct State {
     power_ends_at: Option<u64>,
     /// Calls that fail: those whose number is a multiple of it.
     fails_every: Option<(u64, io::ErrorKind)>,
+    /// Whether nothing can be read.
+    is_unreadable: bool,
     random: u64,
 }
 
@@ -63,6 +65,11 @@ impl SimulatedDisk {
 
     pub(crate) fn work_again(&self) {
         self.state().fails_every = None;
+    }
+
+    /// From now on reading fails, or works.
+    pub(crate) fn set_unreadable(&self, is_unreadable: bool) {
+        self.state().is_unreadable = is_unreadable;
     }
 
     /// The machine starts again: what was synced is there, and some of the rest.
@@ -155,9 +162,13 @@ impl Disk for SimulatedDisk {
     }
 
     fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = self.read(name)?.split_off(at as usize);
-        bytes.truncate(length);
-        Ok(bytes)
+        let state = self.state();
+        if state.is_unreadable {
+            return Err(io::Error::other("the disk does not give it"));
+        }
+        let file = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = state.files[file].content.get(at as usize..).unwrap_or_default();
+        Ok(bytes[..length.min(bytes.len())].to_vec())
     }
 
     fn create(&self, name: &str) -> io::Result<usize> {
