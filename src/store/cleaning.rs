@@ -81,6 +81,11 @@ impl<D: Disk> Writer<D> {
 
     fn begin_cleaning(&mut self) -> Option<Cleaning> {
         let number = self.next_to_clean()?;
+        if self.index.read().usage(number).live == 0 {
+            // Nothing in it is to be written again.
+            self.drop_segment(number);
+            return None;
+        }
         let read = self.disk.read(&name_of(number)).and_then(|bytes| {
             let header = Header::read(number, &self.keys, &bytes).map_err(io::Error::other)?;
             Ok(Cleaning { number, header, bytes, at: HEADER_BYTES })
