@@ -143,8 +143,9 @@ impl Durable {
     /// [`Broker::restore_sessions`]: super::Broker::restore_sessions
     #[must_use]
     pub fn take_sessions(&mut self) -> KeptSessions {
-        let last_number = self.sessions.last_number;
-        std::mem::replace(&mut self.sessions, KeptSessions { last_number, ..Default::default() })
+        let taken = std::mem::take(&mut self.sessions);
+        self.sessions.note(taken.last_number);
+        taken
     }
 
     /// What it is kept in.

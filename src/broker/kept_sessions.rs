@@ -1,7 +1,10 @@
 //! The sessions that an earlier run has left in the store, put together from their records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 
+use super::gate::Who;
 use super::kept_queues::KeptQueues;
 use super::records::{SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Now;
@@ -13,8 +16,35 @@ use crate::store::{Record, Table};
 pub struct KeptSessions {
     pub(super) sessions: BTreeMap<SessionKey, KeptSession>,
     pub(super) queues: KeptQueues,
+    common: Common,
     /// No session, no will and no message had a higher one.
     pub(super) last_number: u64,
+}
+
+/// What many sessions have in common, and has been read with each of them.
+#[derive(Debug, Default)]
+struct Common {
+    listeners: HashSet<Arc<str>>,
+    /// Certificates between clients' and their authorities.
+    chains: HashSet<Arc<[Box<[u8]>]>>,
+}
+
+impl Common {
+    /// Lets `who` have in common with others what they have.
+    fn share(&mut self, who: &mut Who) {
+        share_one(&mut self.listeners, &mut who.listener);
+        let certificate = who.standing.certificate.as_mut().and_then(Arc::get_mut);
+        if let Some(evidence) = certificate.and_then(|it| it.evidence.as_mut()) {
+            share_one(&mut self.chains, &mut evidence.between);
+        }
+    }
+}
+
+fn share_one<T: ?Sized + Eq + Hash>(known: &mut HashSet<Arc<T>>, one: &mut Arc<T>) {
+    match known.get(&**one) {
+        Some(first) => *one = Arc::clone(first),
+        None => drop(known.insert(Arc::clone(one))),
+    }
 }
 
 /// What is kept of one session.
@@ -48,7 +78,8 @@ impl KeptSessions {
     }
 
     fn add_session(&mut self, value: &[u8]) -> Option<()> {
-        let record = SessionRecord::decode(value)?;
+        let mut record = SessionRecord::decode(value)?;
+        self.common.share(&mut record.who.who);
         let key = record.key;
         self.of(key).session = Some(record);
         Some(())
@@ -89,5 +120,25 @@ impl KeptSession {
         };
         let at = self.wills.iter().position(|will| will.number == last)?;
         Some(self.wills.swap_remove(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::certified;
+    use super::*;
+
+    #[test]
+    fn sessions_that_came_by_one_listener_and_one_authority_hold_one_copy_of_both() {
+        let mut common = Common::default();
+        let share = |_| {
+            let mut who = certified().who;
+            common.share(&mut who);
+            let evidence = who.standing.certificate.as_ref().unwrap().evidence.as_ref();
+            let between = Arc::clone(&evidence.unwrap().between);
+            (who.listener, between)
+        };
+        let [(listener, chain), (other_listener, other_chain)] = [0, 1].map(share);
+        assert!(Arc::ptr_eq(&listener, &other_listener) && Arc::ptr_eq(&chain, &other_chain));
     }
 }

@@ -13,5 +13,7 @@ mod will;
 pub(super) use sanction::{decode_sanction, encode_sanction};
 pub(super) use session::SessionRecord;
 pub(super) use subscription::SubscriptionRecord;
+#[cfg(test)]
+pub(super) use who::tests::certified;
 pub(super) use who::{LineMark, PasswordMark, WhoRecord};
 pub(super) use will::WillRecord;
