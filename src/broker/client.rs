@@ -232,6 +232,15 @@ impl Client {
                 1
             }
             Next::Searched(steps) => steps,
+            Next::Paid(steps, filter) => {
+                let key = inside.stored.key;
+                let subscriptions = self.session.subscriptions();
+                let granted = subscriptions.and_then(|it| it.get(&filter));
+                if let Some(granted) = granted {
+                    self.broker.keep_paid(key, filter, granted, &mut self.round);
+                }
+                steps
+            }
             Next::Nothing => 0,
         }
     }

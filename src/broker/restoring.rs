@@ -15,7 +15,7 @@ use crate::acl::Limits;
 use crate::clock::Now;
 use crate::message::SessionKey;
 use crate::router::Grant;
-use crate::session::{Image, Subscriptions};
+use crate::session::{Granted, Image, SubscribeRequest, Subscriptions};
 use crate::store::Batch;
 
 /// A restart at work.
@@ -112,7 +112,7 @@ impl Restart<'_> {
         let KeptQueue { waiting, in_flight, received } =
             self.queues.take(key, was_connected, keeper, batch);
         session.mailbox.restore(waiting);
-        let subscriptions = self.route(&session, subscriptions);
+        let subscriptions = self.route(&mut session, subscriptions);
         let image = Image { received, in_flight, subscriptions };
         let waiting = will.map(|will| {
             let due = self.due(&will, expires);
@@ -141,10 +141,15 @@ impl Restart<'_> {
         Stored { key, mailbox, retained: RetainedBacklog::default(), will: None }
     }
 
-    fn route(&self, session: &Stored, kept: Vec<SubscriptionRecord>) -> Subscriptions {
-        let route = |SubscriptionRecord { filter, granted, .. }| {
+    fn route(&self, session: &mut Stored, kept: Vec<SubscriptionRecord>) -> Subscriptions {
+        let route = |SubscriptionRecord { filter, granted, owes_retained, .. }| {
             let grant = Grant { options: granted.options, id: granted.id };
             self.broker.routes.subscribe(filter.borrowed(), &session.mailbox, grant);
+            if owes_retained {
+                let Granted { options, id } = granted;
+                let request = SubscribeRequest { filter: filter.clone(), options, id };
+                session.retained.add(&request, true);
+            }
             (filter, granted)
         };
         kept.into_iter().map(route).collect()

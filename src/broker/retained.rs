@@ -103,6 +103,12 @@ impl RetainedMessages {
         self.retained.read().matching_after(after, filter, now, limit)
     }
 
+    /// Whether there may be any that matches.
+    pub(super) fn has_any(&self, filter: TopicFilterRef<'_>, now: Instant) -> bool {
+        let slice = self.matching_after(None, filter, now, 1);
+        !slice.messages.is_empty() || slice.after.is_some()
+    }
+
     /// Forgets those that have expired, in slices between which others get their turn.
     pub(super) async fn remove_expired(&self, now: Instant) {
         while self.remove_some_expired(now) == EXPIRY_SLICE {

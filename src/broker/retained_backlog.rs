@@ -39,6 +39,8 @@ pub(super) enum Next {
     Message(Outbound),
     /// There may be more: this many topics were looked at in vain. Never 0.
     Searched(usize),
+    /// The same; and this subscription has been sent all, of which its record says otherwise.
+    Paid(usize, TopicFilter),
     /// Nothing can be sent now.
     Nothing,
 }
@@ -64,13 +66,20 @@ struct Request {
     filter: TopicFilter,
     maximum_qos: QoS,
     id: Option<NonZeroU32>,
+    /// Whether the record of the subscription says that this is owed.
+    is_recorded: bool,
 }
 
 impl RetainedBacklog {
     /// Owes the messages that match `subscription`: all of them, in place of what was still owed to
-    /// one that it has replaced.
-    pub(super) fn add(&mut self, subscription: &SubscribeRequest) {
-        self.owed.get_or_insert_default().add(subscription);
+    /// one that it has replaced. `is_recorded` says whether the record of the subscription says so.
+    pub(super) fn add(&mut self, subscription: &SubscribeRequest, is_recorded: bool) {
+        self.owed.get_or_insert_default().add(subscription, is_recorded);
+    }
+
+    /// Whether anything is owed to the subscription to `filter` of which its record says so.
+    pub(super) fn owes_by_record(&self, filter: &TopicFilter) -> bool {
+        self.owed.as_ref().is_some_and(|owed| owed.owes_by_record(filter))
     }
 
     /// Owes what is still owed to a subscription to the one that has replaced it, and no more: it is
@@ -103,13 +112,20 @@ impl RetainedBacklog {
 }
 
 impl Owed {
-    fn add(&mut self, subscription: &SubscribeRequest) {
+    fn add(&mut self, subscription: &SubscribeRequest, is_recorded: bool) {
         let SubscribeRequest { filter, options, id } = subscription;
         self.current.take_if(|current| current.request.filter == *filter);
         let place = *self.places.entry(filter.clone()).or_insert(self.next_place);
         self.next_place += 1;
-        let request = Request { filter: filter.clone(), maximum_qos: options.maximum_qos, id: *id };
-        self.waiting.insert(place, request);
+        let (filter, maximum_qos) = (filter.clone(), options.maximum_qos);
+        self.waiting.insert(place, Request { filter, maximum_qos, id: *id, is_recorded });
+    }
+
+    fn owes_by_record(&self, filter: &TopicFilter) -> bool {
+        let waiting = self.places.get(filter).and_then(|place| self.waiting.get(place));
+        let current = self.current.as_ref().map(|current| &current.request);
+        let current = current.filter(|request| request.filter == *filter);
+        waiting.into_iter().chain(current).any(|request| request.is_recorded)
     }
 
     fn pass_on(&mut self, subscription: &SubscribeRequest) {
@@ -143,10 +159,12 @@ impl Owed {
             return current.outbound(qos).map_or(Next::Nothing, Next::Message);
         }
         let looked_at = current.look_up(retained, now);
-        if current.is_finished() {
-            self.current = None;
+        match self.current.take_if(|current| current.is_finished()) {
+            Some(Current { request, .. }) if request.is_recorded => {
+                Next::Paid(looked_at.max(1), request.filter)
+            }
+            _ => Next::Searched(looked_at.max(1)),
         }
-        Next::Searched(looked_at.max(1))
     }
 
     fn is_paid(&self) -> bool {
@@ -230,7 +248,7 @@ mod tests {
         loop {
             match backlog.next(store, true, Instant::now()) {
                 Next::Message(outbound) => rest.push(outbound),
-                Next::Searched(_) => {}
+                Next::Searched(_) | Next::Paid(..) => {}
                 Next::Nothing => return rest,
             }
         }
@@ -246,9 +264,34 @@ mod tests {
         let store = retained(&["a", "b", "c"]);
         let mut backlog = RetainedBacklog::default();
         for filter in ["c", "none", "+", "a"] {
-            backlog.add(&request(filter));
+            backlog.add(&request(filter), false);
         }
         assert_eq!(topics(&mut backlog, &store), ["c", "a", "b", "c", "a"]);
+    }
+
+    #[test]
+    fn what_is_owed_by_record_is_said_to_be_paid_once_all_of_it_is_sent() {
+        let store = retained(&["a", "b"]);
+        let mut backlog = RetainedBacklog::default();
+        backlog.add(&request("a"), false);
+        backlog.add(&request("+"), true);
+        let filter = request("+").filter;
+        let mut sent = 0;
+        loop {
+            match backlog.next(&store, true, Instant::now()) {
+                Next::Message(_) => sent += 1,
+                Next::Searched(_) => {}
+                Next::Paid(_, paid) => {
+                    assert_eq!((sent, &paid), (3, &filter));
+                    assert!(!backlog.owes_by_record(&filter));
+                    break;
+                }
+                Next::Nothing => panic!("it was not said"),
+            }
+            assert!(
+                backlog.owes_by_record(&filter) && !backlog.owes_by_record(&request("a").filter)
+            );
+        }
     }
 
     #[test]
@@ -256,13 +299,13 @@ mod tests {
         let store = retained(&["a"]);
         let mut backlog = RetainedBacklog::default();
         for _ in 0..100_000 {
-            backlog.add(&request("a"));
-            backlog.add(&request("#"));
+            backlog.add(&request("a"), false);
+            backlog.add(&request("#"), false);
         }
         let owed = backlog.owed.as_ref().expect("something is owed");
         assert_eq!((owed.waiting.len(), owed.places.len()), (2, 2));
         assert_eq!(topics(&mut backlog, &store), ["a", "a"]);
-        backlog.add(&request("a"));
+        backlog.add(&request("a"), false);
         assert_eq!(topics(&mut backlog, &store), ["a"]);
     }
 
@@ -270,9 +313,9 @@ mod tests {
     fn a_filter_that_is_asked_for_while_it_is_served_begins_anew() {
         let store = retained(&["a", "b"]);
         let mut backlog = RetainedBacklog::default();
-        backlog.add(&request("+"));
+        backlog.add(&request("+"), false);
         while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
-        backlog.add(&request("+"));
+        backlog.add(&request("+"), false);
         assert_eq!(topics(&mut backlog, &store), ["a", "b"]);
     }
 
@@ -280,8 +323,8 @@ mod tests {
     fn what_is_owed_is_passed_on_to_the_subscription_that_replaces_another() {
         let store = retained(&["a", "b"]);
         let mut backlog = RetainedBacklog::default();
-        backlog.add(&request("+"));
-        backlog.add(&request("b"));
+        backlog.add(&request("+"), false);
+        backlog.add(&request("b"), false);
         while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
         for filter in ["+", "b", "elsewhere"] {
             let mut replacement = SubscribeRequest { id: NonZeroU32::new(7), ..request(filter) };
@@ -300,8 +343,8 @@ mod tests {
     fn nothing_is_owed_to_a_subscription_that_has_ended() {
         let store = retained(&["a", "b"]);
         let mut backlog = RetainedBacklog::default();
-        backlog.add(&request("+"));
-        backlog.add(&request("a"));
+        backlog.add(&request("+"), false);
+        backlog.add(&request("a"), false);
         while !matches!(backlog.next(&store, true, Instant::now()), Next::Message(_)) {}
         backlog.remove(&request("+").filter);
         backlog.remove(&request("a").filter);
@@ -315,7 +358,7 @@ mod tests {
         let mut backlog = RetainedBacklog::default();
         let mut subscription = request("a");
         subscription.options.maximum_qos = QoS::AtLeastOnce;
-        backlog.add(&subscription);
+        backlog.add(&subscription, false);
         while matches!(backlog.next(&store, false, Instant::now()), Next::Searched(_)) {}
         assert!(matches!(backlog.next(&store, false, Instant::now()), Next::Nothing));
         assert_eq!(topics(&mut backlog, &store), ["a"]);

@@ -39,15 +39,8 @@ impl Keeper {
         batch.put(Table::WILL, key, &record.encode());
     }
 
-    pub(super) fn put_subscription(
-        &self,
-        batch: &mut Batch,
-        session: SessionKey,
-        filter: &TopicFilter,
-        granted: Granted,
-    ) {
-        let record = SubscriptionRecord { session, filter: filter.clone(), granted };
-        let key = self.key_of_subscription(session, filter.borrowed());
+    pub(super) fn put_subscription(&self, batch: &mut Batch, record: &SubscriptionRecord) {
+        let key = self.key_of_subscription(record.session, record.filter.borrowed());
         batch.put(Table::SUBSCRIPTION, key, &record.encode());
     }
 
@@ -181,10 +174,29 @@ impl Broker {
         let Some(keeper) = keeper else { return };
         let mut batch = Batch::default();
         match granted {
-            Some(granted) => keeper.put_subscription(&mut batch, session.key, filter, granted),
+            Some(granted) => {
+                let owes_retained = session.retained.owes_by_record(filter);
+                let (session, filter) = (session.key, filter.clone());
+                let record = SubscriptionRecord { session, filter, granted, owes_retained };
+                keeper.put_subscription(&mut batch, &record);
+            }
             None => keeper.forget_subscription(&mut batch, session.key, filter.borrowed()),
         }
         keeper.keep(batch);
+    }
+
+    /// A subscription has been sent all that was retained for it, which is kept behind the last of it.
+    pub(super) fn keep_paid(
+        &self,
+        session: SessionKey,
+        filter: TopicFilter,
+        granted: Granted,
+        round: &mut Round,
+    ) {
+        if let Some(keeper) = &self.keeper {
+            let record = SubscriptionRecord { session, filter, granted, owes_retained: false };
+            keeper.put_subscription(round.batch(), &record);
+        }
     }
 
     /// What is kept of `who`.

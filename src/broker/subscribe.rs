@@ -1,8 +1,11 @@
 //! From one SUBSCRIBE to the routing table.
 
+use std::time::Instant;
+
 use super::Broker;
 use super::gate::Gate;
 use super::parked::Stored;
+use super::records::SubscriptionRecord;
 use super::round::Round;
 use crate::codec::{ReasonCode, RetainHandling};
 use crate::router::Grant;
@@ -34,16 +37,21 @@ impl Broker {
             }
             request.options.maximum_qos = request.options.maximum_qos.min(allowed);
             let (options, id) = (request.options, request.id);
-            if let Some(keeper) = keeper {
-                let granted = Granted { options, id };
-                keeper.put_subscription(&mut batch, stored.key, &request.filter, granted);
-            }
             let grant = Grant { options, id };
             let is_new = self.routes.subscribe(filter, mailbox, grant);
-            if wants_retained(&request, is_new) {
-                backlog.add(&request);
+            let wants_retained = wants_retained(&request, is_new);
+            let mut owes_retained = !wants_retained && backlog.owes_by_record(&request.filter);
+            if wants_retained {
+                owes_retained = keeper.is_some() && self.retained.has_any(filter, Instant::now());
+                backlog.add(&request, owes_retained);
             } else if !is_new {
                 backlog.pass_on(&request);
+            }
+            if let Some(keeper) = keeper {
+                let (session, filter) = (stored.key, request.filter.clone());
+                let granted = Granted { options, id };
+                let record = SubscriptionRecord { session, filter, granted, owes_retained };
+                keeper.put_subscription(&mut batch, &record);
             }
             Ok(request)
         };

@@ -369,6 +369,48 @@ fn a_later_connection_voids_the_will_of_an_earlier_one() {
     assert_eq!(wills(&place.crash(broker, Vec::new())), 0);
 }
 
+/// The topics of the messages that `reader` has been sent, each of which it acknowledges.
+fn read(reader: &mut Driver) -> Vec<&'static str> {
+    let mut topics = Vec::new();
+    loop {
+        let packets = reader.heard();
+        if packets.is_empty() {
+            return topics;
+        }
+        for packet in packets {
+            let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
+            topics.push(publish.topic.unwrap().as_str());
+            reader.acknowledge(publish.delivery.packet_id().unwrap().get());
+        }
+    }
+}
+
+#[test]
+fn u08_what_is_retained_is_owed_to_a_new_subscription_until_all_of_it_is_sent() {
+    const TOPICS: [&str; 4] = ["a/1", "a/2", "a/3", "a/4"];
+    for ending in ENDINGS {
+        let mut place = Place::new();
+        let broker = place.start();
+        let (mut publisher, _) = Driver::enter(&broker, Visit { expiry: 0, ..Visit::of("p") });
+        for topic in TOPICS {
+            publisher.publish(topic, true);
+        }
+        publisher.client.on_lost(publisher.now);
+        let (mut slow, _) = Driver::enter(&broker, Visit { receive_maximum: 1, ..Visit::of("r") });
+        slow.subscribe("a/+", QoS::AtLeastOnce);
+        let broker = ending.restart(&mut place, broker, vec![slow]);
+        let (mut reader, is_resumed) = Driver::enter(&broker, Visit::of("r"));
+        assert!(is_resumed);
+        let mut topics = read(&mut reader);
+        topics.sort_unstable();
+        topics.dedup();
+        assert_eq!(topics, TOPICS, "{ending:?}");
+        let broker = ending.restart(&mut place, broker, vec![reader]);
+        let (mut reader, _) = Driver::enter(&broker, Visit::of("r"));
+        assert!(read(&mut reader).is_empty(), "{ending:?}");
+    }
+}
+
 const ANN: (&str, &str) = ("ann", "apple");
 const BOB: (&str, &str) = ("bob", "banana");
 
