@@ -5,6 +5,7 @@ mod crashes;
 pub(super) mod driver;
 mod endings;
 mod envelopes;
+mod faults;
 mod judging;
 mod matrix;
 mod model;

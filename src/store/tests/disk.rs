@@ -110,6 +110,11 @@ impl SimulatedDisk {
         change(&mut state.files[file].content);
     }
 
+    /// The names of its files.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
     pub(crate) fn swap(&self, one: &str, other: &str) {
         let mut state = self.state();
         let (a, b) = (state.names[one], state.names[other]);

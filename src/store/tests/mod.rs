@@ -8,5 +8,5 @@ mod reading;
 mod rewriting;
 mod transfer;
 
-pub(crate) use self::disk::SimulatedDisk;
+pub(crate) use self::disk::{SimulatedDisk, next_random};
 pub(crate) use self::model::MASTER;
