@@ -1,5 +1,7 @@
 //! Everything together: the broker, its listeners, its administrative port, and their end.
 
+mod inspection;
+
 use std::future::{self, Future};
 use std::io;
 use std::net::SocketAddr;
@@ -218,7 +220,8 @@ impl Server {
         let admin = admin.map(|socket| {
             let metrics = Arc::clone(broker.metrics());
             let store = broker.store().cloned();
-            let state = AdminState { metrics, ready: Arc::clone(&ready), store };
+            let inspect = inspection::of(Arc::clone(&broker), &reload, Arc::clone(&ready));
+            let state = AdminState { metrics, inspect, store };
             tokio::spawn(admin::serve(socket, state, future::pending()))
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());

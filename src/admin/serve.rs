@@ -1,13 +1,6 @@
 //! What is answered: `/metrics`, `/healthz`, `/readyz`, and nothing else.
 
-use std::{
-    io,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{io, net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -24,19 +17,23 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::bounded::Bounded;
+use super::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// What the answers are made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AdminState {
     /// Shown at `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// Shown at `/readyz`: whether listeners are open and no shutdown has begun.
-    pub ready: Arc<AtomicBool>,
-    /// What must be possible to write, where there is a store.
+    /// Shown at `/readyz`.
+    pub inspect: Inspect,
+    /// Whose numbers are brought up to date for `/metrics`.
     pub store: Option<Arc<Store>>,
 }
+
+/// Looks at all parts of the broker. Does not wait for anything.
+pub type Inspect = Arc<dyn Fn() -> Readiness + Send + Sync>;
 
 /// Serves until `shutdown` completes; requests under way then are answered first.
 ///
@@ -69,17 +66,10 @@ async fn metrics(State(state): State<AdminState>) -> Response {
 }
 
 async fn readiness(State(state): State<AdminState>) -> (StatusCode, String) {
-    let refused = state.store.as_ref().and_then(|store| store.admit().err());
-    if let Some(refused) = refused {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: the store takes nothing: {refused}\n"),
-        )
-    } else if state.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
-    }
+    let readiness = (state.inspect)();
+    let status =
+        if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, readiness.to_string())
 }
 
 /// Turns away pages that reach this port through a host name of their own (DNS rebinding), and ends
@@ -115,12 +105,16 @@ mod tests {
         task::JoinHandle,
     };
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::admin::bounded::LIFETIME;
+    use crate::admin::readiness::{Condition, Part};
 
     struct Running {
         address: std::net::SocketAddr,
-        state: AdminState,
+        metrics: Arc<Metrics>,
+        is_well: Arc<AtomicBool>,
         stop: oneshot::Sender<()>,
         task: JoinHandle<io::Result<()>>,
     }
@@ -128,15 +122,20 @@ mod tests {
     async fn start() -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = AdminState {
-            metrics: Arc::new(Metrics::new()),
-            ready: Arc::new(AtomicBool::new(false)),
-            store: None,
-        };
+        let (metrics, is_well) = (Arc::new(Metrics::new()), Arc::new(AtomicBool::new(false)));
+        let looked_at = Arc::clone(&is_well);
+        let inspect = Arc::new(move || {
+            let condition = match looked_at.load(Ordering::Acquire) {
+                true => Condition::Well,
+                false => Condition::Failed("it begins".to_owned()),
+            };
+            Readiness::of(vec![Part { name: "listeners".to_owned(), condition }])
+        });
+        let state = AdminState { metrics: Arc::clone(&metrics), inspect, store: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.unwrap_or_default() };
-        let task = tokio::spawn(serve(listener, state.clone(), stopped));
-        Running { address, state, stop, task }
+        let task = tokio::spawn(serve(listener, state, stopped));
+        Running { address, metrics, is_well, stop, task }
     }
 
     impl Running {
@@ -154,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn metrics_are_shown_as_prometheus_reads_them() {
         let admin = start().await;
-        admin.state.metrics.takeovers.increment(3);
+        admin.metrics.takeovers.increment(3);
         let answer = admin.ask("/metrics", "127.0.0.1:9883").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
@@ -165,8 +164,10 @@ mod tests {
     async fn health_is_one_thing_and_readiness_another() {
         let admin = start().await;
         assert!(admin.ask("/healthz", "localhost").await.starts_with("HTTP/1.1 200"));
-        assert!(admin.ask("/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
-        admin.state.ready.store(true, Ordering::Release);
+        let answer = admin.ask("/readyz", "localhost").await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        assert!(answer.ends_with("not ready\nlisteners: failed: it begins\n"), "{answer}");
+        admin.is_well.store(true, Ordering::Release);
         assert!(admin.ask("/readyz", "[::1]:9883").await.starts_with("HTTP/1.1 200"));
     }
 

@@ -291,6 +291,12 @@ impl Broker {
         self.authority.replace_tokens(tokens);
     }
 
+    /// Whether the HTTP service is asked nothing for a while, where there is one.
+    #[must_use]
+    pub fn leaves_http_service_alone(&self) -> Option<bool> {
+        self.identity_service.as_ref().map(IdentityService::is_left_alone)
+    }
+
     /// Reaches the HTTP service, where there is one, in another way: for every login from now on.
     pub fn replace_http_access(&self, access: Access) {
         if let Some(service) = &self.identity_service {

@@ -139,6 +139,12 @@ impl IdentityService {
         })
     }
 
+    /// Whether it is asked nothing for a while, because it has failed again and again.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        self.breaker.lock().is_open(Instant::now())
+    }
+
     /// How clients that are inside are asked about again, where they are.
     #[must_use]
     pub fn revalidation(&self) -> Option<Revalidation> {

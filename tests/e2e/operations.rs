@@ -8,7 +8,10 @@ use crate::harness::raw::{self, Connect, RawClient};
 use crate::harness::rumqtt::v5::{
     Client, ConnectionError, DisconnectReasonCode, QoS, StateError, options,
 };
-use crate::harness::{ADMIN, Broker, DEVICE1, PATIENCE, Stream, bastionmq, http};
+use crate::harness::websocket::{BINARY, WsClient};
+use crate::harness::{
+    ADMIN, Broker, DEVICE1, PATIENCE, Place, Site, Stream, bastionmq, http, scratch,
+};
 
 #[test]
 fn health_and_readiness_answer_while_it_serves() {
@@ -16,6 +19,64 @@ fn health_and_readiness_answer_while_it_serves() {
     assert_eq!(http::get(broker.admin_port(), "/healthz").0, 200);
     assert_eq!(http::get(broker.admin_port(), "/readyz").0, 200);
     assert_eq!(http::get(broker.admin_port(), "/").0, 404);
+}
+
+#[test]
+fn u15_a_part_that_is_degraded_is_named_and_everybody_is_served_all_the_same() {
+    let place = Place::of_site();
+    let ready = || http::get(place.broker.admin_port(), "/readyz");
+    let policy = place.text("policy.toml");
+    assert!(ready().1.starts_with("ready\nlisteners: ok\n"), "{}", ready().1);
+    assert!(ready().1.contains("\npolicy: ok\n"), "{}", ready().1);
+    place.replace("policy.toml", "no policy");
+    place.log("not reloaded");
+    let said = wait_for_line(&ready, "policy: degraded: ");
+    assert!(said.starts_with("ready\n") && said.contains("certificates: ok"), "{said}");
+    assert!(!said.contains("no policy"), "{said}");
+    let connect = Connect::new(5, "device1").login(DEVICE1);
+    let mut device = RawClient::connected(place.broker.plain_port(), &connect);
+    assert_eq!(device.subscribe(5, "devices/device1/#", 0), 0);
+    place.replace("policy.toml", policy);
+    wait_for_line(&ready, "policy: ok");
+}
+
+#[test]
+fn u15_a_service_that_fails_is_named_and_those_who_do_not_need_it_are_served() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    let plain = "url = \"mqtt://127.0.0.1:0\"";
+    let of_password = format!("{plain}\nauthenticators = [\"password\"]");
+    let config = Site::shared().configuration("off").replace(plain, &of_password);
+    let rest = format!(
+        "[[listener]]\nurl = \"ws://127.0.0.1:0\"\n[http]\nurl = \"{url}\"\n\
+         breaker_failures = 1\nbreaker_seconds = 600\n"
+    );
+    let directory = scratch();
+    std::fs::write(directory.path().join("bastionmq.toml"), config + &rest).expect("a file");
+    let broker = Place::serve(directory).broker;
+    let ready = || http::get(broker.admin_port(), "/readyz");
+    assert!(ready().1.contains("\nhttp: ok\n"), "{}", ready().1);
+    let mut stranger = WsClient::open(RawClient::plain(broker.port("ws")));
+    stranger.send(BINARY, &Connect::new(5, "stranger").login(("stranger", "x")).encode());
+    assert_ne!(stranger.read_packet()[3], 0);
+    let said = wait_for_line(&ready, "http: degraded: ");
+    assert!(said.starts_with("ready\n"), "{said}");
+    let connect = Connect::new(5, "device1").login(DEVICE1);
+    RawClient::connected(broker.plain_port(), &connect).expect_silence();
+}
+
+/// What is answered once a line of it begins so.
+fn wait_for_line(ready: &impl Fn() -> (u16, String), line: &str) -> String {
+    let started = Instant::now();
+    loop {
+        let (status, text) = ready();
+        assert_eq!(status, 200, "{text}");
+        if text.lines().any(|it| it.starts_with(line)) {
+            return text;
+        }
+        assert!(started.elapsed() < PATIENCE, "{text} has no {line}");
+    }
 }
 
 #[test]
