@@ -72,6 +72,9 @@ pub struct Message {
     pub retain: bool,
     /// When it ceases to be of use.
     pub expiry: Option<Instant>,
+    /// When its packet came, where a client has published it in the life of this process: how long it is
+    /// under way is counted from then.
+    pub arrived: Option<Instant>,
     /// The session that published it, for the No Local option; the broker's own have none.
     pub publisher: Option<SessionKey>,
 }
@@ -172,6 +175,7 @@ mod tests {
             qos: QoS::AtMostOnce,
             retain: false,
             expiry,
+            arrived: None,
             publisher: None,
         }
     }

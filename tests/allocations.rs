@@ -137,8 +137,8 @@ impl Driven {
             let Self { client, now, .. } = self;
             self.allocated += measure(|| delivered = client.deliver(*now)).count_total;
             read(self.client.output(), &mut heard);
-            let Self { client, .. } = self;
-            self.allocated += measure(|| client.on_sent(client.output().len())).count_total;
+            let Self { client, now, .. } = self;
+            self.allocated += measure(|| client.on_sent(*now, client.output().len())).count_total;
         }
         heard
     }

@@ -148,6 +148,7 @@ fn message(qos: QoS) -> Arc<Message> {
         qos,
         retain: false,
         expiry: None,
+        arrived: None,
         publisher: None,
     })
 }

@@ -1,6 +1,7 @@
 //! Metrics and health over HTTP, for this machine alone: nothing here asks who is asking.
 
 mod bounded;
+mod negotiation;
 mod readiness;
 mod serve;
 mod settings;

@@ -7,7 +7,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CONNECTION, CONTENT_TYPE, HOST},
+        header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST},
         uri::Authority,
     },
     middleware::{self, Next},
@@ -17,6 +17,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::bounded::Bounded;
+use super::negotiation::Format;
 use super::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -57,12 +58,17 @@ fn router(state: AdminState) -> Router {
         .layer(middleware::from_fn(guard))
 }
 
-async fn metrics(State(state): State<AdminState>) -> Response {
+async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response {
     if let Some(store) = &state.store {
         store.show();
     }
-    const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
-    ([(CONTENT_TYPE, FORMAT)], state.metrics.render()).into_response()
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::wanted(accept.unwrap_or_default());
+    let text = match format {
+        Format::Prometheus => state.metrics.render(),
+        Format::OpenMetrics => state.metrics.render_openmetrics(),
+    };
+    ([(CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
 async fn readiness(State(state): State<AdminState>) -> (StatusCode, String) {
@@ -140,8 +146,12 @@ mod tests {
 
     impl Running {
         async fn ask(&self, path: &str, host: &str) -> String {
+            self.ask_with(path, &format!("Host: {host}\r\n")).await
+        }
+
+        async fn ask_with(&self, path: &str, headers: &str) -> String {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = String::new();
             // To the end: the connection closes with its first answer.
@@ -158,6 +168,18 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
         assert!(answer.contains("\nbastionmq_takeovers_total 3\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_shown_as_openmetrics_to_who_asks_for_that() {
+        let admin = start().await;
+        let headers = "Host: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
+        let answer = admin.ask_with("/metrics", headers).await;
+        let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+        assert!(answer.contains(kind), "{answer}");
+        assert!(answer.contains("\n# TYPE bastionmq_takeovers counter\n"), "{answer}");
+        assert!(answer.contains("\nbastionmq_takeovers_total 0\n"), "{answer}");
+        assert!(answer.ends_with("\n# EOF\n"), "{answer}");
     }
 
     #[tokio::test]

@@ -8,12 +8,14 @@ mod publishing;
 mod renewal;
 mod report;
 mod throttling;
+mod timing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use self::held::Held;
+use self::timing::Timed;
 use super::Broker;
 use super::bell::Bell;
 use super::counts::Received;
@@ -33,7 +35,7 @@ use crate::clock::Now;
 use crate::codec::{self, DecodeError, Frame, Packet, ReasonCode, Version};
 use crate::identity::Peer;
 use crate::session::{Action, Closed, ConnectRequest, Dropped, Input, Outbound, Output, Session};
-use crate::telemetry::DropReason;
+use crate::telemetry::{DropReason, ProtocolVersion};
 
 /// Bytes of output above which no more messages are taken from the mailbox until they are sent.
 const HIGH_WATER: usize = 256 << 10;
@@ -62,6 +64,11 @@ pub struct Client {
     round: Round,
     is_behind: bool,
     closed: Option<Closed>,
+    version: ProtocolVersion,
+    /// How many messages are shown as in flight to it.
+    in_flight: u32,
+    /// Until it is sent.
+    timed: Option<Timed>,
 }
 
 #[derive(Debug)]
@@ -87,6 +94,8 @@ struct Challenged {
 #[derive(Debug)]
 struct Inside {
     gate: Gate,
+    /// When it was let in.
+    since: Instant,
     /// Where its proof does not last for ever.
     lease: Option<Box<Lease>>,
     /// Where it is limited in what it does.
@@ -133,6 +142,9 @@ impl Client {
             round: Round::default(),
             is_behind: false,
             closed: None,
+            version: ProtocolVersion::default(),
+            in_flight: 0,
+            timed: None,
         }
     }
 
@@ -165,7 +177,7 @@ impl Client {
             }
         }
         self.broker.counts.bytes_received(taken);
-        self.broker.counts.add_received(received);
+        self.broker.counts.add_received(received, self.version);
         self.settle(now);
         self.finish_round();
         taken
@@ -259,7 +271,9 @@ impl Client {
         }
         let found = batch.len();
         for outbound in batch.drain(..) {
+            let timing = self.timing(&outbound);
             self.deliver_one(now, outbound);
+            self.time(timing);
         }
         if let Stage::Inside(inside) = &mut self.stage {
             inside.batch = batch;
@@ -279,6 +293,7 @@ impl Client {
             self.broker.counts.dropped(DropReason::Throttled, 1);
             return;
         }
+        self.round.allowed_deliveries += 1;
         let Stage::Inside(inside) = &mut self.stage else { return };
         let outbound = self.broker.kept(&inside.stored.mailbox, outbound, &mut self.round);
         if delivery == Delivery::AsItIs {
@@ -362,10 +377,11 @@ impl Client {
         self.held.as_ref().is_some_and(|held| held.is_held_up())
     }
 
-    /// The first `count` bytes of the output have left. Moves the rest only once it is the lesser
+    /// The first `count` bytes of the output have left by `now`. Moves the rest only once it is the lesser
     /// part, so that a large output in small writes costs no more than it is long.
-    pub fn on_sent(&mut self, count: usize) {
+    pub fn on_sent(&mut self, now: Now, count: usize) {
         self.broker.counts.bytes_sent(count);
+        self.note_sent(count, now.instant);
         self.sent += count;
         if self.sent >= self.output.bytes.len() {
             self.discard_output();
@@ -381,6 +397,7 @@ impl Client {
     /// Forgets the output: nobody is there to read it.
     pub fn discard_output(&mut self) {
         self.output.bytes = Vec::new();
+        self.timed = None;
         if let Some(held) = &mut self.held {
             held.clear();
         }
@@ -419,7 +436,9 @@ impl Client {
         match frame.decode(self.session.version().unwrap_or(Version::V5)) {
             Ok(packet) => {
                 if let Packet::Publish(publish) = &packet {
-                    received.publishes[publish.delivery.qos() as usize] += 1;
+                    let qos = publish.delivery.qos() as usize;
+                    received.publishes[qos] += 1;
+                    received.publish_bytes[qos] += frame.size as u64;
                 }
                 self.step(now, Input::Packet(packet));
             }
@@ -445,7 +464,10 @@ impl Client {
     /// Does what the session asks for by a step that had the output begin at `start`.
     fn perform(&mut self, now: Now, action: Action, start: usize) {
         match action {
-            Action::Identify(request) => self.identify(now, request),
+            Action::Identify(request) => {
+                self.version = self.session.version().map_or(self.version, ProtocolVersion::Known);
+                self.identify(now, request);
+            }
             Action::Authenticate { data } => self.authenticate(now, data.as_ref()),
             Action::Reauthenticate { data } => self.reauthenticate(now, data.as_ref()),
             Action::Publish { message, packet_id } => self.publish(now, &message, packet_id),
@@ -483,6 +505,7 @@ impl Client {
         // The will comes after all that was published before.
         self.broker.push_all(&mut self.round);
         let remains = self.session.leave();
+        self.count_in_flight(0);
         if let (Stage::Inside(inside), Some(remains)) =
             (std::mem::replace(&mut self.stage, Stage::Outside), remains)
         {
@@ -528,7 +551,8 @@ impl Client {
     fn finish_round(&mut self) {
         self.broker.finish_round(&mut self.round);
         self.hold_back();
-        self.broker.counts.add_sent(&mut self.output);
+        self.broker.counts.add_sent(&mut self.output, self.version);
+        self.count_in_flight(self.session.in_flight());
     }
 }
 

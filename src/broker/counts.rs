@@ -9,7 +9,8 @@ use crate::codec::ReasonCode;
 use crate::message::QoS;
 use crate::session::Output;
 use crate::telemetry::{
-    DeniedAction, DropReason, LoginMethod, LoginResult, Metrics, PacketKind, ProtocolFault,
+    AclDecision, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics, PacketKind,
+    ProtocolFault, ProtocolVersion,
 };
 
 /// The counters of one broker. Connections add to them once per round, not per message.
@@ -25,13 +26,7 @@ pub(super) struct Counts {
 pub(super) struct Totals {
     pub(super) clients_connected: AtomicU64,
     pub(super) clients_maximum: AtomicU64,
-    pub(super) packets_received: AtomicU64,
-    pub(super) packets_sent: AtomicU64,
-    pub(super) publishes_received: AtomicU64,
-    pub(super) publishes_sent: AtomicU64,
     pub(super) publishes_dropped: AtomicU64,
-    pub(super) bytes_received: AtomicU64,
-    pub(super) bytes_sent: AtomicU64,
 }
 
 /// What one connection has received in this round.
@@ -41,6 +36,8 @@ pub(super) struct Received {
     pub(super) packets: [u32; 16],
     /// By QoS.
     pub(super) publishes: [u32; 3],
+    /// Their bytes.
+    pub(super) publish_bytes: [u64; 3],
 }
 
 impl Counts {
@@ -83,7 +80,15 @@ impl Counts {
     }
 
     pub(super) fn denied(&self, action: DeniedAction) {
-        self.metrics.acl_denied.increment(action);
+        self.metrics.acl_decisions.add((action, AclDecision::Denied), 1);
+    }
+
+    /// Adds what a round was allowed, and forgets it there.
+    pub(super) fn allowed(&self, action: DeniedAction, count: &mut u32) {
+        if *count > 0 {
+            let count = std::mem::take(count).into();
+            self.metrics.acl_decisions.add((action, AclDecision::Allowed), count);
+        }
     }
 
     pub(super) fn fault(&self, reason: ReasonCode) {
@@ -99,64 +104,50 @@ impl Counts {
     }
 
     pub(super) fn bytes_received(&self, bytes: usize) {
-        self.metrics.bytes_received.increment(bytes as u64);
-        self.totals.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.metrics.bytes_received.add((), bytes as u64);
     }
 
     pub(super) fn bytes_sent(&self, bytes: usize) {
-        self.metrics.bytes_sent.increment(bytes as u64);
-        self.totals.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.metrics.bytes_sent.add((), bytes as u64);
     }
 
-    /// Adds what one round has received.
-    pub(super) fn add_received(&self, mut round: Received) {
-        let packets = each_kind(&mut round.packets, |kind, count| {
-            self.metrics.packets_received.add(kind, count);
-        });
-        let publishes = each_qos(&mut round.publishes, |qos, count| {
-            self.metrics.publishes_received.add(qos, count);
-        });
-        add(&self.totals.packets_received, packets);
-        add(&self.totals.publishes_received, publishes);
-    }
-
-    /// Adds what one round has sent, and forgets it there.
-    pub(super) fn add_sent(&self, round: &mut Output) {
-        let packets =
-            each_kind(&mut round.sent, |kind, count| self.metrics.packets_sent.add(kind, count));
-        let publishes = each_qos(&mut round.published, |qos, count| {
-            self.metrics.publishes_sent.add(qos, count)
-        });
-        add(&self.totals.packets_sent, packets);
-        add(&self.totals.publishes_sent, publishes);
-    }
-}
-
-fn each_kind(counts: &mut [u32; 16], add: impl Fn(PacketKind, u64)) -> u64 {
-    let mut sum = 0;
-    for (kind, count) in (0u8..).zip(counts.iter_mut()).filter(|(_, count)| **count > 0) {
-        let count = u64::from(std::mem::take(count));
-        sum += count;
-        if let Some(kind) = PacketKind::of_first_byte(kind << 4) {
-            add(kind, count);
+    /// Adds what one round has received from a client of this version.
+    pub(super) fn add_received(&self, round: Received, version: ProtocolVersion) {
+        let metrics = &self.metrics;
+        for (kind, count) in each_kind(&round.packets) {
+            metrics.packets_received.add((kind, version), count);
+        }
+        for (qos, count) in each_qos(round.publishes) {
+            metrics.publishes_received.add((qos, version), count);
+        }
+        for (qos, bytes) in each_qos(round.publish_bytes) {
+            metrics.publish_bytes_received.add((qos, version), bytes);
         }
     }
-    sum
+
+    /// Adds what one round has for a client of this version, and forgets it there.
+    pub(super) fn add_sent(&self, round: &mut Output, version: ProtocolVersion) {
+        let metrics = &self.metrics;
+        for (kind, count) in each_kind(&std::mem::take(&mut round.sent)) {
+            metrics.packets_sent.add((kind, version), count);
+        }
+        for (qos, count) in each_qos(std::mem::take(&mut round.published)) {
+            metrics.publishes_sent.add((qos, version), count);
+        }
+        for (qos, bytes) in each_qos(std::mem::take(&mut round.published_bytes)) {
+            metrics.publish_bytes_sent.add((qos, version), bytes);
+        }
+    }
 }
 
-fn each_qos(counts: &mut [u32; 3], add: impl Fn(QoS, u64)) -> u64 {
+/// What there are any of, by the number of their type.
+fn each_kind(counts: &[u32; 16]) -> impl Iterator<Item = (PacketKind, u64)> {
+    let counts = (0u8..).zip(counts).filter(|(_, count)| **count > 0);
+    counts
+        .filter_map(|(kind, count)| Some((PacketKind::of_first_byte(kind << 4)?, (*count).into())))
+}
+
+fn each_qos<T: Into<u64>>(counts: [T; 3]) -> impl Iterator<Item = (QoS, u64)> {
     let all = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
-    let mut sum = 0;
-    for (qos, count) in all.into_iter().zip(counts).filter(|(_, count)| **count > 0) {
-        let count = u64::from(std::mem::take(count));
-        sum += count;
-        add(qos, count);
-    }
-    sum
-}
-
-fn add(total: &AtomicU64, count: u64) {
-    if count > 0 {
-        total.fetch_add(count, Ordering::Relaxed);
-    }
+    all.into_iter().zip(counts.map(Into::into)).filter(|(_, count)| *count > 0)
 }

@@ -141,7 +141,9 @@ impl Gate {
 
     /// Whether the client may publish `message` by its will.
     pub(super) fn may_leave_will(&self, message: &Message, counts: &Counts) -> bool {
-        self.publish(message, DeniedAction::Will, counts)
+        let is_allowed = self.publish(message, DeniedAction::Will, counts);
+        counts.allowed(DeniedAction::Will, &mut u32::from(is_allowed));
+        is_allowed
     }
 
     fn publish(&self, message: &Message, what: DeniedAction, counts: &Counts) -> bool {
@@ -171,7 +173,10 @@ impl Gate {
             Err(_) => SubscribeDecision::Refused { rule: None },
         };
         match decision {
-            SubscribeDecision::Granted { max_qos, .. } => Some(max_qos),
+            SubscribeDecision::Granted { max_qos, .. } => {
+                counts.allowed(DeniedAction::Subscribe, &mut 1);
+                Some(max_qos)
+            }
             SubscribeDecision::Refused { rule } => {
                 let decision = Decision { allowed: false, rule };
                 self.report(decision, DeniedAction::Subscribe, filter.as_str(), counts);

@@ -82,6 +82,7 @@ pub(super) fn decode(bytes: &[u8], clocks: Now) -> Option<Message> {
         qos: QoS::from_bits(flags & QOS)?,
         retain: flags & RETAIN != 0,
         expiry,
+        arrived: None,
         publisher,
     })
 }
@@ -100,6 +101,7 @@ mod tests {
             qos: QoS::ExactlyOnce,
             retain: true,
             expiry: Some(now.instant + Duration::from_secs(100)),
+            arrived: None,
             publisher: Some(SessionKey(7)),
         }
     }

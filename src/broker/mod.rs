@@ -327,6 +327,8 @@ impl Broker {
         metrics.queued_kept_bytes.set(kept as f64);
         metrics.queued_disk_bytes.set(on_disk as f64);
         metrics.sessions.set(self.registry.len() as f64);
+        let connected = self.counts.totals.clients_connected.load(Ordering::Relaxed);
+        metrics.clients_connected.set(connected as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
         self.lockouts.update_gauge();
         self.update_gauges_of_bans();

@@ -53,6 +53,7 @@ impl Broker {
             }
             return Published::Done(ReasonCode::NotAuthorized);
         }
+        round.allowed_publishes += 1;
         if let Some(terms) = terms {
             round.pending.expect(known.remembered_recipients());
             return self.publish_enveloped(gate, &terms, publishing, round);
@@ -148,6 +149,8 @@ impl Broker {
         self.push_all(round);
         round.wakes.drain(..).for_each(|bell| bell.ring());
         round.pushes = 0;
+        self.counts.allowed(DeniedAction::Publish, &mut round.allowed_publishes);
+        self.counts.allowed(DeniedAction::Receive, &mut round.allowed_deliveries);
     }
 
     /// Retains it, if it is to be retained at all. Gives what to wait for before its sender is told.

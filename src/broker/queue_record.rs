@@ -212,6 +212,7 @@ mod tests {
             qos: QoS::ExactlyOnce,
             retain: true,
             expiry: None,
+            arrived: None,
             publisher: Some(SessionKey(7)),
         };
         Outbound {

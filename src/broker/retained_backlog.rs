@@ -231,6 +231,7 @@ mod tests {
                 qos: QoS::AtLeastOnce,
                 retain: true,
                 expiry: None,
+                arrived: None,
                 publisher: None,
             };
             store.update(&Arc::new(message)).expect("room");

@@ -22,6 +22,9 @@ pub(super) struct Round {
     pub(super) wakes: Vec<Arc<Bell>>,
     /// How many messages were put before mailboxes: what the round costs.
     pub(super) pushes: usize,
+    /// Publications that the policy has allowed, and deliveries.
+    pub(super) allowed_publishes: u32,
+    pub(super) allowed_deliveries: u32,
     pub(super) held: Held,
     /// Messages that wait until what was accepted with them is written down, in order.
     pub(super) pending: Pending,

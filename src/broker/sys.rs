@@ -37,7 +37,7 @@ impl Broker {
     }
 
     pub(super) fn publish_sys(&self) {
-        let totals = &self.counts.totals;
+        let (totals, metrics) = (&self.counts.totals, &self.counts.metrics);
         let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed).to_string();
         let connected = totals.clients_connected.load(Ordering::Relaxed);
         let sessions = self.registry.len() as u64;
@@ -49,13 +49,13 @@ impl Broker {
             ("clients/disconnected", sessions.saturating_sub(connected).to_string()),
             ("clients/total", sessions.to_string()),
             ("clients/maximum", total(&totals.clients_maximum)),
-            ("messages/received", total(&totals.packets_received)),
-            ("messages/sent", total(&totals.packets_sent)),
-            ("publish/messages/received", total(&totals.publishes_received)),
-            ("publish/messages/sent", total(&totals.publishes_sent)),
+            ("messages/received", metrics.packets_received.total().to_string()),
+            ("messages/sent", metrics.packets_sent.total().to_string()),
+            ("publish/messages/received", metrics.publishes_received.total().to_string()),
+            ("publish/messages/sent", metrics.publishes_sent.total().to_string()),
             ("publish/messages/dropped", total(&totals.publishes_dropped)),
-            ("bytes/received", total(&totals.bytes_received)),
-            ("bytes/sent", total(&totals.bytes_sent)),
+            ("bytes/received", metrics.bytes_received.total().to_string()),
+            ("bytes/sent", metrics.bytes_sent.total().to_string()),
             ("subscriptions/count", self.routes.len().to_string()),
             ("retained messages/count", retained.to_string()),
         ];
@@ -73,6 +73,7 @@ impl Broker {
             qos: QoS::AtMostOnce,
             retain: self.live.mqtt.load().retain_available,
             expiry: None,
+            arrived: None,
             publisher: None,
         }));
     }

@@ -84,6 +84,7 @@ fn blank_answer(request: &Message) -> Option<Message> {
         qos: request.qos,
         retain: false,
         expiry: None,
+        arrived: None,
         publisher: None,
     })
 }

@@ -81,6 +81,7 @@ mod tests {
             qos: QoS::ExactlyOnce,
             retain: false,
             expiry: Some(now + Duration::from_secs(10)),
+            arrived: None,
             publisher: None,
         }
     }

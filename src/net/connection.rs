@@ -306,7 +306,7 @@ impl Connection {
 
     fn on_sent(&mut self, now: Now, count: usize) {
         self.is_unflushed = self.transport.holds_back();
-        self.client.on_sent(count);
+        self.client.on_sent(now, count);
         self.stalled = (!self.client.output().is_empty()).then_some(now.instant);
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::stop::Stop;
 use crate::broker::Broker;
 use crate::telemetry::Refusal;
+use crate::tls::Negotiated;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -74,6 +75,15 @@ impl Shared {
             self.refused(Refusal::Timeout);
         }
         handshake.ok()
+    }
+
+    /// Counts a TLS handshake that has come to an end, and not to a failure.
+    pub(super) fn shaken(&self, negotiated: &Negotiated, took: Duration) {
+        let metrics = self.broker.metrics();
+        let Negotiated { cipher, key_exchange, is_resumed } = *negotiated;
+        metrics.tls_handshakes.increment((cipher, key_exchange));
+        metrics.tls_resumptions.increment(u64::from(is_resumed));
+        metrics.tls_handshake_seconds.record((), took);
     }
 
     pub(super) fn refused(&self, why: Refusal) {

@@ -21,7 +21,7 @@ use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
 use crate::identity::{Peer, PeerAddress, TransportSecurity};
 use crate::telemetry::Refusal;
-use crate::tls::{Distrust, ListenerTls};
+use crate::tls::{Distrust, ListenerTls, Negotiated};
 
 /// A connection as it comes in.
 pub(super) struct Arrival {
@@ -121,7 +121,9 @@ impl Terms {
         };
         let (config, generation) = tls.handshake();
         let accept = TlsAcceptor::from(config).accept(stream);
+        let began = Instant::now();
         let stream = secure(shared.in_time(deadline, &self.stop, accept).await?, &peer, shared)?;
+        shared.shaken(&Negotiated::of(stream.get_ref().1), began.elapsed());
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = identify(tls, shown, generation, peer, shared)?;
         let transport = match websocket {

@@ -203,6 +203,7 @@ mod tests {
             qos: QoS::AtMostOnce,
             retain: true,
             expiry,
+            arrived: None,
             publisher: None,
         })
     }

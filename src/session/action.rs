@@ -24,6 +24,8 @@ pub struct Output {
     pub sent: [u32; 16],
     /// How many PUBLISH packets of each QoS `bytes` has gained.
     pub published: [u32; 3],
+    /// Their bytes.
+    pub published_bytes: [u32; 3],
 }
 
 impl Output {

@@ -197,6 +197,7 @@ fn own_will(will: &codec::Will<'_>) -> Will {
             qos: will.qos,
             retain: will.retain,
             expiry: None,
+            arrived: None,
             publisher: None,
         },
         message_expiry: will.message_expiry_interval.map(seconds),

@@ -172,6 +172,7 @@ impl Inbound {
             qos: packet.delivery.qos(),
             retain: packet.retain,
             expiry: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
+            arrived: Some(now),
             publisher: Some(self.publisher),
         }
     }

@@ -154,6 +154,15 @@ impl Session {
         }
     }
 
+    /// How many QoS 1 and 2 messages the client has not acknowledged.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        match &self.state {
+            State::Live(live) => live.sender.in_flight.len(),
+            _ => 0,
+        }
+    }
+
     /// Takes the client for heard: it may have said something while nobody listened.
     pub fn excuse_silence(&mut self, now: Instant) {
         if let State::Live(live) = &mut self.state {

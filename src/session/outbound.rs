@@ -219,9 +219,13 @@ impl Sender {
         let before = output.bytes.len();
         encode_publish(self.version, message, header, &mut output.bytes);
         // Nothing is written where it is larger than any packet.
-        let is_written = output.bytes.len() > before;
+        let written = output.bytes.len() - before;
+        let is_written = written > 0;
+        let qos = header.delivery.qos() as usize;
         output.sent[3] += u32::from(is_written);
-        output.published[header.delivery.qos() as usize] += u32::from(is_written);
+        output.published[qos] += u32::from(is_written);
+        // No packet is larger than 2^28 bytes, and no round sends many of those.
+        output.published_bytes[qos] = output.published_bytes[qos].saturating_add(written as u32);
         is_written
     }
 

@@ -80,6 +80,23 @@ impl<L: Label> Gauges<L> {
     }
 }
 
+/// Without any: there is one series.
+impl Label for () {
+    const COUNT: usize = 1;
+
+    fn at(index: usize) -> Option<Self> {
+        (index == 0).then_some(())
+    }
+
+    fn index(self) -> usize {
+        0
+    }
+
+    fn pairs(self) -> Vec<metrics::Label> {
+        Vec::new()
+    }
+}
+
 impl<A: Label, B: Label> Label for (A, B) {
     const COUNT: usize = A::COUNT * B::COUNT;
 

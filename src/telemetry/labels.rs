@@ -266,6 +266,16 @@ label! {
 }
 
 label! {
+    /// What the policy said to it.
+    AclDecision as "decision" {
+        /// It may be.
+        Allowed = "allowed",
+        /// It may not.
+        Denied = "denied",
+    }
+}
+
+label! {
     /// A type of packet (MQTT 5.0 section 2.1.2).
     PacketKind as "type" {
         /// Type 1.

@@ -8,10 +8,12 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::exposition::{self, Exposition, Kind};
 use super::{
-    BanKind, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges, HttpAuthResult, Label,
-    LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
-    Reloaded, Revocation, StoreState, ThrottleAction, Throttled, process,
+    AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
+    HttpAuthResult, KeyExchange, Label, LockoutScope, LoginMethod, LoginResult, PacketKind,
+    ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded, Revocation, StoreState,
+    ThrottleAction, Throttled, WorkerCounters, WorkerGauge, WorkerHistogram, process, runtime,
 };
 use crate::message::QoS;
 
@@ -26,6 +28,14 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Connections that ended before their CONNECT was judged.
     pub connections_refused: Counters<Refusal>,
+    /// Clients that are let in now.
+    pub clients_connected: Gauge,
+    /// TLS handshakes that were completed.
+    pub tls_handshakes: Counters<(CipherSuite, KeyExchange)>,
+    /// Those by which a client went on with an earlier session.
+    pub tls_resumptions: Counter,
+    /// How long they took, the way to the client and back included.
+    pub tls_handshake_seconds: WorkerHistogram<()>,
     /// Logins, by how the client proved itself and what became of it.
     pub logins: Counters<(LoginMethod, LoginResult)>,
     /// Lock-outs after failed logins.
@@ -50,8 +60,8 @@ pub struct Metrics {
     pub http_auth_seconds: Histogram,
     /// 1 while it is left alone after too many failures.
     pub http_auth_breaker_open: Gauge,
-    /// What the policy refused.
-    pub acl_denied: Counters<DeniedAction>,
+    /// What the policy was asked, and what it said.
+    pub acl_decisions: WorkerCounters<(DeniedAction, AclDecision)>,
     /// Envelopes that came and held.
     pub envelopes_verified: Counter,
     /// Envelopes that came again in the same packet, since their sender had not heard of them.
@@ -63,17 +73,26 @@ pub struct Metrics {
     /// Payloads that were refused.
     pub envelopes_refused: Counters<EnvelopeRefusal>,
     /// Packets from clients.
-    pub packets_received: Counters<PacketKind>,
+    pub packets_received: WorkerCounters<(PacketKind, ProtocolVersion)>,
     /// Packets to clients.
-    pub packets_sent: Counters<PacketKind>,
+    pub packets_sent: WorkerCounters<(PacketKind, ProtocolVersion)>,
     /// Messages from clients.
-    pub publishes_received: Counters<QoS>,
+    pub publishes_received: WorkerCounters<(QoS, ProtocolVersion)>,
     /// Messages to clients.
-    pub publishes_sent: Counters<QoS>,
+    pub publishes_sent: WorkerCounters<(QoS, ProtocolVersion)>,
+    /// Bytes of the packets of messages from clients.
+    pub publish_bytes_received: WorkerCounters<(QoS, ProtocolVersion)>,
+    /// Bytes of the packets of messages to clients.
+    pub publish_bytes_sent: WorkerCounters<(QoS, ProtocolVersion)>,
     /// Bytes of packets from clients, without TLS.
-    pub bytes_received: Counter,
+    pub bytes_received: WorkerCounters<()>,
     /// Bytes of packets to clients, without TLS.
-    pub bytes_sent: Counter,
+    pub bytes_sent: WorkerCounters<()>,
+    /// From when the packet of a publisher has come to when a socket has taken what a subscriber is sent:
+    /// of the first message of each write.
+    pub delivery_seconds: WorkerHistogram<QoS>,
+    /// Messages of QoS 1 and 2 that clients, which are connected, have not acknowledged.
+    pub in_flight: WorkerGauge,
     /// Messages that did not reach a recipient.
     pub messages_dropped: Counters<DropReason>,
     /// Retained messages that are kept now.
@@ -144,6 +163,12 @@ const MAX_UNSORTED: u32 = 4_096;
 /// waits for.
 const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// The same for what stays in this process, or goes over a network: in microseconds.
+const MICROS: [u32; 17] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000,
+];
+
 /// The same for the disk: from what has a battery to one that makes everybody wait.
 const SYNC_SECONDS: [f64; 10] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
@@ -172,6 +197,21 @@ impl Metrics {
             connections_refused: register.counters(
                 "bastionmq_connections_refused_total",
                 "Connections that ended before their CONNECT was judged",
+            ),
+            clients_connected: register
+                .gauge("bastionmq_clients_connected", "Clients that are let in now"),
+            tls_handshakes: register.counters(
+                "bastionmq_tls_handshakes_total",
+                "TLS handshakes completed, by version, cipher and key exchange",
+            ),
+            tls_resumptions: register.counter(
+                "bastionmq_tls_resumptions_total",
+                "TLS handshakes by which a client went on with an earlier session",
+            ),
+            tls_handshake_seconds: WorkerHistogram::new(
+                "bastionmq_tls_handshake_seconds",
+                "How long completed TLS handshakes took, the network included",
+                &MICROS,
             ),
             logins: register.counters("bastionmq_logins_total", "Logins by method and result"),
             lockouts: register
@@ -211,8 +251,10 @@ impl Metrics {
                 "bastionmq_http_auth_breaker_open",
                 "1 while the HTTP service is left alone after too many failures",
             ),
-            acl_denied: register
-                .counters("bastionmq_acl_denied_total", "What the policy refused, by action"),
+            acl_decisions: register.worker_counters(
+                "bastionmq_acl_decisions_total",
+                "What the policy allowed and denied, by action; answers that are remembered count",
+            ),
             envelopes_verified: register
                 .counter("bastionmq_envelopes_verified_total", "Envelopes that came and held"),
             envelopes_again: register.counter(
@@ -229,18 +271,44 @@ impl Metrics {
                 "bastionmq_envelopes_refused_total",
                 "Payloads refused as envelopes, by reason; stream_reused is what clones of a device do",
             ),
-            packets_received: register
-                .counters("bastionmq_packets_received_total", "Packets from clients, by type"),
-            packets_sent: register
-                .counters("bastionmq_packets_sent_total", "Packets to clients, by type"),
-            publishes_received: register
-                .counters("bastionmq_publishes_received_total", "Messages from clients, by QoS"),
-            publishes_sent: register
-                .counters("bastionmq_publishes_sent_total", "Messages to clients, by QoS"),
-            bytes_received: register
-                .counter("bastionmq_bytes_received_total", "Bytes of packets from clients"),
-            bytes_sent: register
-                .counter("bastionmq_bytes_sent_total", "Bytes of packets to clients"),
+            packets_received: register.worker_counters(
+                "bastionmq_packets_received_total",
+                "Packets from clients, by type and version of MQTT",
+            ),
+            packets_sent: register.worker_counters(
+                "bastionmq_packets_sent_total",
+                "Packets to clients, by type and version of MQTT",
+            ),
+            publishes_received: register.worker_counters(
+                "bastionmq_publishes_received_total",
+                "Messages from clients, by QoS and version of MQTT",
+            ),
+            publishes_sent: register.worker_counters(
+                "bastionmq_publishes_sent_total",
+                "Messages to clients, by QoS and version of MQTT",
+            ),
+            publish_bytes_received: register.worker_counters(
+                "bastionmq_publishes_received_bytes_total",
+                "Bytes of PUBLISH packets from clients, by QoS and version of MQTT",
+            ),
+            publish_bytes_sent: register.worker_counters(
+                "bastionmq_publishes_sent_bytes_total",
+                "Bytes of PUBLISH packets to clients, by QoS and version of MQTT",
+            ),
+            bytes_received: register.worker_counters(
+                "bastionmq_received_bytes_total",
+                "Bytes of packets from clients, without those of TLS and WebSocket",
+            ),
+            bytes_sent: register.worker_counters(
+                "bastionmq_sent_bytes_total",
+                "Bytes of packets to clients, without those of TLS and WebSocket",
+            ),
+            delivery_seconds: WorkerHistogram::new(
+                "bastionmq_delivery_seconds",
+                "From the arrival of a PUBLISH to the socket of a subscriber, for the first message of each write",
+                &MICROS,
+            ),
+            in_flight: WorkerGauge::new(),
             messages_dropped: register.counters(
                 "bastionmq_messages_dropped_total",
                 "Messages that did not reach a recipient, by reason",
@@ -357,7 +425,36 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.process.update();
-        self.exporter.render()
+        self.show_workers();
+        let mut own = Exposition::default();
+        self.delivery_seconds.expose(&mut own);
+        self.tls_handshake_seconds.expose(&mut own);
+        let in_flight = "bastionmq_in_flight_messages";
+        let help = "Messages of QoS 1 and 2 that connected clients have not acknowledged";
+        own.family(in_flight, Kind::Gauge, help);
+        own.sample(in_flight, &[], self.in_flight.value());
+        process::expose(&mut own);
+        runtime::expose(&mut own);
+        self.exporter.render() + &own.into_text()
+    }
+
+    /// The same in the format of OpenMetrics (version 1.0.0).
+    #[must_use]
+    pub fn render_openmetrics(&self) -> String {
+        exposition::openmetrics(&self.render())
+    }
+
+    /// Sums what every worker has counted for itself.
+    fn show_workers(&self) {
+        self.acl_decisions.show();
+        self.packets_received.show();
+        self.packets_sent.show();
+        self.publishes_received.show();
+        self.publishes_sent.show();
+        self.publish_bytes_received.show();
+        self.publish_bytes_sent.show();
+        self.bytes_received.show();
+        self.bytes_sent.show();
     }
 }
 
@@ -382,6 +479,15 @@ impl Register<'_> {
     fn counters<L: Label>(&self, name: &'static str, help: &'static str) -> Counters<L> {
         self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
         Counters::register(|labels| self.zeroed_counter(Key::from_parts(name, labels)))
+    }
+
+    fn worker_counters<L: Label>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+    ) -> WorkerCounters<L> {
+        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
+        WorkerCounters::register(|labels| self.zeroed_counter(Key::from_parts(name, labels)))
     }
 
     fn zeroed_counter(&self, key: Key) -> Counter {
@@ -418,6 +524,7 @@ impl Register<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Version;
 
     fn value_of(text: &str, series: &str) -> Option<f64> {
         let line = text
@@ -433,8 +540,9 @@ mod tests {
             "bastionmq_connections_open",
             "bastionmq_connections_refused_total{reason=\"tls_handshake\"}",
             "bastionmq_logins_total{method=\"password\",result=\"refused\"}",
-            "bastionmq_packets_sent_total{type=\"pubcomp\"}",
-            "bastionmq_publishes_received_total{qos=\"2\"}",
+            "bastionmq_packets_sent_total{type=\"pubcomp\",version=\"3.1\"}",
+            "bastionmq_publishes_received_total{qos=\"2\",version=\"unknown\"}",
+            "bastionmq_delivery_seconds_count{qos=\"1\"}",
             "bastionmq_messages_dropped_total{reason=\"offline_qos0\"}",
         ] {
             assert_eq!(value_of(&text, series), Some(0.0), "{series}\n{text}");
@@ -445,12 +553,15 @@ mod tests {
     fn each_label_counts_for_itself() {
         let metrics = Metrics::new();
         metrics.logins.increment((LoginMethod::Certificate, LoginResult::Busy));
-        metrics.publishes_sent.add(QoS::AtLeastOnce, 7);
+        let version = ProtocolVersion::Known(Version::V5);
+        metrics.publishes_sent.add((QoS::AtLeastOnce, version), 7);
         let text = metrics.render();
         let busy = "bastionmq_logins_total{method=\"certificate\",result=\"busy\"}";
         assert_eq!(value_of(&text, busy), Some(1.0));
-        assert_eq!(value_of(&text, "bastionmq_publishes_sent_total{qos=\"1\"}"), Some(7.0));
-        assert_eq!(value_of(&text, "bastionmq_publishes_sent_total{qos=\"0\"}"), Some(0.0));
+        for (qos, count) in [(1, 7.0), (0, 0.0)] {
+            let series = format!("bastionmq_publishes_sent_total{{qos=\"{qos}\",version=\"5.0\"}}");
+            assert_eq!(value_of(&text, &series), Some(count));
+        }
     }
 
     #[test]
@@ -478,6 +589,9 @@ mod tests {
     fn the_process_shows_its_memory_and_files() {
         let text = Metrics::new().render();
         assert!(value_of(&text, "process_resident_memory_bytes").unwrap() > 1e6);
+        assert!(value_of(&text, "process_virtual_memory_bytes").unwrap() > 1e6);
+        assert!(value_of(&text, "process_threads").unwrap() >= 1.0);
+        assert!(value_of(&text, "process_cpu_seconds_total").unwrap() > 0.0);
         assert!(value_of(&text, "process_open_fds").unwrap() >= 3.0);
         assert!(value_of(&text, "process_max_fds").unwrap() >= 3.0);
     }

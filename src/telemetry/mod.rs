@@ -1,17 +1,23 @@
 //! What operators see of a running broker: logs and counters.
 
+mod exposition;
 mod label;
 mod labels;
 pub mod logging;
 mod metrics;
+mod per_worker;
 mod process;
+mod protocol_labels;
+mod runtime;
 mod settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
-    BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope, LoginMethod,
-    LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded, Revocation,
-    StoreState, ThrottleAction, Throttled,
+    AclDecision, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope,
+    LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded,
+    Revocation, StoreState, ThrottleAction, Throttled,
 };
 pub use metrics::Metrics;
+pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};
+pub use protocol_labels::{CipherSuite, KeyExchange, ProtocolVersion};
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

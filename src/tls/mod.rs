@@ -12,6 +12,7 @@ mod client_trust;
 mod crl;
 mod error;
 mod listener_tls;
+mod negotiated;
 mod peer;
 mod pem;
 mod revocation_list;
@@ -28,6 +29,7 @@ pub use client::{ClientFiles, client_config};
 pub use client_trust::{ClientTrust, Distrust};
 pub use error::TlsError;
 pub use listener_tls::ListenerTls;
+pub use negotiated::Negotiated;
 pub use peer::{
     MAX_PEER_NAME_BYTES, PeerNameError, peer_attributes, peer_name, vouched_certificate,
 };

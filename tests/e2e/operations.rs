@@ -103,7 +103,7 @@ fn metrics_count_what_happens() {
         ("bastionmq_connections_open", 1.0),
         ("bastionmq_sessions", 1.0),
         ("bastionmq_subscriptions", 1.0),
-        ("bastionmq_acl_denied_total", 1.0),
+        ("bastionmq_acl_decisions_total", 4.0),
         ("bastionmq_retained_messages", 1.0),
         ("bastionmq_publishes_received_total", 2.0),
         ("bastionmq_publishes_sent_total", 1.0),

@@ -157,6 +157,7 @@ impl Client {
         let throttled = self.broker.throttles.of(&gate);
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
+            since: now.instant,
             lease,
             throttled,
             exchange: None,

@@ -21,6 +21,7 @@ fn outbound(name: &str, qos: QoS) -> Outbound {
         qos,
         retain: false,
         expiry: None,
+        arrived: None,
         publisher: None,
     };
     let subscription_ids = crate::codec::SubscriptionIds::new();

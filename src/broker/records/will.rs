@@ -62,6 +62,7 @@ impl WillRecord {
             properties: Bytes::copy_from_slice(fields.bytes()?),
             payload: Bytes::copy_from_slice(fields.bytes()?),
             expiry: None,
+            arrived: None,
             publisher: Some(session),
         };
         let who = WhoRecord::read(&mut fields)?;
@@ -87,6 +88,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: true,
             expiry: None,
+            arrived: None,
             publisher: Some(session),
         };
         let delay = Duration::from_secs(30);

@@ -361,7 +361,7 @@ impl Driver {
             let delivered = self.client.deliver(self.now);
             self.store.iter().for_each(|store| wait_until_kept(store));
             bytes.extend_from_slice(self.client.output());
-            self.client.on_sent(self.client.output().len());
+            self.client.on_sent(self.now, self.client.output().len());
             if self.store.is_some() && self.client.is_reading() {
                 block_on(self.client.bell().rung());
             } else if delivered == Delivered::All {

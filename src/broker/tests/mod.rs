@@ -7,6 +7,7 @@ mod endings;
 mod envelopes;
 mod faults;
 mod judging;
+mod latency;
 mod matrix;
 mod model;
 mod operators;

@@ -161,5 +161,10 @@ fn every_refusal_is_counted_also_of_a_topic_that_is_known_to_be_refused() {
         assert_eq!(publisher.publish("secret/a", false), ReasonCode::NotAuthorized);
     }
     let metrics = broker.counts.metrics.render();
-    assert!(metrics.contains("\nbastionmq_acl_denied_total{action=\"publish\"} 3\n"), "{metrics}");
+    assert!(
+        metrics.contains(
+            "\nbastionmq_acl_decisions_total{action=\"publish\",decision=\"denied\"} 3\n"
+        ),
+        "{metrics}"
+    );
 }

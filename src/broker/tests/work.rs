@@ -82,7 +82,7 @@ fn u08_many_retained_messages_are_delivered_whole_and_in_turns() {
         reader.client.deliver(reader.now);
         assert!(reader.client.output().len() < 300 << 10, "a turn without a bound");
         let bytes = reader.client.output().to_vec();
-        reader.client.on_sent(bytes.len());
+        reader.client.on_sent(reader.now, bytes.len());
         let found = topics_of(&bytes);
         assert!(!found.is_empty(), "cut short after {} messages", topics.len());
         for topic in found {
@@ -153,7 +153,7 @@ fn a_large_output_in_small_writes_stays_what_it_is() {
     while !reader.client.output().is_empty() {
         let count = step.min(reader.client.output().len());
         sent.extend_from_slice(&reader.client.output()[..count]);
-        reader.client.on_sent(count);
+        reader.client.on_sent(reader.now, count);
         step = step % 7 + 1;
     }
     assert_eq!(sent, whole);

@@ -236,6 +236,7 @@ pub(super) fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
         qos: QoS::ExactlyOnce,
         retain: false,
         expiry: None,
+        arrived: None,
         publisher: None,
     })
 }

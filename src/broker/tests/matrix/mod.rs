@@ -222,8 +222,11 @@ impl Counted {
         let lines = || metrics.lines().filter_map(|line| line.rsplit_once(' '));
         let denied = lines()
             .filter(|(_, count)| *count != "0")
-            .filter_map(|(series, _)| series.strip_prefix("bastionmq_acl_denied_total{action=\""))
-            .map(|rest| rest.trim_end_matches("\"}").to_owned())
+            .filter_map(|(series, _)| {
+                series.strip_prefix("bastionmq_acl_decisions_total{action=\"")
+            })
+            .filter_map(|rest| rest.strip_suffix("\",decision=\"denied\"}"))
+            .map(str::to_owned)
             .collect();
         let dropped = lines()
             .find(|(series, _)| *series == "bastionmq_messages_dropped_total{reason=\"denied\"}")

@@ -99,7 +99,7 @@ impl Wire {
             rest = &rest[frame.size..];
         }
         assert!(rest.is_empty(), "a packet was cut off");
-        self.client.on_sent(self.client.output().len());
+        self.client.on_sent(Now::read(), self.client.output().len());
         heard
     }
 }

@@ -1,0 +1,137 @@
+"""What `grafana/demo` shows: devices that send measurements, somebody who reads them, and now and then an
+attacker who guesses passwords, scans, and publishes where it may not. MQTT 3.1.1 by hand, so that nothing has to
+be installed.
+
+    demo_traffic.py PORT-FILE PASSWORD-FILE
+"""
+
+import random
+import socket
+import sys
+import threading
+import time
+
+DEVICES = 20
+BETWEEN_ATTACKS = 40
+ATTACK = 20
+
+
+def field(text):
+    data = text.encode() if isinstance(text, str) else text
+    return len(data).to_bytes(2, "big") + data
+
+
+def packet(first, body):
+    length, size = len(body), b""
+    while True:
+        length, digit = divmod(length, 128)
+        size += bytes([digit | (0x80 if length else 0)])
+        if not length:
+            return bytes([first]) + size + body
+
+
+def publish(topic, payload, qos=0, packet_id=1):
+    identifier = packet_id.to_bytes(2, "big") if qos else b""
+    return packet(0x30 | qos << 1, field(topic) + identifier + payload)
+
+
+class Client:
+    """A connection that is let in, or not: see `code`."""
+
+    def __init__(self, port, client_id, user, password):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        connect = field("MQTT") + b"\x04\xc2\x00\x3c" + field(client_id) + field(user) + field(password)
+        self.socket.sendall(packet(0x10, connect))
+        self.code = self.read()[1][1]
+
+    def read(self):
+        """The first byte and the body of the next packet."""
+        first, size, shift = self.exactly(1)[0], 0, 0
+        while True:
+            digit = self.exactly(1)[0]
+            size |= (digit & 0x7F) << shift
+            shift += 7
+            if digit < 0x80:
+                return first, self.exactly(size)
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.socket.recv(count - len(data))
+            if not more:
+                raise ConnectionError("the broker has hung up")
+            data += more
+        return data
+
+    def say(self, data):
+        self.socket.sendall(data)
+
+
+def read_all(port, password):
+    client = Client(port, "reader", "admin", password)
+    client.say(packet(0x82, b"\x00\x01" + field("sensors/#") + b"\x01"))
+    while True:
+        first, body = client.read()
+        if first & 0xF6 == 0x32:
+            topic = int.from_bytes(body[:2], "big")
+            client.say(packet(0x40, body[2 + topic : 4 + topic]))
+
+
+def measure(port, password, number):
+    client = Client(port, f"device-{number}", "device", password)
+    turn = 0
+    while True:
+        turn = turn % 65_000 + 1
+        qos = turn % 2
+        payload = b"%.2f" % random.gauss(20, 2)
+        client.say(publish(f"sensors/device/{number}", payload, qos, turn))
+        if qos:
+            client.read()
+        time.sleep(random.expovariate(10))
+
+
+def attack(port, password):
+    names = ["root", "user", "pi", "mqtt", "test", "guest"]
+    curious = Client(port, "curious", "device", password)
+    end = time.monotonic() + ATTACK
+    while time.monotonic() < end:
+        Client(port, "guesser", random.choice(names), "123456").socket.close()
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as scanner:
+            scanner.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        curious.say(publish("sensors/another/1", b"mine"))
+        time.sleep(0.02)
+
+
+def attack_now_and_then(port, password):
+    while True:
+        time.sleep(BETWEEN_ATTACKS)
+        attack(port, password)
+
+
+def for_ever(work, *arguments):
+    """Comes back after any fault of the network, as devices do."""
+
+    def run():
+        while True:
+            try:
+                work(*arguments)
+            except OSError as error:
+                print(f"{work.__name__}: {error}", flush=True)
+                time.sleep(1)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        port = int(file.read())
+    with open(sys.argv[2]) as file:
+        passwords = dict(line.split() for line in file)
+    for_ever(read_all, port, passwords["admin"])
+    for number in range(DEVICES):
+        for_ever(measure, port, passwords["device"], number)
+    for_ever(attack_now_and_then, port, passwords["device"])
+    threading.Event().wait()
+
+
+main()
