@@ -34,6 +34,8 @@ pub mod envelope;
 pub mod throttle;
 #[cfg(feature = "broker")]
 pub mod sanctions;
+#[cfg(feature = "broker")]
+pub mod sentinel;
 
 // ── services: things with threads, files or counters ───────────────────────────────────────────
 #[cfg(feature = "broker")]

@@ -92,6 +92,9 @@ pub enum ServerError {
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
+    /// The thread of the sentinel cannot be started.
+    #[error("cannot start the thread of the sentinel: {0}")]
+    Watch(io::Error),
     /// The thread that looks at the files cannot be started.
     #[error("cannot start the thread that looks at the files: {0}")]
     WatchFiles(io::Error),
@@ -118,6 +121,7 @@ impl Server {
             audit,
             throttles,
             bans,
+            sentinel,
             mqtt,
             broker,
             network,
@@ -164,6 +168,7 @@ impl Server {
             audit: audit.clone(),
             bans,
             throttles,
+            sentinel,
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
@@ -174,6 +179,7 @@ impl Server {
             Reloader::new(Arc::clone(&broker), Arc::clone(&shared), Arc::clone(&listeners), loaded);
         let reload = reloader.start().map_err(ServerError::WatchFiles)?;
         broker.restore_sessions(sessions, Now::read());
+        broker.keep_watch().map_err(ServerError::Watch)?;
         Ok(Self {
             bound,
             shared,

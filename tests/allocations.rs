@@ -18,6 +18,7 @@ use bastionmq::broker::{
 use bastionmq::clock::Now;
 use bastionmq::envelope::KeyRing;
 use bastionmq::identity::{Peer, TransportSecurity};
+use bastionmq::sentinel::RuleSet;
 use bastionmq::session;
 use bastionmq::telemetry::Metrics;
 use futures::FutureExt;
@@ -226,6 +227,7 @@ fn broker() -> Arc<Broker> {
         audit: None,
         bans: bastionmq::sanctions::Settings::default(),
         throttles: Vec::new(),
+        sentinel: RuleSet::default(),
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))

@@ -1,9 +1,14 @@
 //! What is written down: security decisions, and who they were about. Never a payload, never a secret.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+/// What of the key of an alert names a client or its place.
+const MASKED: [&str; 3] = ["client", "address", "prefix"];
+
 /// Something that the audit log tells of. Its name is the `event` of the line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The broker has started.
@@ -130,6 +135,35 @@ pub enum Event {
         /// Who has let it out; `time`, where that was over.
         by: String,
     },
+    /// A rule of the sentinel is broken.
+    Alert {
+        /// Which.
+        rule: String,
+        /// How bad that is.
+        severity: &'static str,
+        /// What the events have in common that have broken it.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        key: BTreeMap<&'static str, String>,
+        /// What was measured, and from which value on the rule is broken.
+        value: f64,
+        /// The same.
+        threshold: f64,
+        /// The kind of the last of them.
+        what: String,
+        /// Who it was, as far as that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        principal: Option<String>,
+        /// Its client identifier.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_id: Option<String>,
+        /// Where it connects from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+        /// Whether nothing is done about it, since the rule is only tried.
+        dry_run: bool,
+        /// How many findings of the rule were not written since the last one, because there were too many.
+        untold: u64,
+    },
     /// Events that were not written, because more happened than could be.
     Lost {
         /// How many.
@@ -169,6 +203,7 @@ impl Event {
             | Self::BanRefused { .. }
             | Self::Quarantined { .. }
             | Self::QuarantineEnded { .. }
+            | Self::Alert { .. }
             | Self::Lost { .. } => None,
         }
     }
@@ -197,6 +232,13 @@ impl Event {
                     *subject = hide(name);
                 } else if ["address", "prefix"].contains(kind) {
                     *subject = hide(subject);
+                }
+            }
+            Self::Alert { key, client_id, address, .. } => {
+                let named = key.iter_mut().filter(|(name, _)| MASKED.contains(name));
+                let keys = named.map(|(_, value)| value);
+                for value in keys.chain(client_id).chain(address) {
+                    *value = hide(value);
                 }
             }
             Self::Started { .. } | Self::Stopped | Self::Lost { .. } => {}

@@ -9,6 +9,7 @@ mod renewal;
 mod report;
 mod throttling;
 mod timing;
+mod watching;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -528,9 +529,8 @@ impl Client {
             Closed::ByBroker(reason) | Closed::Refused(reason) => (None, format!("{reason:?}")),
             Closed::Lost => (None, "connection lost".to_owned()),
         };
-        if let Some(reason) = fault {
-            self.broker.counts.fault(reason);
-        }
+        let fault = fault.map(|reason| self.broker.counts.fault(reason));
+        self.watch_end(closed, fault);
         let Stage::Inside(inside) = &self.stage else {
             tracing::debug!(address = %self.peer.address, "closed before login: {text}");
             return;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::sentinel::Watch;
 use crate::audit::{AuditLog, Event};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::message::QoS;
+use crate::sentinel;
 use crate::session::Output;
 use crate::telemetry::{
     AclDecision, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics, PacketKind,
@@ -18,6 +20,7 @@ use crate::telemetry::{
 pub(super) struct Counts {
     pub(super) metrics: Arc<Metrics>,
     audit: Option<Arc<AuditLog>>,
+    pub(super) watch: Watch,
     pub(super) totals: Totals,
 }
 
@@ -41,8 +44,13 @@ pub(super) struct Received {
 }
 
 impl Counts {
-    pub(super) fn new(metrics: Arc<Metrics>, audit: Option<Arc<AuditLog>>) -> Self {
-        Self { metrics, audit, totals: Totals::default() }
+    pub(super) fn new(metrics: Arc<Metrics>, audit: Option<Arc<AuditLog>>, watch: Watch) -> Self {
+        Self { metrics, audit, watch, totals: Totals::default() }
+    }
+
+    /// Has the sentinel look at it, where there is one.
+    pub(super) fn observe(&self, event: impl FnOnce() -> sentinel::Event) {
+        self.watch.observe(event);
     }
 
     /// Has the audit log written, where there is one.
@@ -91,8 +99,9 @@ impl Counts {
         }
     }
 
-    pub(super) fn fault(&self, reason: ReasonCode) {
-        self.metrics.protocol_faults.increment(match reason {
+    /// Counts that a client broke the protocol, and says how.
+    pub(super) fn fault(&self, reason: ReasonCode) -> ProtocolFault {
+        let fault = match reason {
             ReasonCode::MalformedPacket => ProtocolFault::MalformedPacket,
             ReasonCode::ProtocolError => ProtocolFault::ProtocolError,
             ReasonCode::ReceiveMaximumExceeded => ProtocolFault::ReceiveMaximumExceeded,
@@ -100,7 +109,9 @@ impl Counts {
             ReasonCode::PacketTooLarge => ProtocolFault::PacketTooLarge,
             ReasonCode::KeepAliveTimeout => ProtocolFault::KeepAliveTimeout,
             _ => ProtocolFault::Other,
-        });
+        };
+        self.metrics.protocol_faults.increment(fault);
+        fault
     }
 
     pub(super) fn bytes_received(&self, bytes: usize) {

@@ -15,6 +15,7 @@ use crate::acl::{
 use crate::audit::{Event, Subject};
 use crate::identity::{Attributes, ClientId, PeerAddress, Principal, TransportSecurity};
 use crate::message::{Message, QoS};
+use crate::sentinel::{self, Kind};
 use crate::telemetry::DeniedAction;
 use crate::telemetry::logging::excerpt;
 use crate::topic::{TopicFilterRef, TopicName};
@@ -83,6 +84,17 @@ impl Who {
             address: self.address.to_string(),
             listener: self.listener.to_string(),
             since: self.connected_at,
+        }
+    }
+
+    /// Something that it does, as the sentinel sees it.
+    pub(super) fn as_event(&self, kind: Kind, reason: &'static str) -> sentinel::Event {
+        sentinel::Event {
+            principal: Some(self.principal.clone()),
+            client: Some(self.client_id.clone()),
+            address: self.address.ip(),
+            listener: Some(Arc::clone(&self.listener)),
+            ..sentinel::Event::new(kind, reason)
         }
     }
 }
@@ -259,6 +271,13 @@ impl Gate {
                 action: what.name(),
                 topic: excerpt(topic).to_owned(),
                 rule: self.reason(decision),
+            });
+        }
+        // What a wide subscription does not bring is nothing that its client has asked for.
+        if !decision.allowed && what != DeniedAction::Receive {
+            counts.observe(|| sentinel::Event {
+                topic: Some(excerpt(topic).into()),
+                ..self.who.as_event(Kind::Denied, what.name())
             });
         }
         decision.allowed

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{Broker, Settings};
 use crate::auth::{self, LockoutRules};
+use crate::sentinel::RuleSet;
 use crate::throttle::Rule;
 use crate::{identity_service, sanctions, session};
 
@@ -42,6 +43,8 @@ pub struct LiveSettings<'a> {
     pub bans: &'a sanctions::Settings,
     /// `[[throttle]]`: for what clients do from now on.
     pub throttles: Vec<Rule>,
+    /// `[sentinel]`: for what happens from now on.
+    pub sentinel: RuleSet,
     /// Bytes of the largest CONNECT packet.
     pub max_connect_size: usize,
 }
@@ -73,7 +76,9 @@ impl Broker {
     /// Takes up other settings. Of those that differ, each holds from the moment that
     /// [`LiveSettings`] says; nobody who is connected is disturbed.
     pub fn follow(&self, settings: LiveSettings<'_>) {
-        let LiveSettings { mqtt, broker, auth, http, bans, throttles, max_connect_size } = settings;
+        let LiveSettings { mqtt, broker, auth, http, bans, throttles, sentinel, max_connect_size } =
+            settings;
+        self.counts.watch.follow(sentinel);
         if **self.live.mqtt.load() != *mqtt {
             self.live.mqtt.store(mqtt.clone().into());
         }

@@ -19,6 +19,7 @@ use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::{Attributes, ClientId, Peer, Principal};
 use crate::identity_service::IdentityService;
+use crate::sentinel::{self, Kind};
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
 use crate::telemetry::logging::excerpt;
@@ -97,10 +98,10 @@ impl Broker {
                     resumed = admitted.claimed.resumed.is_some(),
                     "connected"
                 );
-                self.counts.audit(|| Event::Connected {
-                    who: who.as_subject(),
-                    resumed: admitted.claimed.resumed.is_some(),
-                });
+                let resumed = admitted.claimed.resumed.is_some();
+                self.counts.audit(|| Event::Connected { who: who.as_subject(), resumed });
+                let reason = if resumed { "resumed" } else { "new" };
+                self.counts.observe(|| who.as_event(Kind::Connected, reason));
             }
             // Who is locked out or banned has shown in the log.
             Err(refused) if has_been_told(refused) => {
@@ -121,6 +122,15 @@ impl Broker {
                 "login refused: {}",
                 refused.why
             ),
+        }
+        if let Err(refused) = &outcome {
+            self.counts.observe(|| sentinel::Event {
+                principal: user.as_deref().map(|user| Principal::User(excerpt(user).into())),
+                client: Some(&request.client_id)
+                    .filter(|it| !it.is_empty())
+                    .map(|it| ClientId::new(excerpt(it))),
+                ..refusal_of(peer, refused.reason())
+            });
         }
         // It comes again and again: that is counted, and must not fill a disk.
         if let Err(refused) = &outcome
@@ -205,6 +215,23 @@ impl Broker {
 /// Whether the client is locked out or banned.
 fn has_been_told(refused: &Refused) -> bool {
     matches!(refused.reason(), ReasonCode::ConnectionRateExceeded | ReasonCode::Banned)
+}
+
+/// A refused login, as the sentinel sees it.
+pub(super) fn refusal_of(peer: &Peer, reason: ReasonCode) -> sentinel::Event {
+    let reason = match reason {
+        ReasonCode::BadUserNameOrPassword => "credentials",
+        ReasonCode::ConnectionRateExceeded => "locked_out",
+        ReasonCode::ServerBusy => "busy",
+        ReasonCode::ClientIdentifierNotValid => "client_id",
+        ReasonCode::NotAuthorized => "not_authorized",
+        _ => "other",
+    };
+    sentinel::Event {
+        address: peer.address.ip(),
+        listener: Some(Arc::clone(&peer.listener)),
+        ..sentinel::Event::new(Kind::LoginRefused, reason)
+    }
 }
 
 /// That of a proof that `ends` then, since the Unix epoch. Nobody is let in for longer than the

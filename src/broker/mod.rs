@@ -50,6 +50,7 @@ mod round;
 mod routes;
 mod sealed_publish;
 mod seat;
+mod sentinel;
 mod session_keeping;
 mod sessions;
 mod settings;
@@ -98,6 +99,7 @@ use self::registry::Registry;
 use self::retained::RetainedMessages;
 use self::revalidation::Requests;
 use self::routes::Routes;
+use self::sentinel::Watch;
 use self::throttles::Throttles;
 use self::timers::Timers;
 use self::wrapped_keys::WrappedKeys;
@@ -111,6 +113,7 @@ use crate::identity_service::{Access, IdentityService};
 use crate::message::Message;
 use crate::router::Retained;
 use crate::sanctions;
+use crate::sentinel::RuleSet;
 use crate::session::{self, Redirect, Refusal};
 use crate::store::{Store, Table};
 use crate::telemetry::Metrics;
@@ -155,6 +158,8 @@ pub struct Parts {
     pub bans: sanctions::Settings,
     /// `[[throttle]]`.
     pub throttles: Vec<Rule>,
+    /// `[sentinel]`.
+    pub sentinel: RuleSet,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -213,6 +218,7 @@ impl Broker {
             audit,
             bans,
             throttles,
+            sentinel,
             metrics,
         } = parts;
         let (max_messages, max_bytes) = settings.retained_bounds();
@@ -228,7 +234,8 @@ impl Broker {
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
         let queue_budget = Arc::new(QueueBudget::new(&settings, keeper.is_some()));
-        let counts = Arc::new(Counts::new(Arc::clone(&metrics), audit));
+        let watch = Watch::new(sentinel, random_seed()?, Arc::clone(&metrics));
+        let counts = Arc::new(Counts::new(Arc::clone(&metrics), audit, watch));
         let recall = keeper.as_ref().map(|keeper| Recall::start(keeper, &counts)).transpose()?;
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
         let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);

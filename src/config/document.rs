@@ -11,7 +11,7 @@ use toml::{
 use super::{
     Origin, Problem,
     entry::{Entries, Entry, Layers, Written},
-    settings::{LISTENER, SECTIONS, THROTTLE},
+    settings::{LISTENER, SECTIONS, SENTINEL_RULE, THROTTLE},
     suggest::did_you_mean,
 };
 
@@ -88,7 +88,12 @@ impl<'a> Document<'a> {
                 continue;
             };
             match value.into_inner() {
-                DeValue::Table(table) => {
+                DeValue::Table(mut table) => {
+                    let inner = SENTINEL_RULE.split_once('.').filter(|(outer, _)| *outer == name);
+                    if let Some(rules) = inner.and_then(|(_, inner)| table.remove(inner)) {
+                        layers.sentinel_rules =
+                            self.repeated(SENTINEL_RULE, rules, &origin, problems);
+                    }
                     layers.sections.insert(section.name, self.entries(table, problems));
                 }
                 _ => problems.push(Problem::at(

@@ -45,6 +45,7 @@ pub(super) struct Layers {
     pub(super) sections: BTreeMap<&'static str, Entries>,
     pub(super) listeners: Vec<Entries>,
     pub(super) throttles: Vec<Entries>,
+    pub(super) sentinel_rules: Vec<Entries>,
 }
 
 impl Entry {

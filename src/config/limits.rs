@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 27] = [
+const LIMITS: [(&str, i64, i64); 29] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -18,6 +18,10 @@ const LIMITS: [(&str, i64, i64); 27] = [
     ("bans.max_bans", 1, 100_000),
     // A day.
     ("throttle.seconds", 1, 86_400),
+    // Below 16 rules forget what they are about; beyond that they take gigabytes.
+    ("sentinel.max_keys", 16, 1 << 22),
+    // 90 days.
+    ("sentinel.rule.seconds", 1, 90 * 86_400),
     // 2^50: sums over all sessions stay far from the end of 64 bits.
     ("broker.max_queued_bytes", 1, 1 << 50),
     // Less than a MiB is nothing to share among sessions.

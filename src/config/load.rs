@@ -14,7 +14,7 @@ use super::{
     overrides::Overrides,
     read_file::read_text,
     section::read,
-    settings::{LISTENER, THROTTLE},
+    settings::{LISTENER, SENTINEL_RULE, THROTTLE},
 };
 
 /// Bytes of the largest configuration file.
@@ -157,6 +157,10 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         envelope: read("envelope", of("envelope"), problems),
         store: read("store", of("store"), problems),
         audit: read("audit", of("audit"), problems),
+        sentinel: read("sentinel", of("sentinel"), problems),
+        sentinel_rule: (layers.sentinel_rules.iter())
+            .map(|each| read(SENTINEL_RULE, each, problems))
+            .collect(),
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
         acl: read("acl", of("acl"), problems),
@@ -181,9 +185,13 @@ fn origins_of(layers: &Layers) -> BTreeMap<String, Origin> {
     let of_throttles = layers.throttles.iter().enumerate().flat_map(|(index, entries)| {
         entries.iter().map(move |(key, entry)| (throttle_path(index, key), entry))
     });
+    let of_rules = layers.sentinel_rules.iter().enumerate().flat_map(|(index, entries)| {
+        entries.iter().map(move |(key, entry)| (sentinel_rule_path(index, key), entry))
+    });
     of_sections
         .chain(of_listeners)
         .chain(of_throttles)
+        .chain(of_rules)
         .map(|(path, entry)| (path, entry.origin.clone()))
         .collect()
 }
@@ -191,6 +199,11 @@ fn origins_of(layers: &Layers) -> BTreeMap<String, Origin> {
 /// How the origin of the key of a limit is looked up.
 pub(super) fn throttle_path(index: usize, key: &str) -> String {
     format!("{THROTTLE}.{index}.{key}")
+}
+
+/// How the origin of the key of a rule of the sentinel is looked up.
+pub(super) fn sentinel_rule_path(index: usize, key: &str) -> String {
+    format!("{SENTINEL_RULE}.{index}.{key}")
 }
 
 /// How the origin of a listener's key is looked up.

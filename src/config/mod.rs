@@ -24,6 +24,7 @@ mod resolve_control;
 mod resolve_http;
 mod resolve_listener;
 mod resolve_proxy;
+mod resolve_sentinel;
 mod resolve_throttle;
 mod resolve_unix;
 mod section;

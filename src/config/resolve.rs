@@ -21,7 +21,9 @@ use crate::{
     envelope::KeyRing,
     identity_service::{self, Access},
     keys::{self, RingFile},
-    net, sanctions, session, store, telemetry,
+    net, sanctions,
+    sentinel::RuleSet,
+    session, store, telemetry,
     throttle::Rule,
     tls::ClientAuth,
 };
@@ -53,6 +55,8 @@ pub struct Resolved {
     pub store: store::Settings,
     /// `[audit]`.
     pub audit: audit::Settings,
+    /// `[sentinel]` and `[[sentinel.rule]]`.
+    pub sentinel: RuleSet,
     /// `[[throttle]]`.
     pub throttles: Vec<Rule>,
     /// `[bans]`.
@@ -90,6 +94,7 @@ impl Loaded {
         let key_ring = self.read_key_ring(&mut findings);
         let http_access = self.read_http_access(&mut findings);
         let throttles = self.throttles(&mut findings);
+        let sentinel = self.sentinel_rules(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
         self.check_that_clients_can_be_sent_away(&mut findings);
         self.check_that_credentials_can_be_sealed(&mut findings);
@@ -101,7 +106,7 @@ impl Loaded {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
-                Known { policy, passwords, tokens, key_ring, http_access, throttles },
+                Known { policy, passwords, tokens, key_ring, http_access, throttles, sentinel },
                 Desks { admin, control },
                 findings.warnings,
             )),
@@ -406,6 +411,7 @@ struct Known {
     key_ring: Option<KeyRing>,
     http_access: Option<Access>,
     throttles: Vec<Rule>,
+    sentinel: RuleSet,
 }
 
 /// Where those who look after the broker turn to.
@@ -417,7 +423,7 @@ struct Desks {
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    Known { policy, passwords, tokens, key_ring, http_access, throttles }: Known,
+    Known { policy, passwords, tokens, key_ring, http_access, throttles, sentinel }: Known,
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
@@ -439,6 +445,7 @@ fn assemble(
         audit,
         throttles,
         bans,
+        sentinel,
         mqtt,
         broker,
         network,

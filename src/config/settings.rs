@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::fields::fields_of;
 use crate::acl::PolicyFormat;
 use crate::{
-    admin, audit, auth, broker, control, identity_service, keys, net, sanctions, session, store,
-    telemetry, throttle,
+    admin, audit, auth, broker, control, identity_service, keys, net, sanctions, sentinel, session,
+    store, telemetry, throttle,
 };
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
 /// who may do what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Config {
     /// `[[listener]]`, one or more.
     pub listener: Vec<net::ListenerSettings>,
@@ -27,6 +27,10 @@ pub struct Config {
     pub store: store::Settings,
     /// `[audit]`: whether and where security events are written down.
     pub audit: audit::Settings,
+    /// `[sentinel]`: whether it is looked for what is out of the ordinary.
+    pub sentinel: sentinel::Settings,
+    /// `[[sentinel.rule]]`: what that is.
+    pub sentinel_rule: Vec<sentinel::RuleSettings>,
     /// `[jwt]`: whose tokens are believed.
     pub jwt: auth::TokenSettings,
     /// `[http]`: the service that knows who clients are.
@@ -73,13 +77,17 @@ pub(super) const LISTENER: &str = "listener";
 /// The name of the section that is repeated, once for each limit of what clients do.
 pub(super) const THROTTLE: &str = "throttle";
 
+/// The name of the section that is repeated, once for each rule of the sentinel.
+pub(super) const SENTINEL_RULE: &str = "sentinel.rule";
+
 /// Every section that is not repeated, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 15] = [
+pub(super) const SECTIONS: [Section; 16] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
     Section { name: "store", keys: fields_of::<store::Settings> },
     Section { name: "audit", keys: fields_of::<audit::Settings> },
+    Section { name: "sentinel", keys: fields_of::<sentinel::Settings> },
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "http", keys: fields_of::<identity_service::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },
@@ -95,6 +103,11 @@ pub(super) const SECTIONS: [Section; 15] = [
 /// The keys of one `[[throttle]]`.
 pub(super) fn throttle_keys() -> &'static [&'static str] {
     fields_of::<throttle::RuleSettings>()
+}
+
+/// The keys of one `[[sentinel.rule]]`.
+pub(super) fn sentinel_rule_keys() -> &'static [&'static str] {
+    fields_of::<sentinel::RuleSettings>()
 }
 
 /// The keys of one `[[listener]]`.

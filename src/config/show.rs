@@ -7,8 +7,11 @@ use toml::{Table, Value};
 
 use super::{
     Loaded,
-    load::{listener_path, throttle_path},
-    settings::{LISTENER, SECTIONS, THROTTLE, listener_keys, throttle_keys},
+    load::{listener_path, sentinel_rule_path, throttle_path},
+    settings::{
+        LISTENER, SECTIONS, SENTINEL_RULE, THROTTLE, listener_keys, sentinel_rule_keys,
+        throttle_keys,
+    },
 };
 
 impl fmt::Display for Loaded {
@@ -26,6 +29,14 @@ impl fmt::Display for Loaded {
             let table = table_of(rule);
             for key in throttle_keys() {
                 self.write_line(f, key, table.get(*key), &throttle_path(index, key))?;
+            }
+            writeln!(f)?;
+        }
+        for (index, rule) in self.config.sentinel_rule.iter().enumerate() {
+            writeln!(f, "[[{SENTINEL_RULE}]]")?;
+            let table = table_of(rule);
+            for key in sentinel_rule_keys().iter().filter(|key| table.contains_key(**key)) {
+                self.write_line(f, key, table.get(*key), &sentinel_rule_path(index, key))?;
             }
             writeln!(f)?;
         }
@@ -60,6 +71,6 @@ impl Loaded {
 }
 
 fn table_of(settings: &impl Serialize) -> Table {
-    // Settings are numbers, switches and texts, which TOML can always write.
+    // Settings are numbers, switches and texts, and lists of them, which TOML can always write.
     Table::try_from(settings).unwrap_or_default()
 }

@@ -264,7 +264,8 @@ impl Reloader {
         })?;
         let listeners = listeners.into_iter().map(Into::into).collect();
         let listeners = self.listeners.rearrange(listeners).map_err(|error| error.to_string())?;
-        settings::apply(&adopted.config, resolved.throttles, &self.broker, &self.shared)
+        let (throttles, sentinel) = (resolved.throttles, resolved.sentinel);
+        settings::apply(&adopted.config, throttles, sentinel, &self.broker, &self.shared)
             .map_err(|error| error.to_string())?;
         let mut changes = listeners.take_effect();
         self.loaded = adopted;

@@ -4,13 +4,14 @@ use toml::{Table, Value};
 
 use crate::broker::{Broker, LiveSettings};
 use crate::config::{Config, Loaded};
+use crate::sentinel::RuleSet;
 use crate::telemetry::logging::{self, LoggingError};
 use crate::throttle::Rule;
 use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 34] = [
+const LIVE: [&str; 35] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -21,6 +22,7 @@ const LIVE: [&str; 34] = [
     "auth.lockout_max_seconds",
     "bans.",
     "mqtt.",
+    "sentinel.",
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
     "broker.max_queued_memory_bytes",
@@ -62,6 +64,9 @@ pub(super) fn differences(before: &Config, after: &Config) -> Differences {
     if before.throttle != after.throttle {
         found.live.push("throttle".to_owned());
     }
+    if before.sentinel_rule != after.sentinel_rule {
+        found.live.push("sentinel.rule".to_owned());
+    }
     let (before, after) = (table_of(before), table_of(after));
     for (section, value) in &after {
         let (Some(Value::Table(earlier)), Value::Table(now)) = (before.get(section), value) else {
@@ -83,11 +88,26 @@ pub(super) fn differences(before: &Config, after: &Config) -> Differences {
 /// each section is what it was.
 pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     let mut adopted = now;
-    let Config { listener, throttle, bans, acl, auth, mqtt, broker, http, network, log, .. } =
-        std::mem::replace(&mut adopted.config, in_force.config.clone());
+    let Config {
+        listener,
+        throttle,
+        bans,
+        sentinel,
+        sentinel_rule,
+        acl,
+        auth,
+        mqtt,
+        broker,
+        http,
+        network,
+        log,
+        ..
+    } = std::mem::replace(&mut adopted.config, in_force.config.clone());
     let config = &mut adopted.config;
     config.listener = listener;
     config.throttle = throttle;
+    config.sentinel = sentinel;
+    config.sentinel_rule = sentinel_rule;
     config.bans = bans;
     config.acl = acl;
     config.mqtt = mqtt;
@@ -133,6 +153,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
 pub(super) fn apply(
     config: &Config,
     throttles: Vec<Rule>,
+    sentinel: RuleSet,
     broker: &Broker,
     shared: &net::Shared,
 ) -> Result<(), LoggingError> {
@@ -144,6 +165,7 @@ pub(super) fn apply(
         http: &config.http,
         bans: &config.bans,
         throttles,
+        sentinel,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });
     shared.follow(config.network.clone(), config.broker.max_connections.get());

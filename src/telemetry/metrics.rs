@@ -1,19 +1,20 @@
 //! Every counter and gauge of the broker, each a handle that costs one atomic addition.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
 use super::exposition::{self, Exposition, Kind};
+use super::register::Register;
 use super::{
     AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
-    HttpAuthResult, KeyExchange, Label, LockoutScope, LoginMethod, LoginResult, PacketKind,
-    ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded, Revocation, StoreState,
-    ThrottleAction, Throttled, WorkerCounters, WorkerGauge, WorkerHistogram, process, runtime,
+    HttpAuthResult, KeyExchange, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault,
+    ProtocolVersion, Refusal, ReloadResult, Reloaded, Revocation, StoreState, ThrottleAction,
+    Throttled, WorkerCounters, WorkerGauge, WorkerHistogram, process, runtime,
 };
 use crate::message::QoS;
 
@@ -146,15 +147,25 @@ pub struct Metrics {
     pub store_waiting_bytes: Gauge,
     /// 1 for how the disk is.
     pub store_state: Gauges<StoreState>,
+    /// Events that the sentinel was told of.
+    pub sentinel_events: Counter,
+    /// Events that it was not, because too many waited.
+    pub sentinel_events_lost: Counter,
+    /// Keys that its rules remember.
+    pub sentinel_keys: Gauge,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
     pub internal_errors: Counter,
     process: process::Gauges,
     exporter: PrometheusHandle,
+    recorder: PrometheusRecorder,
     /// Times that the disk took since they were sorted into buckets.
     unsorted: AtomicU32,
 }
+
+/// The findings of the sentinel.
+const FINDINGS: &str = "bastionmq_sentinel_findings_total";
 
 /// How many are sorted at once.
 const MAX_UNSORTED: u32 = 4_096;
@@ -185,6 +196,8 @@ impl Metrics {
         let recorder = builder.unwrap_or_default().build_recorder();
         let register = Register(&recorder);
         register.build_info();
+        let help = "Findings of the sentinel, by rule and severity";
+        recorder.describe_counter(KeyName::from_const_str(FINDINGS), None, help.into());
         Self {
             connections_open: register
                 .gauge("bastionmq_connections_open", "Connections that are open now"),
@@ -400,6 +413,18 @@ impl Metrics {
                 "bastionmq_store_state",
                 "1 for the state that the disk of the store is in, 0 for the others",
             ),
+            sentinel_events: register.counter(
+                "bastionmq_sentinel_events_total",
+                "Events that the sentinel has looked at",
+            ),
+            sentinel_events_lost: register.counter(
+                "bastionmq_sentinel_events_lost_total",
+                "Events that the sentinel has not looked at, since too many waited",
+            ),
+            sentinel_keys: register.gauge(
+                "bastionmq_sentinel_keys",
+                "Keys that the rules of the sentinel remember, such as addresses and clients",
+            ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(
                 "bastionmq_internal_errors_total",
@@ -407,6 +432,7 @@ impl Metrics {
             ),
             process: process::Gauges::register(|name, help| register.gauge(name, help)),
             exporter: recorder.handle(),
+            recorder,
             unsorted: AtomicU32::new(0),
         }
     }
@@ -419,6 +445,25 @@ impl Metrics {
             self.unsorted.store(0, Ordering::Relaxed);
             self.exporter.run_upkeep();
         }
+    }
+
+    /// Shows a rule of the sentinel, at 0, before anything is found by it.
+    pub fn shows_rule(&self, rule: &str, severity: &'static str) {
+        self.findings_by(rule, severity).increment(0);
+    }
+
+    /// A rule of the sentinel is broken. There are as many of them as the configuration names.
+    pub fn found(&self, rule: &str, severity: &'static str) {
+        self.findings_by(rule, severity).increment(1);
+    }
+
+    fn findings_by(&self, rule: &str, severity: &'static str) -> Counter {
+        let labels = vec![
+            metrics::Label::new("rule", rule.to_owned()),
+            metrics::Label::from_static_parts("severity", severity),
+        ];
+        let register = Register(&self.recorder);
+        register.zeroed_counter(Key::from_parts(FINDINGS, labels))
     }
 
     /// Everything in the text format of Prometheus (version 0.0.4).
@@ -464,135 +509,5 @@ impl Default for Metrics {
     }
 }
 
-/// Registers with one recorder. A recorder of our own, and not the global one of the process, is
-/// what lets several brokers live in one test.
-struct Register<'a>(&'a PrometheusRecorder);
-
-const METADATA: Metadata<'static> = Metadata::new("bastionmq", Level::INFO, None);
-
-impl Register<'_> {
-    fn counter(&self, name: &'static str, help: &'static str) -> Counter {
-        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
-        self.zeroed_counter(Key::from_name(name))
-    }
-
-    fn counters<L: Label>(&self, name: &'static str, help: &'static str) -> Counters<L> {
-        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
-        Counters::register(|labels| self.zeroed_counter(Key::from_parts(name, labels)))
-    }
-
-    fn worker_counters<L: Label>(
-        &self,
-        name: &'static str,
-        help: &'static str,
-    ) -> WorkerCounters<L> {
-        self.0.describe_counter(KeyName::from_const_str(name), None, help.into());
-        WorkerCounters::register(|labels| self.zeroed_counter(Key::from_parts(name, labels)))
-    }
-
-    fn zeroed_counter(&self, key: Key) -> Counter {
-        self.0.register_counter(&key, &METADATA)
-    }
-
-    fn histogram(&self, name: &'static str, help: &'static str) -> Histogram {
-        self.0.describe_histogram(KeyName::from_const_str(name), None, help.into());
-        self.0.register_histogram(&Key::from_name(name), &METADATA)
-    }
-
-    fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
-        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
-        self.0.register_gauge(&Key::from_name(name), &METADATA)
-    }
-
-    fn gauges<L: Label>(&self, name: &'static str, help: &'static str) -> Gauges<L> {
-        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
-        Gauges::register(|labels| self.0.register_gauge(&Key::from_parts(name, labels), &METADATA))
-    }
-
-    fn build_info(&self) {
-        let name = "bastionmq_build_info";
-        let version = metrics::Label::from_static_parts("version", env!("CARGO_PKG_VERSION"));
-        let help = "1, with the version of this broker as its label";
-        self.0.describe_gauge(KeyName::from_const_str(name), None, help.into());
-        self.0.register_gauge(&Key::from_parts(name, vec![version]), &METADATA).set(1.0);
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.gauge("bastionmq_start_time_seconds", "When this broker started, in Unix time")
-            .set(started.as_secs_f64());
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::Version;
-
-    fn value_of(text: &str, series: &str) -> Option<f64> {
-        let line = text
-            .lines()
-            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
-        line.rsplit_once(' ')?.1.parse().ok()
-    }
-
-    #[test]
-    fn every_series_shows_from_the_start_at_zero() {
-        let text = Metrics::new().render();
-        for series in [
-            "bastionmq_connections_open",
-            "bastionmq_connections_refused_total{reason=\"tls_handshake\"}",
-            "bastionmq_logins_total{method=\"password\",result=\"refused\"}",
-            "bastionmq_packets_sent_total{type=\"pubcomp\",version=\"3.1\"}",
-            "bastionmq_publishes_received_total{qos=\"2\",version=\"unknown\"}",
-            "bastionmq_delivery_seconds_count{qos=\"1\"}",
-            "bastionmq_messages_dropped_total{reason=\"offline_qos0\"}",
-        ] {
-            assert_eq!(value_of(&text, series), Some(0.0), "{series}\n{text}");
-        }
-    }
-
-    #[test]
-    fn each_label_counts_for_itself() {
-        let metrics = Metrics::new();
-        metrics.logins.increment((LoginMethod::Certificate, LoginResult::Busy));
-        let version = ProtocolVersion::Known(Version::V5);
-        metrics.publishes_sent.add((QoS::AtLeastOnce, version), 7);
-        let text = metrics.render();
-        let busy = "bastionmq_logins_total{method=\"certificate\",result=\"busy\"}";
-        assert_eq!(value_of(&text, busy), Some(1.0));
-        for (qos, count) in [(1, 7.0), (0, 0.0)] {
-            let series = format!("bastionmq_publishes_sent_total{{qos=\"{qos}\",version=\"5.0\"}}");
-            assert_eq!(value_of(&text, &series), Some(count));
-        }
-    }
-
-    #[test]
-    fn every_metric_has_help_a_type_and_a_conventional_name() {
-        let text = Metrics::new().render();
-        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert!(types.len() > 20, "{text}");
-        for (name, kind) in types.iter().filter_map(|line| line.split_once(' ')) {
-            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
-            assert!(name.starts_with("bastionmq_") || name.starts_with("process_"), "{name}");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
-        }
-    }
-
-    #[test]
-    fn two_brokers_in_one_process_count_apart() {
-        let (one, other) = (Metrics::new(), Metrics::new());
-        one.takeovers.increment(1);
-        assert_eq!(value_of(&one.render(), "bastionmq_takeovers_total"), Some(1.0));
-        assert_eq!(value_of(&other.render(), "bastionmq_takeovers_total"), Some(0.0));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_process_shows_its_memory_and_files() {
-        let text = Metrics::new().render();
-        assert!(value_of(&text, "process_resident_memory_bytes").unwrap() > 1e6);
-        assert!(value_of(&text, "process_virtual_memory_bytes").unwrap() > 1e6);
-        assert!(value_of(&text, "process_threads").unwrap() >= 1.0);
-        assert!(value_of(&text, "process_cpu_seconds_total").unwrap() > 0.0);
-        assert!(value_of(&text, "process_open_fds").unwrap() >= 3.0);
-        assert!(value_of(&text, "process_max_fds").unwrap() >= 3.0);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod metrics;
 mod per_worker;
 mod process;
 mod protocol_labels;
+mod register;
 mod runtime;
 mod settings;
 

@@ -57,7 +57,7 @@ fn what_is_commented_out_would_be_understood() {
     let text = std::fs::read_to_string(root().join("bastionmq.toml")).unwrap();
     let is_setting = |line: &str| {
         let is_key = line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
-        is_key || ["[[listener]]", "[[throttle]]"].contains(&line)
+        is_key || ["[[listener]]", "[[throttle]]", "[[sentinel.rule]]"].contains(&line)
     };
     let uncommented: String = text
         .lines()

@@ -33,6 +33,7 @@ mod quarantine;
 mod reload;
 mod revocation;
 mod scram;
+mod sentinel;
 mod throttle;
 mod tokens;
 mod transports;

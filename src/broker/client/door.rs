@@ -4,13 +4,14 @@ use super::{Challenged, Client, Inside, Stage};
 use crate::auth::{ScramExchange, ScramProven};
 use crate::broker::exchange::{Outcome, Proof};
 use crate::broker::lockouts::Attempt;
-use crate::broker::login::{Admitted, Caller, Door, Patience};
+use crate::broker::login::{Admitted, Caller, Door, Patience, refusal_of};
 use crate::broker::session_keeping::Arrival;
 use crate::broker::sessions::{Claimed, narrowed};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::Principal;
 use crate::secret::Secret;
+use crate::sentinel;
 use crate::session::{ConnectRequest, Identified, Input, Refusal};
 use crate::telemetry::LoginMethod;
 
@@ -111,6 +112,11 @@ impl Client {
             refusal.text
         );
         self.broker.counts.login(LoginMethod::Scram, refusal.reason);
+        self.broker.counts.observe(|| sentinel::Event {
+            principal: Some(who.principal.clone()),
+            client: Some(who.client_id.clone()),
+            ..refusal_of(&self.peer, refusal.reason)
+        });
         self.session.step(now, Input::End(ReasonCode::NotAuthorized), &mut self.output);
     }
 

@@ -26,6 +26,7 @@ use crate::identity::{
     Attributes, ClientCertificate, Credentials, Evidence, Peer, TransportSecurity,
 };
 use crate::message::QoS;
+use crate::sentinel::RuleSet;
 use crate::session::{self, ConnectRequest, SessionExpiry};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -104,6 +105,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         audit: None,
         bans: crate::sanctions::Settings::default(),
         throttles: Vec::new(),
+        sentinel: RuleSet::default(),
         metrics: Arc::new(Metrics::new()),
     }
 }

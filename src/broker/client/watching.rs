@@ -1,0 +1,45 @@
+//! What the sentinel is told of a connection.
+
+use std::sync::Arc;
+
+use super::{Client, Stage};
+use crate::sentinel::{Event, Kind};
+use crate::session::Closed;
+use crate::telemetry::ProtocolFault;
+
+impl Client {
+    /// The connection has ended, by a `fault` of its client where there is one.
+    pub(super) fn watch_end(&self, closed: Closed, fault: Option<ProtocolFault>) {
+        let counts = &self.broker.counts;
+        let broken = match closed {
+            Closed::Malformed(_) => Some(Kind::Malformed),
+            Closed::Violation { .. } => Some(Kind::Violation),
+            _ => None,
+        };
+        if let (Some(kind), Some(fault)) = (broken, fault) {
+            counts.observe(|| self.as_event(kind, fault.name()));
+        }
+        if let Stage::Inside(inside) = &self.stage {
+            let why = match closed {
+                Closed::ByClient(_) => "by_client",
+                Closed::ByBroker(_) | Closed::Refused(_) => "by_broker",
+                Closed::KeepAlive => "keep_alive",
+                Closed::Lost => "lost",
+                Closed::Malformed(_) | Closed::Violation { .. } => "fault",
+            };
+            counts.observe(|| inside.gate.who().as_event(Kind::Disconnected, why));
+        }
+    }
+
+    /// Something that the client does, who may not have said yet who it is.
+    fn as_event(&self, kind: Kind, reason: &'static str) -> Event {
+        match &self.stage {
+            Stage::Inside(inside) => inside.gate.who().as_event(kind, reason),
+            _ => Event {
+                address: self.peer.address.ip(),
+                listener: Some(Arc::clone(&self.peer.listener)),
+                ..Event::new(kind, reason)
+            },
+        }
+    }
+}

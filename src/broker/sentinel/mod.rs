@@ -1,0 +1,153 @@
+//! The sentinel at work: events go through a bounded queue to a thread of its own, which acts upon what it
+//! finds. Nobody waits for it; what finds no place in the queue is counted.
+
+mod report;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use self::report::Report;
+use super::Broker;
+use crate::clock::Now;
+use crate::sentinel::{Event, Finding, Response, RuleSet, Sentinel, Severity};
+use crate::telemetry::Metrics;
+
+/// Events that may wait to be looked at.
+const QUEUE: usize = 8_192;
+/// Events that are looked at before the keys are counted again.
+const BETWEEN_COUNTS: u32 = 256;
+
+/// Where events are brought, and the rules that they are looked at by.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Whether there are any rules.
+    is_on: AtomicBool,
+    queue: SyncSender<Seen>,
+    /// Until the thread takes it.
+    waiting: Mutex<Option<Receiver<Seen>>>,
+    sentinel: Mutex<Sentinel>,
+    metrics: Arc<Metrics>,
+}
+
+/// An event, and when it has happened.
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    event: Box<Event>,
+}
+
+impl Watch {
+    pub(super) fn new(rules: RuleSet, seed: u64, metrics: Arc<Metrics>) -> Self {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let this = Self {
+            is_on: AtomicBool::new(false),
+            queue,
+            waiting: Mutex::new(Some(waiting)),
+            sentinel: Mutex::new(Sentinel::new(RuleSet::default(), seed)),
+            metrics,
+        };
+        this.follow(rules);
+        this
+    }
+
+    /// Goes by other rules. Those that stay remember what they did.
+    pub(super) fn follow(&self, rules: RuleSet) {
+        for rule in &rules.rules {
+            self.metrics.shows_rule(&rule.name, rule.severity.name());
+        }
+        self.is_on.store(!rules.rules.is_empty(), Ordering::Relaxed);
+        self.sentinel.lock().follow(rules);
+    }
+
+    /// Has it looked at, if there are any rules. Never waits.
+    pub(super) fn observe(&self, event: impl FnOnce() -> Event) {
+        if !self.is_on.load(Ordering::Relaxed) {
+            return;
+        }
+        let seen = Seen { at: Instant::now(), event: Box::new(event()) };
+        if self.queue.try_send(seen).is_err() {
+            self.metrics.sentinel_events_lost.increment(1);
+        }
+    }
+}
+
+impl Broker {
+    /// Starts the thread that looks at what happens; it ends with the broker.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn keep_watch(self: &Arc<Self>) -> io::Result<()> {
+        let Some(waiting) = self.counts.watch.waiting.lock().take() else { return Ok(()) };
+        let broker = Arc::downgrade(self);
+        let watch = move || watch(&broker, &waiting);
+        thread::Builder::new().name("sentinel".to_owned()).spawn(watch).map(drop)
+    }
+
+    fn act_upon(&self, finding: &Finding, now: Now) {
+        let rule = &finding.rule;
+        self.counts.metrics.found(&rule.name, rule.severity.name());
+        let Some(untold) = finding.untold else { return };
+        let report = Report::new(finding, untold, now);
+        self.counts.audit(|| report.as_record());
+        let does = |response| rule.responses.contains(&response);
+        if does(Response::Log) || rule.dry_run {
+            log(&report, rule.severity);
+        }
+        if does(Response::Alert) && !rule.dry_run {
+            match report.as_message() {
+                Some(message) => drop(self.publish_directly(&Arc::new(message))),
+                None => tracing::error!(rule = &*rule.name, "an alert cannot be written"),
+            }
+        }
+    }
+}
+
+/// Looks at what happens until there is no broker any more.
+fn watch(broker: &Weak<Broker>, waiting: &Receiver<Seen>) {
+    let begin = Instant::now();
+    let mut findings = Vec::new();
+    let mut looked_at = 0_u32;
+    while let Ok(Seen { at, event }) = waiting.recv() {
+        let Some(broker) = broker.upgrade() else { return };
+        let watch = &broker.counts.watch;
+        let since = at.saturating_duration_since(begin);
+        watch.sentinel.lock().observe(since, &event, &mut findings);
+        watch.metrics.sentinel_events.increment(1);
+        if looked_at.is_multiple_of(BETWEEN_COUNTS) {
+            watch.metrics.sentinel_keys.set(watch.sentinel.lock().keys() as f64);
+        }
+        looked_at = looked_at.wrapping_add(1);
+        let now = Now::read();
+        findings.drain(..).for_each(|finding| broker.act_upon(&finding, now));
+    }
+}
+
+fn log(report: &Report<'_>, severity: Severity) {
+    let Report { rule, about, value, threshold, event, dry_run, .. } = report;
+    let (key, severity_name) = (report.key_as_text(), severity.name());
+    // The level of an event is part of the program.
+    macro_rules! say {
+        ($level:ident) => {
+            tracing::$level!(
+                rule,
+                severity = severity_name,
+                key,
+                value,
+                threshold,
+                event,
+                dry_run,
+                "sentinel: {about}"
+            )
+        };
+    }
+    match severity {
+        Severity::Info | Severity::Notice => say!(info),
+        Severity::Warning | Severity::Critical => say!(warn),
+    }
+}

@@ -1,0 +1,157 @@
+//! The sentinel: told every event, it says which rules are broken, and by whom.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::quality::FixedState;
+
+use super::keys::Keys;
+use super::past::Past;
+use super::{Event, Kind, Rule, RuleSet};
+
+/// Findings of one rule in a minute that people are told of. More say nothing new.
+const TOLD_IN_A_MINUTE: u64 = 30;
+
+/// A rule is broken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Which.
+    pub rule: Arc<Rule>,
+    /// What the events have in common, by the names of [`Rule::per`].
+    pub key: Vec<(&'static str, String)>,
+    /// What was measured.
+    pub value: f64,
+    /// The event that has broken it.
+    pub event: Event,
+    /// How many findings of the rule nobody was told of since the last one; nothing where nobody is to be
+    /// told of this one either, because there are too many.
+    pub untold: Option<u64>,
+}
+
+/// Rules, and what they remember.
+#[derive(Debug)]
+pub struct Sentinel {
+    watches: Vec<Watch>,
+    /// The places of the rules that look at a kind of event.
+    by_kind: [Vec<usize>; Kind::ALL.len()],
+    max_keys: usize,
+    hashes: FixedState,
+    /// The latest moment that it was told of.
+    now: Duration,
+}
+
+/// A rule, and what it remembers.
+#[derive(Debug)]
+struct Watch {
+    rule: Arc<Rule>,
+    keys: Keys<Past>,
+    /// The last minute in which people were told of it, and how often.
+    minute: u64,
+    told: u64,
+    untold: u64,
+}
+
+impl Sentinel {
+    /// One that goes by `rules` and has seen nothing. Whoever does not know `seed` cannot choose keys that
+    /// are taken for each other.
+    #[must_use]
+    pub fn new(rules: RuleSet, seed: u64) -> Self {
+        let mut sentinel = Self {
+            watches: Vec::new(),
+            by_kind: Default::default(),
+            max_keys: rules.max_keys,
+            hashes: FixedState::with_seed(seed),
+            now: Duration::ZERO,
+        };
+        sentinel.follow(rules);
+        sentinel
+    }
+
+    /// Goes by other rules. Those that stay as they are remember what they did.
+    pub fn follow(&mut self, RuleSet { rules, max_keys }: RuleSet) {
+        if std::mem::replace(&mut self.max_keys, max_keys) != max_keys {
+            self.watches.clear();
+        }
+        let mut before = std::mem::take(&mut self.watches);
+        for rule in rules {
+            let same = before.iter().position(|watch| *watch.rule == rule);
+            let watch = same.map(|at| before.swap_remove(at));
+            self.watches.push(watch.unwrap_or_else(|| Watch::new(rule, max_keys)));
+        }
+        for kind in Kind::ALL {
+            let looks_at =
+                |(at, watch): (usize, &Watch)| watch.rule.kinds().contains(&kind).then_some(at);
+            self.by_kind[kind as usize] =
+                self.watches.iter().enumerate().filter_map(looks_at).collect();
+        }
+    }
+
+    /// Takes notice of `event`, which has happened `now`: the time since some beginning, which is the same
+    /// for all events, and for two years at most. What is broken by it is added to `findings`.
+    pub fn observe(&mut self, now: Duration, event: &Event, findings: &mut Vec<Finding>) {
+        // Threads tell of their events in about the order of time.
+        self.now = self.now.max(now);
+        for at in &self.by_kind[event.kind as usize] {
+            if let Some(watch) = self.watches.get_mut(*at) {
+                findings.extend(watch.observe(self.now, event, &self.hashes));
+            }
+        }
+    }
+
+    /// The keys that are remembered, of all rules.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.watches.iter().map(|watch| watch.keys.len()).sum()
+    }
+}
+
+impl Watch {
+    fn new(rule: Rule, max_keys: usize) -> Self {
+        let keys = Keys::new(max_keys);
+        Self { rule: Arc::new(rule), keys, minute: 0, told: 0, untold: 0 }
+    }
+
+    fn observe(&mut self, now: Duration, event: &Event, hashes: &FixedState) -> Option<Finding> {
+        let rule = &self.rule;
+        let (leads, counts) = (rule.leads(event), rule.counts(event));
+        if !leads && !counts {
+            return None;
+        }
+        let mut hasher = hashes.build_hasher();
+        if !rule.per.iter().all(|attribute| attribute.hash_of(event, &mut hasher)) {
+            return None;
+        }
+        let past = self.keys.of(hasher.finish(), || Past::new(rule, now));
+        let is_led = counts && past.is_led(rule, now);
+        if leads {
+            past.lead(rule, now, event);
+        }
+        if !is_led {
+            return None;
+        }
+        let value = past.measure(rule, now, event, hashes);
+        if value < rule.threshold || now < past.quiet_until {
+            return None;
+        }
+        past.quiet_until = now + rule.cool_down;
+        let named = |of: &super::Attribute| Some((of.name(), of.of(event)?));
+        let key = rule.per.iter().filter_map(named).collect();
+        let (rule, event) = (Arc::clone(rule), event.clone());
+        Some(Finding { rule, key, value, event, untold: self.tell(now) })
+    }
+
+    /// Whether people are told of a finding of `now`, and of how many they were not.
+    fn tell(&mut self, now: Duration) -> Option<u64> {
+        let minute = now.as_secs() / 60;
+        if minute != self.minute {
+            (self.minute, self.told) = (minute, 0);
+        }
+        if self.told >= TOLD_IN_A_MINUTE {
+            self.untold += 1;
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
+    }
+}

@@ -1,0 +1,121 @@
+//! What happens to a broker that may matter to its security.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{ClientId, Principal};
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A client was let in.
+    Connected,
+    /// A client was not.
+    LoginRefused,
+    /// The policy does not allow what a client asks for.
+    Denied,
+    /// Bytes that are no packet.
+    Malformed,
+    /// A packet that the protocol does not allow then, or not so.
+    Violation,
+    /// The connection of a client that was inside has ended.
+    Disconnected,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Connected,
+        Self::LoginRefused,
+        Self::Denied,
+        Self::Malformed,
+        Self::Violation,
+        Self::Disconnected,
+    ];
+
+    /// As rules write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::LoginRefused => "login_refused",
+            Self::Denied => "denied",
+            Self::Malformed => "malformed",
+            Self::Violation => "violation",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What an event of this kind may have as its reason.
+    #[must_use]
+    pub fn reasons(self) -> &'static [&'static str] {
+        match self {
+            Self::Connected => &["new", "resumed"],
+            Self::LoginRefused => {
+                &["credentials", "locked_out", "busy", "client_id", "not_authorized", "other"]
+            }
+            Self::Denied => &["publish", "subscribe", "will"],
+            Self::Malformed | Self::Violation => &FAULTS,
+            Self::Disconnected => &["by_client", "by_broker", "keep_alive", "lost", "fault"],
+        }
+    }
+}
+
+/// How clients break the protocol.
+const FAULTS: [&str; 8] = [
+    "malformed_packet",
+    "protocol_error",
+    "receive_maximum_exceeded",
+    "topic_alias_invalid",
+    "packet_too_large",
+    "keep_alive_timeout",
+    "send_timeout",
+    "other",
+];
+
+/// Something that has happened, and to whom. What is not known of it is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What.
+    pub kind: Kind,
+    /// Why, or of which sort: one of [`Kind::reasons`], or nothing.
+    pub reason: &'static str,
+    /// Who it was, or at a refused login claims to be.
+    pub principal: Option<Principal>,
+    /// Its client identifier.
+    pub client: Option<ClientId>,
+    /// Where it connects from; a process of this machine has none.
+    pub address: Option<IpAddr>,
+    /// The URL of its listener.
+    pub listener: Option<Arc<str>>,
+    /// The topic name or filter, or the beginning of it.
+    pub topic: Option<Arc<str>>,
+    /// How many or how much of it; 1 where it is just one.
+    pub number: f64,
+}
+
+impl Event {
+    /// One of this kind and reason, of nobody.
+    #[must_use]
+    pub fn new(kind: Kind, reason: &'static str) -> Self {
+        Self {
+            kind,
+            reason,
+            principal: None,
+            client: None,
+            address: None,
+            listener: None,
+            topic: None,
+            number: 1.0,
+        }
+    }
+}

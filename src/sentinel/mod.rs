@@ -1,0 +1,29 @@
+//! What is out of the ordinary: rules over what happens to a broker, and whether one of them is broken.
+//!
+//! A [`Sentinel`] is told every [`Event`] and when it happened, keeps what its rules need to know of the
+//! recent past, and says what it finds. Whoever drives it acts upon that. What it keeps is bounded: of each
+//! rule so many keys, of each key a fixed number of bytes, whatever clients make of it.
+
+mod attribute;
+mod baseline;
+mod distinct;
+mod engine;
+mod event;
+mod histogram;
+mod keys;
+mod panes;
+mod past;
+mod rule;
+mod rule_settings;
+mod settings;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use attribute::Attribute;
+pub use engine::{Finding, Sentinel};
+pub use event::{Event, Kind};
+pub use panes::{Shape, Window};
+pub use rule::{Measure, Response, Rule, RuleError, RuleSet, Severity};
+pub use rule_settings::{MeasureName, RuleSettings, default_rules};
+pub use settings::Settings;

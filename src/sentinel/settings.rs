@@ -1,0 +1,29 @@
+//! `[sentinel]`: whether and how it is looked for what is out of the ordinary.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// The sentinel. Its rules are [`RuleSettings`](super::RuleSettings).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether it is looked at all.
+    pub enabled: bool,
+    /// Whether the rules are in force that come with the broker, but for those that are turned off.
+    pub default_rules: bool,
+    /// Of how many keys each rule keeps what it needs to know. A key takes about 200 bytes, and up to
+    /// 2 KiB where different ones are counted or quantiles taken. Who comes only once in a while is
+    /// forgotten where there are more.
+    pub max_keys: NonZeroU32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            default_rules: true,
+            max_keys: NonZeroU32::MIN.saturating_add(16_383),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Rules on streams of events, as they would come.
+
+use std::time::Duration;
+
+use super::*;
+use crate::identity::{ClientId, Principal};
+
+fn rules(text: &str) -> Vec<Rule> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        rule: Vec<RuleSettings>,
+    }
+    let written: Written = toml::from_str(text).expect("rules");
+    let settings = Settings { default_rules: false, ..Settings::default() };
+    RuleSet::of(&settings, &written.rule).expect("rules that can be gone by").rules
+}
+
+fn sentinel(rules: Vec<Rule>, max_keys: usize) -> Sentinel {
+    Sentinel::new(RuleSet { rules, max_keys }, 1)
+}
+
+/// An event from a line such as `login_refused.credentials principal=user:ann address=192.0.2.1`.
+fn event(line: &str) -> Event {
+    let mut words = line.split_whitespace();
+    let what = words.next().expect("what has happened");
+    let (kind, reason) = what.split_once('.').unwrap_or((what, ""));
+    let kind = Kind::named(kind).expect("a kind of event");
+    let reason = kind.reasons().iter().find(|it| **it == reason).copied().unwrap_or_default();
+    let mut event = Event::new(kind, reason);
+    for (name, value) in words.map(|word| word.split_once('=').expect("name=value")) {
+        match name {
+            "principal" => event.principal = Principal::parse(value),
+            "client" => event.client = Some(ClientId::new(value)),
+            "address" => event.address = value.parse().ok(),
+            "listener" => event.listener = Some(value.into()),
+            "topic" => event.topic = Some(value.into()),
+            "number" => event.number = value.parse().expect("a number"),
+            _ => panic!("{name}"),
+        }
+    }
+    event
+}
+
+/// What is found in lines such as `12.5 connected client=a`, of which `12.5 x3 ...` stands for three.
+fn findings(rules: Vec<Rule>, stream: &str) -> Vec<Finding> {
+    let (mut sentinel, mut findings) = (sentinel(rules, 64), Vec::new());
+    for line in stream.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (seconds, rest) = line.split_once(' ').expect("when and what");
+        let at = Duration::from_secs_f64(seconds.parse().expect("seconds"));
+        let (times, rest) = match rest.strip_prefix('x').and_then(|it| it.split_once(' ')) {
+            Some((times, rest)) => (times.parse().expect("how often"), rest),
+            None => (1, rest),
+        };
+        for _ in 0..times {
+            sentinel.observe(at, &event(rest), &mut findings);
+        }
+    }
+    findings
+}
+
+/// `value key`, of each.
+fn said(findings: &[Finding]) -> Vec<String> {
+    fn key(finding: &Finding) -> String {
+        let values: Vec<_> = finding.key.iter().map(|(_, value)| value.as_str()).collect();
+        values.join(" ")
+    }
+    findings.iter().map(|it| format!("{} {}", it.value, key(it))).collect()
+}
+
+const GUESSING: &str = r#"
+    [[rule]]
+    name = "guessing"
+    events = ["login_refused.credentials"]
+    per = ["address"]
+    seconds = 60
+    threshold = 3
+    cool_down_seconds = 100
+"#;
+
+#[test]
+fn a_rule_is_broken_by_who_does_it_often_enough_in_its_window() {
+    let found = findings(
+        rules(GUESSING),
+        "0 x2 login_refused.credentials address=192.0.2.1
+         1 x2 login_refused.credentials address=192.0.2.2
+         2 x9 login_refused.busy address=192.0.2.1
+         3 login_refused.credentials
+         50 login_refused.credentials address=192.0.2.1
+         90 login_refused.credentials address=192.0.2.2",
+    );
+    assert_eq!(said(&found), ["3 192.0.2.1"]);
+}
+
+#[test]
+fn about_a_key_nothing_more_is_said_for_a_while() {
+    let found = findings(
+        rules(GUESSING),
+        "0 x30 login_refused.credentials address=192.0.2.1
+         99 x30 login_refused.credentials address=192.0.2.1
+         99 x3 login_refused.credentials address=192.0.2.2
+         100 login_refused.credentials address=192.0.2.1",
+    );
+    assert_eq!(said(&found), ["3 192.0.2.1", "3 192.0.2.2", "31 192.0.2.1"]);
+}
+
+#[test]
+fn of_a_rule_that_is_broken_by_everybody_people_are_told_some_findings_and_their_number() {
+    let (mut sentinel, mut findings) = (sentinel(rules(GUESSING), 64), Vec::new());
+    for minute in [0, 60] {
+        for address in 0..40 {
+            let event = event(&format!("login_refused.credentials address=192.0.2.{address}"));
+            let at = Duration::from_secs(minute + 100 * minute);
+            (0..3).for_each(|_| sentinel.observe(at, &event, &mut findings));
+        }
+    }
+    let untold: Vec<_> = findings.iter().map(|it| it.untold).collect();
+    assert_eq!(untold.len(), 80);
+    assert_eq!(untold.iter().flatten().count(), 60);
+    assert_eq!(untold[40], Some(10));
+}
+
+#[test]
+fn different_ones_are_counted_once_each() {
+    let rules = rules(
+        r#"
+        [[rule]]
+        name = "spraying"
+        events = ["login_refused"]
+        per = ["prefix"]
+        measure = "distinct"
+        of = "principal"
+        threshold = 3
+        "#,
+    );
+    let found = findings(
+        rules,
+        "0 x9 login_refused.credentials address=192.0.2.1 principal=user:a
+         1 x9 login_refused.credentials address=192.0.2.2 principal=user:b
+         2 login_refused.credentials address=192.0.3.2 principal=user:c
+         70 login_refused.credentials address=192.0.2.2 principal=user:c
+         71 login_refused.credentials address=192.0.2.2 principal=user:b
+         72 login_refused.credentials address=192.0.2.2 principal=user:a",
+    );
+    assert_eq!(said(&found), ["3 192.0.2.0/24"]);
+    assert_eq!(found[0].event.principal, Principal::parse("user:a"));
+}
+
+#[test]
+fn a_sequence_is_what_came_before_and_then_what_counts() {
+    let rules = rules(
+        r#"
+        [[rule]]
+        name = "guessed"
+        after = ["login_refused"]
+        after_count = 3
+        events = ["connected"]
+        per = ["principal"]
+        threshold = 1
+        "#,
+    );
+    let found = findings(
+        rules,
+        "0 connected principal=user:a
+         1 x2 login_refused.credentials principal=user:a
+         2 connected principal=user:a
+         3 x3 login_refused.credentials principal=user:b
+         4 connected principal=user:c
+         5 connected principal=user:b
+         6 x5 login_refused.credentials principal=user:d
+         90 connected principal=user:d",
+    );
+    assert_eq!(said(&found), ["1 user:b"]);
+}
+
+#[test]
+fn numbers_are_summed_averaged_and_compared() {
+    let of = |measure: &str| {
+        let rules = rules(&format!(
+            "[[rule]]\nname = \"r\"\nevents = [\"denied\"]\nthreshold = 30\ncool_down_seconds = 0\n{measure}"
+        ));
+        let stream = "0 x9 denied number=10\n1 denied number=20\n2 x9 denied number=32\n3 denied number=1000";
+        said(&findings(rules, stream)).first().cloned()
+    };
+    assert_eq!(of("measure = \"sum\"").as_deref(), Some("30 "));
+    assert_eq!(of("measure = \"count\""), None);
+    assert_eq!(of("measure = \"rate\"\nseconds = 1"), None);
+    assert!(of("measure = \"mean\"").is_some_and(|it| it.starts_with("69.9")));
+    let most = of("measure = \"quantile\"\nquantile = 0.6").expect("found");
+    let most: f64 = most.trim().parse().expect("a number");
+    assert!((30.0..36.0).contains(&most), "{most}");
+}
+
+#[test]
+fn what_was_never_seen_before_is_told_of_who_is_always_the_same() {
+    let rules = rules(
+        r#"
+        [[rule]]
+        name = "new"
+        events = ["connected"]
+        per = ["principal"]
+        measure = "new"
+        of = "address"
+        warm_up = 5
+        seconds = 1000
+        threshold = 1
+        cool_down_seconds = 0
+        "#,
+    );
+    let found = findings(
+        rules,
+        "0 x4 connected principal=user:a address=192.0.2.1
+         1 connected principal=user:a address=192.0.2.2
+         2 connected principal=user:a address=192.0.2.1
+         3 connected principal=user:a address=192.0.2.3
+         4 connected principal=user:a address=192.0.2.3",
+    );
+    assert_eq!(said(&found), ["1 user:a"]);
+}
+
+#[test]
+fn who_was_away_for_long_and_comes_again_is_told_of() {
+    let rules = rules(
+        "[[rule]]\nname = \"r\"\nevents = [\"connected\"]\nper = [\"client\"]\nmeasure = \"silence\"\nthreshold = 1000",
+    );
+    let stream = "0 connected client=a\n900 connected client=a\n2000 connected client=b\n2001 connected client=a";
+    assert_eq!(said(&findings(rules, stream)), ["1101 a"]);
+}
+
+#[test]
+fn only_events_on_the_topics_of_a_rule_count() {
+    let rules =
+        rules("[[rule]]\nname = \"r\"\nevents = [\"denied\"]\ntopics = \"plant/#\"\nthreshold = 2");
+    let stream = "0 denied topic=a\n0 denied\n0 denied topic=plant/a\n0 denied topic=plant/b";
+    assert_eq!(said(&findings(rules, stream)), ["2 "]);
+}
+
+#[test]
+fn rules_that_stay_remember_when_others_change() {
+    let mut sentinel = sentinel(rules(GUESSING), 64);
+    let mut found = Vec::new();
+    let refused = event("login_refused.credentials address=192.0.2.1");
+    (0..2).for_each(|_| sentinel.observe(Duration::ZERO, &refused, &mut found));
+    let other = GUESSING.replace("\"guessing\"", "\"other\"");
+    let rules = rules(&format!("{GUESSING}{other}"));
+    sentinel.follow(RuleSet { rules, max_keys: 64 });
+    sentinel.observe(Duration::ZERO, &refused, &mut found);
+    assert_eq!(found.iter().map(|it| &*it.rule.name).collect::<Vec<_>>(), ["guessing"]);
+    assert_eq!(sentinel.keys(), 2);
+}
+
+#[test]
+fn a_million_keys_take_no_more_room_than_allowed() {
+    let mut sentinel = sentinel(rules(GUESSING), 1_000);
+    let mut found = Vec::new();
+    for address in 0..1_000_000_u32 {
+        let address = std::net::Ipv4Addr::from_bits(address).into();
+        let one = event("login_refused.credentials");
+        sentinel.observe(Duration::ZERO, &Event { address: Some(address), ..one }, &mut found);
+    }
+    assert!(found.is_empty() && sentinel.keys() <= 1_000);
+}
+
+#[test]
+fn the_rules_that_come_with_the_broker_can_all_be_gone_by() {
+    let written = default_rules();
+    assert!(written.len() >= 9);
+    assert!(written.iter().all(|it| it.about.is_some() && it.severity.is_some()));
+    let all = RuleSet::of(&Settings::default(), &[]).expect("rules");
+    assert_eq!(all.rules.len(), written.len());
+    let off = Settings { enabled: false, ..Settings::default() };
+    assert_eq!(RuleSet::of(&off, &[]), Ok(RuleSet::default()));
+}
+
+#[test]
+fn a_default_rule_is_changed_or_turned_off_by_its_name() {
+    let of = |text: &str| {
+        let written: RuleSettings = toml::from_str(text).expect("settings");
+        let rules = RuleSet::of(&Settings::default(), &[written]).expect("rules").rules;
+        let found = rules.iter().find(|it| &*it.name == "password-guessing").cloned();
+        (rules.len(), found)
+    };
+    let all = default_rules().len();
+    let (count, rule) = of("name = \"password-guessing\"\nthreshold = 7");
+    assert_eq!(
+        (count, rule.map(|it| (it.threshold, it.per))),
+        (all, Some((7.0, vec![Attribute::Address])))
+    );
+    assert_eq!(of("name = \"password-guessing\"\nenabled = false"), (all - 1, None));
+}
+
+#[test]
+fn what_does_not_go_together_is_an_error() {
+    let fault = |text: &str| {
+        let written: RuleSettings = toml::from_str(text).expect("settings");
+        let mut faults = RuleSet::of(&Settings::default(), &[written]).expect_err("a fault");
+        faults.pop().expect("one").1
+    };
+    let name = || "r".to_owned();
+    let of =
+        |rest: &str| fault(&format!("name = \"r\"\nevents = [\"denied\"]\nthreshold = 1\n{rest}"));
+    assert_eq!(fault("threshold = 1"), RuleError::Name);
+    assert_eq!(fault("name = \"a/b\""), RuleError::Name);
+    assert_eq!(fault("name = \"r\"\nthreshold = 1"), RuleError::NoEvents(name()));
+    assert_eq!(fault("name = \"r\"\nevents = [\"denied\"]"), RuleError::Threshold(name()));
+    assert_eq!(of("topics = \"$share/g/a\""), RuleError::Topics(name()));
+    assert_eq!(of("measure = \"distinct\""), RuleError::Of(name()));
+    assert_eq!(of("measure = \"quantile\"\nquantile = 1.5"), RuleError::Quantile(name()));
+    assert_eq!(of("seconds = 10_000_000"), RuleError::TooLong(name()));
+    for events in ["denied.delete", "deny", "denied.publish.x"] {
+        let said = fault(&format!("name = \"r\"\nthreshold = 1\nevents = [\"{events}\"]"));
+        assert!(said.to_string().contains("there are "), "{said}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Attacks on a broker that runs: each is counted, told of, written down, and answered as its rule says.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::raw::{self, Connect, RawClient};
+use crate::harness::{ADMIN, Broker, DEVICE1, Place, Stream, bastionmq, http, scratch};
+
+/// A broker with an audit log in `place`.
+fn watched(place: &Path, more: &str) -> Broker {
+    Broker::secure_with_settings(&format!(
+        "\n[keys]\nmaster_key_file = \"{at}/master.key\"\n[audit]\ndir = \"{at}/audit\"\n{more}",
+        at = place.display()
+    ))
+}
+
+/// Somebody who hears of all alerts.
+fn listener(broker: &Broker) -> RawClient {
+    let connect = Connect::new(5, "watcher").login(ADMIN);
+    let mut watcher = RawClient::connected(broker.plain_port(), &connect);
+    assert_eq!(watcher.subscribe(5, "$bastion/alerts/#", 0), 0);
+    watcher
+}
+
+fn device(broker: &Broker) -> RawClient {
+    let connect = Connect::new(5, "device1").login(DEVICE1);
+    RawClient::connected(broker.plain_port(), &connect)
+}
+
+/// The next alert: its topic, and what it says.
+fn alert(watcher: &mut RawClient) -> (String, Value) {
+    let published = watcher.read().publish(5);
+    let told = serde_json::from_slice(&published.payload).expect("an alert is JSON");
+    (published.topic, told)
+}
+
+/// The alert of `rule`, whatever others come before it.
+fn alert_of(watcher: &mut RawClient, rule: &str) -> Value {
+    loop {
+        let (topic, told) = alert(watcher);
+        if told["rule"] == rule {
+            let severity = told["severity"].as_str().expect("a severity");
+            assert_eq!(topic, format!("$bastion/alerts/{severity}/{rule}"));
+            return told;
+        }
+    }
+}
+
+fn found(broker: &Broker, rule: &str, severity: &str) -> f64 {
+    let name =
+        format!("bastionmq_sentinel_findings_total{{rule=\"{rule}\",severity=\"{severity}\"}}");
+    http::series(broker.admin_port(), &name)
+}
+
+/// What stands in the audit log of alerts, once the broker has ended.
+fn recorded(place: &Path, broker: &mut Broker) -> Vec<Value> {
+    broker.terminate();
+    broker.wait();
+    let mut command = bastionmq();
+    command.args(["audit", "search", "--event", "alert", "--dir"]).arg(place.join("audit"));
+    let output = command.output().expect("it runs");
+    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn fails_to_log_in(broker: &Broker, user: &'static str) {
+    let mut stranger = RawClient::plain(broker.plain_port());
+    stranger.send(&Connect::new(5, "eve").login((user, "a guess")).encode());
+    assert_ne!(stranger.expect(raw::CONNACK).reason(), 0);
+}
+
+#[test]
+fn guessing_passwords_is_counted_logged_told_of_and_written_down() {
+    let place = scratch();
+    let mut broker = watched(place.path(), "");
+    let mut watcher = listener(&broker);
+    assert!(found(&broker, "password-guessing", "warning") < 0.5);
+    (0..20).for_each(|_| fails_to_log_in(&broker, "device1"));
+    let told = alert_of(&mut watcher, "password-guessing");
+    assert_eq!(told["key"]["address"], "127.0.0.1");
+    assert_eq!((&told["value"], &told["seconds"]), (&20.0.into(), &60.into()));
+    assert_eq!(told["principal"], "user:device1");
+    assert!(found(&broker, "password-guessing", "warning") > 0.5);
+    broker.process().wait_for_text(Stream::Err, "sentinel: One address fails to log in");
+    let recorded = recorded(place.path(), &mut broker);
+    let record = recorded.iter().find(|it| it["rule"] == "password-guessing").expect("a record");
+    assert_eq!((&record["severity"], &record["threshold"]), (&"warning".into(), &20.0.into()));
+    assert_eq!(record["key"]["address"], "127.0.0.1");
+}
+
+#[test]
+fn trying_many_users_is_told_of() {
+    let broker = Broker::secure();
+    let mut watcher = listener(&broker);
+    for user in ["ann", "ben", "cem", "dan", "eva", "fay", "gil", "ida", "jan", "kim"] {
+        fails_to_log_in(&broker, user);
+    }
+    let told = alert_of(&mut watcher, "password-spraying");
+    assert_eq!((&told["value"], &told["key"]["address"]), (&10.0.into(), &"127.0.0.1".into()));
+}
+
+#[test]
+fn a_client_that_probes_topics_is_told_of() {
+    let broker = Broker::secure();
+    let mut watcher = listener(&broker);
+    let mut device = device(&broker);
+    for number in 0..20 {
+        let topic = format!("somebody/else/{number}");
+        assert_eq!(device.subscribe(5, &topic, 0), 0x87);
+    }
+    let told = alert_of(&mut watcher, "topic-probing");
+    assert_eq!(told["key"]["principal"], "user:device1");
+    assert_eq!(
+        (&told["event"], &told["topic"]),
+        (&"denied.subscribe".into(), &"somebody/else/19".into())
+    );
+}
+
+#[test]
+fn who_sends_what_is_no_packet_is_told_of() {
+    let broker = Broker::secure();
+    let mut watcher = listener(&broker);
+    for _ in 0..10 {
+        let mut scanner = RawClient::plain(broker.plain_port());
+        scanner.send(b"\x10\xff\xff\xff\xff\xff\xff");
+        scanner.expect_end();
+    }
+    let told = alert_of(&mut watcher, "malformed-packets");
+    assert_eq!(told["key"]["address"], "127.0.0.1");
+}
+
+#[test]
+fn a_client_that_comes_and_goes_is_told_of() {
+    let broker = Broker::secure();
+    let mut watcher = listener(&broker);
+    for _ in 0..15 {
+        let mut device = device(&broker);
+        device.send(&raw::packet(raw::DISCONNECT, &[]));
+        device.expect_orderly_end();
+    }
+    let told = alert_of(&mut watcher, "flapping");
+    assert_eq!((&told["client_id"], &told["severity"]), (&"device1".into(), &"notice".into()));
+}
+
+#[test]
+fn a_rule_that_is_only_tried_is_counted_and_written_down_and_nobody_is_told() {
+    let place = scratch();
+    let rules = "[[sentinel.rule]]\nname = \"topic-probing\"\ndry_run = true\nthreshold = 2\n\
+        [[sentinel.rule]]\nname = \"any-denial\"\nevents = [\"denied\"]\nthreshold = 3\n";
+    let mut broker = watched(place.path(), rules);
+    let mut watcher = listener(&broker);
+    let mut device = device(&broker);
+    for number in 0..3 {
+        assert_eq!(device.subscribe(5, &format!("else/{number}"), 0), 0x87);
+    }
+    // The first that is told of comes after the one that is not.
+    assert_eq!(alert(&mut watcher).1["rule"], "any-denial");
+    assert!(found(&broker, "topic-probing", "warning") > 0.5);
+    let recorded = recorded(place.path(), &mut broker);
+    let tried = recorded.iter().find(|it| it["rule"] == "topic-probing").expect("a record");
+    assert_eq!(tried["dry_run"], true);
+}
+
+#[test]
+fn rules_change_while_the_broker_runs() {
+    let place = Place::of_site();
+    let broker = &place.broker;
+    let (mut watcher, mut device) = (listener(broker), device(broker));
+    let before = place.text("bastionmq.toml");
+    let rule = "[[sentinel.rule]]\nname = \"any\"\nevents = [\"denied\"]\n";
+    place.replace("bastionmq.toml", format!("{before}{rule}"));
+    let fault = place.log("not reloaded");
+    assert!(fault.contains("bastionmq.toml:") && fault.contains("threshold"), "{fault}");
+    place.replace("bastionmq.toml", format!("{before}{rule}threshold = 1\n"));
+    place.reloaded("config");
+    assert_eq!(device.subscribe(5, "else", 0), 0x87);
+    assert_eq!(alert_of(&mut watcher, "any")["topic"], "else");
+    let off = "[sentinel]\nenabled = false\n";
+    place.replace("bastionmq.toml", format!("{before}{off}{rule}threshold = 1\n"));
+    place.reloaded_times("config", 2);
+    let events = || http::metric(broker.admin_port(), "bastionmq_sentinel_events_total");
+    let looked_at = events();
+    assert_eq!(device.subscribe(5, "else/2", 0), 0x87);
+    assert_eq!(events(), looked_at);
+}
+
+#[test]
+fn nobody_publishes_alerts_and_who_may_not_hear_them_does_not() {
+    let broker = Broker::secure();
+    let connect = Connect::new(5, "admin").login(ADMIN);
+    let mut admin = RawClient::connected(broker.plain_port(), &connect);
+    let first = raw::PUBLISH | 1 << 1;
+    let forged = "$bastion/alerts/critical/password-guessing";
+    admin.send(&raw::publish_with(5, first, forged, Some(1), &[], b"{}"));
+    assert_eq!(admin.expect(raw::PUBACK).acknowledged().1, 0x87);
+    assert_eq!(device(&broker).subscribe(5, "$bastion/alerts/#", 0), 0x87);
+}
