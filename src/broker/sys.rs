@@ -46,6 +46,8 @@ impl Broker {
             ("version", concat!("BastionMQ ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("uptime", format!("{} seconds", self.started.elapsed().as_secs())),
             ("clients/connected", connected.to_string()),
+            ("clients/active", connected.to_string()),
+            ("clients/inactive", sessions.saturating_sub(connected).to_string()),
             ("clients/disconnected", sessions.saturating_sub(connected).to_string()),
             ("clients/total", sessions.to_string()),
             ("clients/maximum", total(&totals.clients_maximum)),

@@ -75,11 +75,15 @@ pub(crate) fn asked_for(expression: &str) -> (BTreeSet<String>, BTreeSet<String>
     (names, values)
 }
 
-/// What the broker shows, within its runtime.
+/// What the broker shows, within its runtime, with a rule as the configuration names them.
 pub(crate) fn exposition() -> String {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
     let runtime = runtime.expect("a runtime");
-    runtime.block_on(async { Metrics::new().render() })
+    runtime.block_on(async {
+        let metrics = Metrics::new();
+        metrics.shows_rule("any", "warning");
+        metrics.render()
+    })
 }
 
 /// Fails where an expression asks for what the broker does not have.
