@@ -1,6 +1,7 @@
 //! What is written down: security decisions, and who they were about. Never a payload, never a secret.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -159,6 +160,9 @@ pub enum Event {
         /// Where it connects from.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<String>,
+        /// What was done about it, beyond telling of it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        responses: Vec<Responded>,
         /// Whether nothing is done about it, since the rule is only tried.
         dry_run: bool,
         /// How many findings of the rule were not written since the last one, because there were too many.
@@ -184,6 +188,32 @@ pub struct Subject {
     pub listener: String,
     /// When it connected, in seconds since the Unix epoch.
     pub since: u64,
+}
+
+/// What was done to somebody who has broken a rule of the sentinel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Responded {
+    /// `disconnect`, `quarantine`, `ban`.
+    pub response: &'static str,
+    /// To what of it: `principal`, `client`, `address`, `prefix` or `certificate`.
+    pub target: &'static str,
+    /// Which that is, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// For how long, where it is for a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// `done`; or why it was not: `dry_run`, `allowed` by the allow-list, `full`, `nobody`.
+    pub outcome: &'static str,
+    /// How many connections it concerned at once.
+    pub connections: usize,
+}
+
+impl fmt::Display for Responded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = self.subject.as_deref().unwrap_or(self.target);
+        write!(f, "{} {subject}: {}", self.response, self.outcome)
+    }
 }
 
 impl Event {
@@ -228,13 +258,14 @@ impl Event {
             | Self::BanRefused { kind, subject, .. }
             | Self::Quarantined { kind, subject, .. }
             | Self::QuarantineEnded { kind, subject, .. } => {
-                if let Some(name) = subject.strip_prefix("client:") {
-                    *subject = hide(name);
-                } else if ["address", "prefix"].contains(kind) {
-                    *subject = hide(subject);
-                }
+                hide_subject(kind, subject, hide);
             }
-            Self::Alert { key, client_id, address, .. } => {
+            Self::Alert { key, client_id, address, responses, .. } => {
+                for Responded { target, subject, .. } in responses {
+                    if let Some(subject) = subject {
+                        hide_subject(target, subject, &hide);
+                    }
+                }
                 let named = key.iter_mut().filter(|(name, _)| MASKED.contains(name));
                 let keys = named.map(|(_, value)| value);
                 for value in keys.chain(client_id).chain(address) {
@@ -243,5 +274,14 @@ impl Event {
             }
             Self::Started { .. } | Self::Stopped | Self::Lost { .. } => {}
         }
+    }
+}
+
+/// Has the subject of a sanction replaced where it is a client identifier or a place.
+fn hide_subject(kind: &str, subject: &mut String, hide: impl Fn(&str) -> String) {
+    if let Some(name) = subject.strip_prefix("client:") {
+        *subject = hide(name);
+    } else if ["address", "prefix"].contains(&kind) {
+        *subject = hide(subject);
     }
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use chain::{Keys, PublicKey};
-pub use event::{Event, Subject};
+pub use event::{Event, Responded, Subject};
 pub use files::{AuditError, AuditFile, files_of, lines_of};
 pub use settings::Settings;
 pub use verification::{Finding, Verified, verify};

@@ -252,6 +252,45 @@ fn masked_names_are_the_same_for_the_same_client_and_tell_nothing() {
 }
 
 #[test]
+fn whom_the_sentinel_has_answered_is_masked_as_well() {
+    let place = Place::new();
+    let log = place.open(&Settings { mask: true, ..Settings::default() });
+    let responded = |target, subject: &str| Responded {
+        response: "ban",
+        target,
+        subject: Some(subject.to_owned()),
+        seconds: Some(60),
+        outcome: "done",
+        connections: 0,
+    };
+    log.record(
+        Now::read(),
+        Event::Alert {
+            rule: "r".to_owned(),
+            severity: "warning",
+            key: [("address", "192.0.2.7".to_owned())].into(),
+            value: 1.0,
+            threshold: 1.0,
+            what: "denied".to_owned(),
+            principal: Some("user:ann".to_owned()),
+            client_id: Some("pump".to_owned()),
+            address: Some("192.0.2.7".to_owned()),
+            responses: vec![
+                responded("address", "192.0.2.7"),
+                responded("client", "client:pump"),
+                responded("principal", "user:ann"),
+            ],
+            dry_run: false,
+            untold: 0,
+        },
+    );
+    log.close();
+    let text = fs::read_to_string(place.file(1)).unwrap();
+    assert!(!text.contains("192.0.2.7") && !text.contains("pump"), "{text}");
+    assert_eq!(text.matches("user:ann").count(), 2, "{text}");
+}
+
+#[test]
 fn a_second_broker_does_not_write_into_the_same_log() {
     let place = Place::new();
     let _log = place.open(&Settings::default());

@@ -92,6 +92,7 @@ impl Who {
         sentinel::Event {
             principal: Some(self.principal.clone()),
             client: Some(self.client_id.clone()),
+            certificate: self.standing.certificate.clone(),
             address: self.address.ip(),
             listener: Some(Arc::clone(&self.listener)),
             ..sentinel::Event::new(kind, reason)

@@ -111,6 +111,16 @@ impl Register {
         told(!table.is_empty() && table.of(&who.as_suspect(), Now::read().unix).is_some());
     }
 
+    /// Whether the allow-list has `subject`.
+    pub(super) fn protects(&self, subject: &Subject) -> bool {
+        self.table.lock().protects(subject)
+    }
+
+    /// Whether nothing about `subject` concerns `who`, by the allow-list.
+    pub(super) fn exempts(&self, who: &Who, subject: &Subject) -> bool {
+        self.table.lock().exempts(&who.as_suspect(), subject)
+    }
+
     /// Those that hold now, in no order.
     pub(super) fn standings(&self) -> Vec<Standing> {
         let now = Now::read().unix;

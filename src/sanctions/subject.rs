@@ -89,6 +89,14 @@ impl Subject {
         }
     }
 
+    /// The one certificate that this is, where whoever has judged it shows its fingerprint.
+    #[must_use]
+    pub fn of_certificate(certificate: &ClientCertificate) -> Option<Self> {
+        let mut fingerprints =
+            certificate.attributes.values(AttributeSource::Certificate, "fingerprint");
+        fingerprints.next().map(|digits| Self::Fingerprint(digits.into()))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if let Some(client_id) = text.strip_prefix("client:") {
             return (!client_id.is_empty()).then(|| Self::ClientId(ClientId::new(client_id)));

@@ -138,8 +138,21 @@ impl Table {
         self.most = settings.max_bans.get() as usize;
     }
 
+    /// Whether the allow-list has `subject`.
+    #[must_use]
+    pub fn protects(&self, subject: &Subject) -> bool {
+        self.allowed.protector(subject).is_some()
+    }
+
+    /// Whether nothing about `subject` concerns `suspect`, by the allow-list.
+    #[must_use]
+    pub fn exempts(&self, suspect: &Suspect<'_>, subject: &Subject) -> bool {
+        self.allowed.exempts(suspect, subject)
+    }
+
     /// Adds a sanction in place of any of the same subject, unless that is to last longer and this one is a
-    /// rule's: no machine takes back what somebody has decided. Gives the one that holds now.
+    /// rule's: no machine takes back what somebody has decided. Gives the one that holds now. Rules leave a
+    /// tenth of the room free: whoever makes them ban a great many does not keep operators from it.
     ///
     /// # Errors
     /// When the allow-list has its subject, or there are too many.
@@ -149,10 +162,10 @@ impl Table {
         }
         let subject = sanction.subject.clone();
         let earlier = self.standings.get(&subject).map(|entry| &entry.sanction);
-        let stays = earlier.is_some_and(|earlier| {
-            matches!(sanction.by, Author::Rule(_)) && earlier.outlasts(&sanction)
-        });
-        if earlier.is_none() && self.standings.len() >= self.most {
+        let is_by_rule = matches!(sanction.by, Author::Rule(_));
+        let stays = earlier.is_some_and(|earlier| is_by_rule && earlier.outlasts(&sanction));
+        let most = if is_by_rule { self.most - self.most / 10 } else { self.most };
+        if earlier.is_none() && self.standings.len() >= most {
             return Err(PutError::Full(self.standings.len()));
         }
         if !stays {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{ClientId, Principal};
+use crate::identity::{ClientCertificate, ClientId, Principal};
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,6 +55,19 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// Whether the principal and the client identifier of such an event are those of somebody who has proven
+    /// who it is.
+    pub(super) fn proves_who(self) -> bool {
+        match self {
+            Self::LoginRefused => false,
+            Self::Connected
+            | Self::Denied
+            | Self::Malformed
+            | Self::Violation
+            | Self::Disconnected => true,
+        }
+    }
+
     /// What an event of this kind may have as its reason.
     #[must_use]
     pub fn reasons(self) -> &'static [&'static str] {
@@ -93,6 +106,8 @@ pub struct Event {
     pub principal: Option<Principal>,
     /// Its client identifier.
     pub client: Option<ClientId>,
+    /// The certificate that it has proven itself by, where it has.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Where it connects from; a process of this machine has none.
     pub address: Option<IpAddr>,
     /// The URL of its listener.
@@ -112,6 +127,7 @@ impl Event {
             reason,
             principal: None,
             client: None,
+            certificate: None,
             address: None,
             listener: None,
             topic: None,

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::panes::Window;
 use super::rule_settings::MeasureName;
-use super::{Attribute, Event, Kind, RuleSettings, Settings, default_rules};
+use super::{Attribute, Event, Kind, Response, RuleSettings, Settings, default_rules};
 use crate::topic::{TopicFilter, TopicNameRef, matches};
 
 /// Seconds of a window, where a rule says nothing else.
@@ -34,16 +34,6 @@ pub enum Severity {
     Warning,
     /// Somebody should look at it now.
     Critical,
-}
-
-/// What is done when a rule is broken. That it is counted and written to the audit log goes without saying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Response {
-    /// It is logged.
-    Log,
-    /// A message is published on `$bastion/alerts/<severity>/<rule>`.
-    Alert,
 }
 
 /// What is measured.
@@ -146,8 +136,40 @@ pub enum RuleError {
     #[error("rule {0:?} needs a `quantile` above 0 and up to 1, such as 0.95")]
     Quantile(String),
     /// Nothing can be kept for so long.
-    #[error("rule {0:?}: `seconds` and `cool_down_seconds` are at most {MOST_SECONDS}, 90 days")]
+    #[error(
+        "rule {0:?}: `seconds`, those of responses too, and `cool_down_seconds` are at most \
+         {MOST_SECONDS}, 90 days"
+    )]
     TooLong(String),
+    /// It would be done to whoever came last.
+    #[error(
+        "rule {rule:?} cannot {response} the {target} of whichever event comes last: it needs a `per` with \
+         \"{needed}\", so that all events that break it are of the same"
+    )]
+    NotInKey {
+        /// Its name.
+        rule: String,
+        /// What it would do.
+        response: &'static str,
+        /// To whom.
+        target: &'static str,
+        /// What its key lacks.
+        needed: &'static str,
+    },
+    /// It would be done to whoever somebody else says to be.
+    #[error(
+        "rule {rule:?} cannot {response} the {target} of refused logins, who is only claimed to be that: \
+         anybody could do so and have others locked out. Let the rule be `per` \"address\", and \
+         {response} that"
+    )]
+    Claimed {
+        /// Its name.
+        rule: String,
+        /// What it would do.
+        response: &'static str,
+        /// To whom.
+        target: &'static str,
+    },
 }
 
 impl Severity {
@@ -244,17 +266,22 @@ impl Rule {
         let topics = topics
             .filter(|it| it.as_ref().is_none_or(|filter| filter.borrowed().share().is_none()));
         let seconds = settings.seconds.map_or(SECONDS, u32::from);
-        let cool_down = settings.cool_down_seconds.unwrap_or(COOL_DOWN_SECONDS);
+        let responses = settings.responses.clone().unwrap_or(vec![Response::Log, Response::Alert]);
+        let longest = responses.iter().filter_map(|it| it.lasts()).max().unwrap_or_default();
+        let cool_down = settings.cool_down_seconds.map_or_else(
+            || default_cool_down(&responses),
+            |seconds| Duration::from_secs(seconds.into()),
+        );
         if events.is_empty() {
             return Err(RuleError::NoEvents(name));
         }
-        if seconds.max(cool_down) > MOST_SECONDS {
+        let length = Duration::from_secs(seconds.into());
+        if length.max(cool_down).max(longest) > Duration::from_secs(MOST_SECONDS.into()) {
             return Err(RuleError::TooLong(name));
         }
         let Some(topics) = topics else { return Err(RuleError::Topics(name)) };
         let Some(threshold) = threshold else { return Err(RuleError::Threshold(name)) };
-        let length = Duration::from_secs(seconds.into());
-        Ok(Some(Self {
+        let rule = Self {
             name: name.into(),
             about: settings.about.as_deref().unwrap_or_default().into(),
             events,
@@ -266,10 +293,34 @@ impl Rule {
             measure,
             threshold,
             severity: settings.severity.unwrap_or_default(),
-            cool_down: Duration::from_secs(cool_down.into()),
-            responses: settings.responses.clone().unwrap_or(vec![Response::Log, Response::Alert]),
+            cool_down,
+            responses,
             dry_run: settings.dry_run.unwrap_or_default(),
-        }))
+        };
+        rule.check_responses().map(|()| Some(rule))
+    }
+
+    /// That what is done is done to those who have broken it, and to nobody whom they can choose.
+    fn check_responses(&self) -> Result<(), RuleError> {
+        for (response, target) in self.responses.iter().filter_map(|it| Some((it, it.target()?))) {
+            let (rule, response) = (self.name.to_string(), response.name());
+            if !target.is_place() && self.is_of_claims() {
+                return Err(RuleError::Claimed { rule, response, target: target.name() });
+            }
+            let follows_from = target.follows_from();
+            if !follows_from.iter().any(|it| self.per.contains(it)) {
+                let needed = follows_from.first().map_or("", |it| it.name());
+                return Err(RuleError::NotInKey { rule, response, target: target.name(), needed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody can break it in the name of another: by what only claims to be that one's, or by such
+    /// things beforehand, unless those came from where that one itself comes from.
+    fn is_of_claims(&self) -> bool {
+        let claims = |selectors: &[Selector]| selectors.iter().any(|it| !it.kind.proves_who());
+        claims(&self.events) || (claims(&self.after) && !self.per.contains(&Attribute::Address))
     }
 
     /// Whether `event` is one of those that count.
@@ -297,6 +348,13 @@ impl Rule {
         let topic = event.topic.as_deref().and_then(|it| TopicNameRef::parse(it).ok());
         topic.is_some_and(|topic| matches(filter.borrowed(), topic))
     }
+}
+
+/// Where a rule says nothing else. Whoever goes on once a response is over is answered again.
+fn default_cool_down(responses: &[Response]) -> Duration {
+    let shortest = responses.iter().filter_map(|it| it.lasts()).min();
+    let usual = Duration::from_secs(COOL_DOWN_SECONDS.into());
+    shortest.map_or(usual, |shortest| shortest.min(usual))
 }
 
 fn measure_of(settings: &RuleSettings, rule: &str) -> Result<Measure, RuleError> {

@@ -311,3 +311,78 @@ fn what_does_not_go_together_is_an_error() {
         assert!(said.to_string().contains("there are "), "{said}");
     }
 }
+
+#[test]
+fn nobody_has_others_locked_out_by_claiming_to_be_them() {
+    let rule = |text: &str| {
+        let text = format!("name = \"r\"\nthreshold = 1\n{text}");
+        let written: RuleSettings = toml::from_str(&text).expect("settings");
+        RuleSet::of(&Settings::default(), &[written]).map(drop).map_err(|mut faults| faults.pop())
+    };
+    let by = |events: &str, per: &str, responses: &str| {
+        rule(&format!("events = [{events}]\nper = [{per}]\nresponses = [{responses}]"))
+    };
+    let refused = r#""denied", "login_refused.credentials""#;
+    let led = |per: &str| {
+        rule(&format!(
+            "events = [\"connected\"]\nafter = [\"login_refused\"]\nper = [{per}]\n\
+             responses = [{{ quarantine = \"principal\" }}]"
+        ))
+    };
+    for what in ["ban", "quarantine", "disconnect"] {
+        for target in ["principal", "client", "certificate"] {
+            let response = format!("{{ {what} = \"{target}\" }}");
+            let said = by(refused, r#""principal", "client", "address""#, &response);
+            let is_claimed = matches!(said, Err(Some((0, RuleError::Claimed { .. }))));
+            assert!(is_claimed, "{response}");
+            assert_eq!(by(r#""denied""#, r#""principal", "client""#, &response), Ok(()));
+        }
+        for target in ["address", "prefix"] {
+            let response = format!("{{ {what} = \"{target}\" }}");
+            assert_eq!(by(refused, r#""address""#, &response), Ok(()), "{response}");
+        }
+    }
+    assert!(matches!(led(r#""principal""#), Err(Some((0, RuleError::Claimed { .. })))));
+    assert_eq!(led(r#""address", "principal""#), Ok(()));
+}
+
+#[test]
+fn what_is_done_is_done_to_what_all_events_of_the_key_have() {
+    let of = |per: &str, target: &str| {
+        let text = format!(
+            "name = \"r\"\nevents = [\"denied\"]\nthreshold = 1\nper = [{per}]\n\
+             responses = [{{ ban = \"{target}\" }}]"
+        );
+        let written: RuleSettings = toml::from_str(&text).expect("settings");
+        RuleSet::of(&Settings::default(), &[written]).is_ok()
+    };
+    for (per, target, goes) in [
+        ("", "address", false),
+        (r#""listener""#, "principal", false),
+        (r#""prefix""#, "address", false),
+        (r#""prefix""#, "prefix", true),
+        (r#""address", "topic""#, "prefix", true),
+        (r#""client""#, "principal", false),
+        (r#""client""#, "client", true),
+        (r#""principal""#, "address", false),
+    ] {
+        assert_eq!(of(per, target), goes, "{target} of {per}");
+    }
+}
+
+#[test]
+fn whoever_goes_on_once_a_response_is_over_is_answered_again() {
+    let cool_down = |rest: &str| {
+        let text = format!(
+            "name = \"r\"\nevents = [\"denied\"]\nthreshold = 1\nper = [\"address\"]\n{rest}"
+        );
+        let written: RuleSettings = toml::from_str(&text).expect("settings");
+        let all = RuleSet::of(&Settings::default(), &[written]).expect("rules").rules;
+        all.first().map(|rule| rule.cool_down.as_secs())
+    };
+    assert_eq!(cool_down(""), Some(300));
+    assert_eq!(cool_down("responses = [{ ban = \"address\", seconds = 20 }]"), Some(20));
+    assert_eq!(cool_down("responses = [{ ban = \"address\", seconds = 900 }]"), Some(300));
+    let both = "responses = [{ ban = \"address\", seconds = 20 }]\ncool_down_seconds = 40";
+    assert_eq!(cool_down(both), Some(40));
+}

@@ -157,6 +157,34 @@ label! {
 }
 
 label! {
+    /// What is done to somebody who has broken a rule of the sentinel.
+    SentinelResponse as "response" {
+        /// Its connections end.
+        Disconnect = "disconnect",
+        /// It is in quarantine for a time.
+        Quarantine = "quarantine",
+        /// It is banned for a time.
+        Ban = "ban",
+    }
+}
+
+label! {
+    /// What has come of that.
+    ResponseOutcome as "outcome" {
+        /// It was done.
+        Done = "done",
+        /// It would have been, but the rule is only tried.
+        DryRun = "dry_run",
+        /// The allow-list keeps from it.
+        Allowed = "allowed",
+        /// There are as many bans as there may be.
+        Full = "full",
+        /// The event has nobody to do it to who has proven who it is.
+        Nobody = "nobody",
+    }
+}
+
+label! {
     /// Why the proof of an identity does not hold any more.
     Revocation as "why" {
         /// The user is not in the password file any more.

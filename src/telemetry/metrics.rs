@@ -13,8 +13,9 @@ use super::register::Register;
 use super::{
     AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
     HttpAuthResult, KeyExchange, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault,
-    ProtocolVersion, Refusal, ReloadResult, Reloaded, Revocation, StoreState, ThrottleAction,
-    Throttled, WorkerCounters, WorkerGauge, WorkerHistogram, process, runtime,
+    ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
+    SentinelResponse, StoreState, ThrottleAction, Throttled, WorkerCounters, WorkerGauge,
+    WorkerHistogram, process, runtime,
 };
 use crate::message::QoS;
 
@@ -153,6 +154,8 @@ pub struct Metrics {
     pub sentinel_events_lost: Counter,
     /// Keys that its rules remember.
     pub sentinel_keys: Gauge,
+    /// What was done to those who have broken rules of the sentinel.
+    pub sentinel_responses: Counters<(SentinelResponse, ResponseOutcome)>,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
@@ -424,6 +427,10 @@ impl Metrics {
             sentinel_keys: register.gauge(
                 "bastionmq_sentinel_keys",
                 "Keys that the rules of the sentinel remember, such as addresses and clients",
+            ),
+            sentinel_responses: register.counters(
+                "bastionmq_sentinel_responses_total",
+                "What was done to those who have broken rules of the sentinel, by what has come of it",
             ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(

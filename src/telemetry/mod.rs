@@ -16,7 +16,7 @@ pub use label::{Counters, Gauges, Label};
 pub use labels::{
     AclDecision, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope,
     LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded,
-    Revocation, StoreState, ThrottleAction, Throttled,
+    ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
 };
 pub use metrics::Metrics;
 pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};

@@ -8,7 +8,7 @@ use crate::harness::raw::{self, Connect, RawClient};
 use crate::harness::{ADMIN, Broker, DEVICE1, Place, Stream, bastionmq, http, scratch};
 
 /// A broker with an audit log in `place`.
-fn watched(place: &Path, more: &str) -> Broker {
+pub(crate) fn watched(place: &Path, more: &str) -> Broker {
     Broker::secure_with_settings(&format!(
         "\n[keys]\nmaster_key_file = \"{at}/master.key\"\n[audit]\ndir = \"{at}/audit\"\n{more}",
         at = place.display()
@@ -16,14 +16,14 @@ fn watched(place: &Path, more: &str) -> Broker {
 }
 
 /// Somebody who hears of all alerts.
-fn listener(broker: &Broker) -> RawClient {
+pub(crate) fn listener(broker: &Broker) -> RawClient {
     let connect = Connect::new(5, "watcher").login(ADMIN);
     let mut watcher = RawClient::connected(broker.plain_port(), &connect);
     assert_eq!(watcher.subscribe(5, "$bastion/alerts/#", 0), 0);
     watcher
 }
 
-fn device(broker: &Broker) -> RawClient {
+pub(crate) fn device(broker: &Broker) -> RawClient {
     let connect = Connect::new(5, "device1").login(DEVICE1);
     RawClient::connected(broker.plain_port(), &connect)
 }
@@ -36,7 +36,7 @@ fn alert(watcher: &mut RawClient) -> (String, Value) {
 }
 
 /// The alert of `rule`, whatever others come before it.
-fn alert_of(watcher: &mut RawClient, rule: &str) -> Value {
+pub(crate) fn alert_of(watcher: &mut RawClient, rule: &str) -> Value {
     loop {
         let (topic, told) = alert(watcher);
         if told["rule"] == rule {
@@ -47,14 +47,14 @@ fn alert_of(watcher: &mut RawClient, rule: &str) -> Value {
     }
 }
 
-fn found(broker: &Broker, rule: &str, severity: &str) -> f64 {
+pub(crate) fn found(broker: &Broker, rule: &str, severity: &str) -> f64 {
     let name =
         format!("bastionmq_sentinel_findings_total{{rule=\"{rule}\",severity=\"{severity}\"}}");
     http::series(broker.admin_port(), &name)
 }
 
 /// What stands in the audit log of alerts, once the broker has ended.
-fn recorded(place: &Path, broker: &mut Broker) -> Vec<Value> {
+pub(crate) fn recorded(place: &Path, broker: &mut Broker) -> Vec<Value> {
     broker.terminate();
     broker.wait();
     let mut command = bastionmq();

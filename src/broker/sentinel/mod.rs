@@ -2,6 +2,7 @@
 //! finds. Nobody waits for it; what finds no place in the queue is counted.
 
 mod report;
+mod respond;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,8 +93,10 @@ impl Broker {
     fn act_upon(&self, finding: &Finding, now: Now) {
         let rule = &finding.rule;
         self.counts.metrics.found(&rule.name, rule.severity.name());
+        // Done to everybody who breaks it, told of or not.
+        let responded = self.respond(finding);
         let Some(untold) = finding.untold else { return };
-        let report = Report::new(finding, untold, now);
+        let report = Report::new(finding, untold, responded, now);
         self.counts.audit(|| report.as_record());
         let does = |response| rule.responses.contains(&response);
         if does(Response::Log) || rule.dry_run {
@@ -131,6 +134,7 @@ fn watch(broker: &Weak<Broker>, waiting: &Receiver<Seen>) {
 fn log(report: &Report<'_>, severity: Severity) {
     let Report { rule, about, value, threshold, event, dry_run, .. } = report;
     let (key, severity_name) = (report.key_as_text(), severity.name());
+    let responses = report.responses_as_text();
     // The level of an event is part of the program.
     macro_rules! say {
         ($level:ident) => {
@@ -141,6 +145,7 @@ fn log(report: &Report<'_>, severity: Severity) {
                 value,
                 threshold,
                 event,
+                responses,
                 dry_run,
                 "sentinel: {about}"
             )

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::audit;
+use crate::audit::{self, Responded};
 use crate::clock::{Moment, Now};
 use crate::message::{Message, QoS};
 use crate::sentinel::{Finding, Measure};
@@ -42,13 +42,20 @@ pub(super) struct Report<'a> {
     listener: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
+    /// What was done beyond telling of it.
+    responses: Vec<Responded>,
     pub(super) dry_run: bool,
     /// Findings of the rule of which nobody was told since the last one.
     untold: u64,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(finding: &'a Finding, untold: u64, now: Now) -> Self {
+    pub(super) fn new(
+        finding: &'a Finding,
+        untold: u64,
+        responses: Vec<Responded>,
+        now: Now,
+    ) -> Self {
         let Finding { rule, key, value, event, .. } = finding;
         let has_window = !matches!(rule.measure, Measure::Deviation(_) | Measure::Silence);
         let what = match event.reason {
@@ -70,6 +77,7 @@ impl<'a> Report<'a> {
             address: event.address.map(|it| it.to_string()),
             listener: event.listener.as_deref(),
             topic: event.topic.as_deref(),
+            responses,
             dry_run: rule.dry_run,
             untold,
         }
@@ -80,6 +88,12 @@ impl<'a> Report<'a> {
         let parts: Vec<_> =
             self.key.iter().map(|(name, value)| format!("{name}={value}")).collect();
         parts.join(" ")
+    }
+
+    /// `ban 192.0.2.1: done`, of each; nothing where nothing was to be done.
+    pub(super) fn responses_as_text(&self) -> Option<String> {
+        let texts: Vec<_> = self.responses.iter().map(ToString::to_string).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
     }
 
     /// As the audit log has it.
@@ -94,6 +108,7 @@ impl<'a> Report<'a> {
             principal: self.principal.clone(),
             client_id: self.client_id.map(str::to_owned),
             address: self.address.clone(),
+            responses: self.responses.clone(),
             dry_run: self.dry_run,
             untold: self.untold,
         }

@@ -203,3 +203,14 @@ fn an_author_is_read_as_it_is_shown() {
     }
     assert_eq!(Author::parse("robot:x"), None);
 }
+
+#[test]
+fn rules_leave_room_for_operators() {
+    let mut table = Table::new(&settings(&[], 20));
+    for host in 0..18 {
+        table.put(by_rule(&format!("10.0.0.{host}"), Some(60))).expect("there is room");
+    }
+    assert_eq!(table.put(by_rule("10.0.1.1", Some(60))).unwrap_err(), PutError::Full(18));
+    table.put(sanction("10.0.1.1", Some(60))).expect("there is room");
+    table.put(by_rule("10.0.0.1", Some(90))).expect("it is there already");
+}
