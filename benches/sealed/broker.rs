@@ -129,7 +129,8 @@ fn write_files(directory: &Path, users: usize, way: Way) -> anyhow::Result<()> {
         "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
          [auth]\npassword_file = \"users\"\n[acl]\npolicy_file = \"policy.toml\"\n\
          [keys]\nmaster_key_file = \"master.key\"\nring_file = \"keyring\"\n{state}\
-         [network]\nmax_handshakes_per_address = 0\n[log]\nlevel = \"error\"\n"
+         [network]\nmax_handshakes_per_address = 0\nmax_handshakes_per_prefix = 0\n\
+             connection_rate_per_address = 0\nconnection_rate_per_prefix = 0\n[log]\nlevel = \"error\"\n"
     );
     fs::write(directory.join("bastionmq.toml"), config)?;
     write_ring(directory)

@@ -54,7 +54,8 @@ impl Home {
             "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
              [auth]\npassword_file = \"users\"\ncredential_cache_file = \"credentials\"\n\
              hashing_threads = {hashing_threads}\n[keys]\nmaster_key_file = \"master.key\"\n\
-             [network]\nmax_handshakes_per_address = 0\n[acl]\npolicy_file = \"policy.toml\"\n[log]\nlevel = \"warn,bastionmq::broker=error\"\n"
+             [network]\nmax_handshakes_per_address = 0\nmax_handshakes_per_prefix = 0\n\
+             connection_rate_per_address = 0\nconnection_rate_per_prefix = 0\n[acl]\npolicy_file = \"policy.toml\"\n[log]\nlevel = \"warn,bastionmq::broker=error\"\n"
         );
         fs::write(directory.path().join("bastionmq.toml"), config)?;
         Ok(Self { directory, broker: broker.to_owned() })

@@ -126,6 +126,12 @@ impl Broker {
         self.refuses(|table, now| table.of_address(address, now))
     }
 
+    /// Whether nobody bans `address`: what is bounded by address is not for it either.
+    #[must_use]
+    pub fn exempts_address(&self, address: IpAddr) -> bool {
+        self.bans.table().exempts_address(address)
+    }
+
     /// Why `who` may not come in, if it is banned.
     pub(super) fn refusal_of_banned(&self, who: &Who) -> Option<Refusal> {
         let is_refused = self.refuses(|table, now| table.of(&who.as_suspect(), now));

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The bounds of one connection and of one address, and what serves them all.
+use crate::throttle::{ArrivalRates, Bounds, Rate};
+
+/// The bounds of one connection, of one address and of one prefix, and what serves them all. An address is
+/// one of IPv4, or the first 64 bits of one of IPv6; a prefix is a /24, or a /56. Unix sockets have none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -13,11 +16,31 @@ pub struct Settings {
     pub connect_timeout_seconds: NonZeroU32,
     /// Bytes of the largest CONNECT packet.
     pub max_connect_size: NonZeroU32,
-    /// Connections that one address may have at once over all listeners, of IPv6 the addresses with the
-    /// same first 64 bits; 0 is any number. Unix sockets have no address.
+    /// Connections that one address may have at once over all listeners; 0 is any number.
     pub max_connections_per_address: u32,
-    /// How many of them may be those of clients that have not been let in yet; 0 is any number.
+    /// The same of one prefix.
+    pub max_connections_per_prefix: u32,
+    /// How many of those of one address may be of clients that have not been let in yet; 0 is any number.
     pub max_handshakes_per_address: u32,
+    /// The same of one prefix.
+    pub max_handshakes_per_prefix: u32,
+    /// The same of all.
+    pub max_handshakes: u32,
+    /// TLS handshakes that may be under way; 0 is any number.
+    pub max_tls_handshakes: u32,
+    /// Connections a second that one address may make over all listeners; 0 is any number. Unlike those
+    /// above `max_connections_per_second`, which wait, those above this are closed.
+    pub connection_rate_per_address: u32,
+    /// How many of them at once, after a rest.
+    pub connection_burst_per_address: NonZeroU32,
+    /// The same of one prefix.
+    pub connection_rate_per_prefix: u32,
+    /// The same of one prefix.
+    pub connection_burst_per_prefix: NonZeroU32,
+    /// The same of all.
+    pub connection_rate: u32,
+    /// The same of all.
+    pub connection_burst: NonZeroU32,
     /// Seconds that a client may leave what is sent to it unread.
     pub send_timeout_seconds: NonZeroU32,
     /// Whether small writes leave at once (`TCP_NODELAY`).
@@ -35,6 +58,48 @@ impl Settings {
     pub(super) fn send_timeout(&self) -> Duration {
         Duration::from_secs(self.send_timeout_seconds.get().into())
     }
+
+    pub(super) fn arrival_rates(&self) -> ArrivalRates {
+        let rate = |count, burst| Some(Rate::new(NonZeroU32::new(count)?, NonZeroU32::MIN, burst));
+        ArrivalRates {
+            address: rate(self.connection_rate_per_address, self.connection_burst_per_address),
+            prefix: rate(self.connection_rate_per_prefix, self.connection_burst_per_prefix),
+            all: rate(self.connection_rate, self.connection_burst),
+        }
+    }
+
+    /// Of connections; `max_connections` of `[broker]` is their bound in all.
+    pub(super) fn connection_bounds(&self) -> Bounds {
+        let Self { max_connections_per_address, max_connections_per_prefix, .. } = *self;
+        Bounds { address: max_connections_per_address, prefix: max_connections_per_prefix, all: 0 }
+    }
+
+    /// Of those whose clients have not been let in.
+    pub(super) fn handshake_bounds(&self) -> Bounds {
+        Bounds {
+            address: self.max_handshakes_per_address,
+            prefix: self.max_handshakes_per_prefix,
+            all: self.max_handshakes,
+        }
+    }
+
+    /// How many TLS handshakes may be under way.
+    pub(super) fn most_tls_handshakes(&self) -> u32 {
+        NonZeroU32::new(self.max_tls_handshakes).map_or(u32::MAX, NonZeroU32::get)
+    }
+
+    /// Without a bound for addresses, prefixes and all.
+    #[cfg(test)]
+    pub(super) fn unbounded() -> Self {
+        Self {
+            max_handshakes_per_address: 0,
+            max_handshakes_per_prefix: 0,
+            max_handshakes: 0,
+            connection_rate_per_address: 0,
+            connection_rate_per_prefix: 0,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -43,8 +108,23 @@ impl Default for Settings {
             connect_timeout_seconds: NonZeroU32::MIN.saturating_add(9),
             max_connect_size: NonZeroU32::MIN.saturating_add((64 << 10) - 1),
             max_connections_per_address: 0,
+            max_connections_per_prefix: 0,
             // Fewer than logins may wait: one address alone cannot keep all others out.
             max_handshakes_per_address: 1_000,
+            // A provider's gateways are often neighbours.
+            max_handshakes_per_prefix: 4_000,
+            // As many as one listener accepts within the time that they have.
+            max_handshakes: 20_000,
+            // Each holds some 20 KB while it is under way.
+            max_tls_handshakes: 4_000,
+            // One address takes half of the turns of a listener, one prefix three quarters; and a fleet of
+            // 10,000 that comes back at once behind one address is not concerned.
+            connection_rate_per_address: 1_000,
+            connection_burst_per_address: NonZeroU32::MIN.saturating_add(9_999),
+            connection_rate_per_prefix: 1_500,
+            connection_burst_per_prefix: NonZeroU32::MIN.saturating_add(14_999),
+            connection_rate: 0,
+            connection_burst: NonZeroU32::MIN.saturating_add(19_999),
             send_timeout_seconds: NonZeroU32::MIN.saturating_add(59),
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),

@@ -1,6 +1,6 @@
 //! What all connections of all listeners share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
 
 use super::Settings;
-use super::budgets::Budgets;
+use super::budgets::{Budgets, Place};
 use super::occupancy::Occupancy;
 use super::pace::Pace;
 use super::stop::Stop;
@@ -22,7 +22,9 @@ pub struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) settings: ArcSwap<Settings>,
     pub(super) connections: Arc<Occupancy>,
-    pub(super) budgets: Arc<Budgets>,
+    budgets: Arc<Budgets>,
+    /// TLS handshakes that are under way.
+    pub(super) tls_handshakes: Arc<Occupancy>,
     /// Of the lines about connections that are refused at once.
     refusals: Pace,
     /// Clients that have been let in, until their connections have ended.
@@ -36,6 +38,7 @@ impl Shared {
         Self {
             broker,
             budgets: Arc::new(Budgets::new(&settings)),
+            tls_handshakes: Arc::new(Occupancy::new(settings.most_tls_handshakes())),
             settings: ArcSwap::from_pointee(settings),
             refusals: Pace::default(),
             connections: Arc::new(Occupancy::new(max_connections)),
@@ -46,6 +49,7 @@ impl Shared {
     /// Goes by other settings, for connections that come from now on.
     pub fn follow(&self, settings: Settings, max_connections: u32) {
         self.budgets.follow(&settings);
+        self.tls_handshakes.set_most(settings.most_tls_handshakes());
         self.connections.set_most(max_connections);
         self.settings.store(Arc::new(settings));
     }
@@ -58,6 +62,21 @@ impl Shared {
     /// Returns once every connection has ended. Nobody must be accepted any more.
     pub async fn all_ended(&self) {
         self.connections.emptied().await;
+    }
+
+    /// A place for a connection from `address`, which is not the proxy's. The allow-list of bans is only
+    /// looked at for who would be refused.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn place_of(&self, address: IpAddr) -> Result<Place, Refusal> {
+        if self.broker.refuses_address(address) {
+            return Err(Refusal::Banned);
+        }
+        self.budgets.claim(address).or_else(|why| match self.broker.exempts_address(address) {
+            true => Ok(Place::default()),
+            false => Err(why),
+        })
     }
 
     /// What a handshake comes to, unless it takes too long or is to `stop`.

@@ -63,11 +63,7 @@ impl Terms {
             let said = shared.in_time(deadline, &self.stop, said).await?;
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
-            let place_of = |address| match shared.broker.refuses_address(address) {
-                true => Err(Refusal::Banned),
-                false => shared.budgets.claim(address),
-            };
-            place = match place_of(address.ip()) {
+            place = match shared.place_of(address.ip()) {
                 Ok(place) => place,
                 Err(why) => {
                     shared.turned_away(why, Some(address), &listener);
@@ -119,10 +115,16 @@ impl Terms {
             };
             return Some((transport, peer));
         };
+        let Some(under_way) = shared.tls_handshakes.enter() else {
+            shared.turned_away(Refusal::TlsHandshakes, Some(address), &self.name);
+            turn_away(stream);
+            return None;
+        };
         let (config, generation) = tls.handshake();
         let accept = TlsAcceptor::from(config).accept(stream);
         let began = Instant::now();
         let stream = secure(shared.in_time(deadline, &self.stop, accept).await?, &peer, shared)?;
+        drop(under_way);
         shared.shaken(&Negotiated::of(stream.get_ref().1), began.elapsed());
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = identify(tls, shown, generation, peer, shared)?;

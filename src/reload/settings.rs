@@ -11,7 +11,7 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 35] = [
+const LIVE: [&str; 45] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -43,7 +43,17 @@ const LIVE: [&str; 35] = [
     "network.connect_timeout_seconds",
     "network.max_connect_size",
     "network.max_connections_per_address",
+    "network.max_connections_per_prefix",
     "network.max_handshakes_per_address",
+    "network.max_handshakes_per_prefix",
+    "network.max_handshakes",
+    "network.max_tls_handshakes",
+    "network.connection_rate_per_address",
+    "network.connection_burst_per_address",
+    "network.connection_rate_per_prefix",
+    "network.connection_burst_per_prefix",
+    "network.connection_rate",
+    "network.connection_burst",
     "network.send_timeout_seconds",
     "network.max_connections_per_second",
     "log.level",

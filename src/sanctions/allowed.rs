@@ -1,5 +1,7 @@
 //! Who is never banned, by anybody.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, SubjectError, Suspect};
@@ -28,6 +30,13 @@ impl Allowed {
             (Subject::Network(allowed), Subject::Network(meant)) => allowed.overlaps(*meant),
             (entry, subject) => *entry == subject,
         })
+    }
+
+    /// Whether it has `address`, or a network of it.
+    #[must_use]
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        let has = |entry: &Subject| matches!(entry, Subject::Network(it) if it.contains(address));
+        self.0.iter().any(has)
     }
 
     /// Whether a sanction about `subject` does not concern `suspect`: a principal that is allowed has none,
@@ -79,6 +88,14 @@ mod tests {
         let allowed = Allowed::try_from(Written::Text(list.to_owned())).expect(list);
         let subject = subject.parse().expect(subject);
         allowed.protector(&subject).map(ToString::to_string)
+    }
+
+    #[test]
+    fn an_address_is_in_the_list_by_itself_or_by_its_network() {
+        let allowed = Allowed::try_from(Written::Text("10.0.0.0/8, 192.0.2.1, user:x".to_owned()));
+        let has = |text: &str| allowed.as_ref().unwrap().has_address(text.parse().unwrap());
+        assert!(has("10.1.2.3") && has("192.0.2.1") && has("::ffff:10.1.2.3"));
+        assert!(!has("192.0.2.2") && !has("2001:db8::1"));
     }
 
     #[test]

@@ -150,6 +150,12 @@ impl Table {
         self.allowed.exempts(suspect, subject)
     }
 
+    /// Whether the allow-list has `address`.
+    #[must_use]
+    pub fn exempts_address(&self, address: IpAddr) -> bool {
+        self.allowed.has_address(address)
+    }
+
     /// Adds a sanction in place of any of the same subject, unless that is to last longer and this one is a
     /// rule's: no machine takes back what somebody has decided. Gives the one that holds now. Rules leave a
     /// tenth of the room free: whoever makes them ban a great many does not keep operators from it.

@@ -49,8 +49,22 @@ label! {
         TooMany = "too_many_connections",
         /// Its address has as many connections as it may.
         TooManyOfAddress = "too_many_of_address",
+        /// Its prefix has as many connections as it may.
+        TooManyOfPrefix = "too_many_of_prefix",
         /// As many clients of its address as may have not been let in yet.
-        TooManyHandshakes = "too_many_handshakes_of_address",
+        HandshakesOfAddress = "too_many_handshakes_of_address",
+        /// As many clients of its prefix as may have not been let in yet.
+        HandshakesOfPrefix = "too_many_handshakes_of_prefix",
+        /// As many clients as may have not been let in yet.
+        Handshakes = "too_many_handshakes",
+        /// As many TLS handshakes as may be are under way.
+        TlsHandshakes = "too_many_tls_handshakes",
+        /// Its address makes more connections in a time than it may.
+        RateOfAddress = "rate_of_address",
+        /// Its prefix makes more connections in a time than it may.
+        RateOfPrefix = "rate_of_prefix",
+        /// More connections are made in a time than may be.
+        Rate = "rate",
         /// Its address is banned.
         Banned = "banned",
         /// The listener takes connections from its proxies alone.

@@ -82,6 +82,93 @@ fn u03_an_address_has_so_many_connections_and_others_have_theirs() {
     first.expect_silence();
 }
 
+/// Connects until one is refused for that reason, and says how many were not.
+fn connect_until_refused(broker: &Broker, from: Ipv4Addr, reason: &str) -> usize {
+    let before = refused(broker, reason);
+    let begin = Instant::now();
+    for count in 0.. {
+        assert!(begin.elapsed() < PATIENCE, "{count} were let in, and none was refused");
+        RawClient::plain_from(from, broker.plain_port()).break_off();
+        if refused(broker, reason) > before {
+            return count;
+        }
+    }
+    unreachable!("a number of connections without end")
+}
+
+#[test]
+fn u03_an_address_comes_no_faster_than_it_may_and_others_do() {
+    let settings = "connection_rate_per_address = 1\nconnection_burst_per_address = 3";
+    let broker = bounded(settings);
+    let port = broker.plain_port();
+    let mut first = log_in(RawClient::plain(port), "first");
+    let mut inside = vec![log_in(RawClient::plain(port), "second")];
+    assert!(connect_until_refused(&broker, Ipv4Addr::LOCALHOST, "rate_of_address") >= 1);
+    inside.push(log_in(RawClient::plain_from(ELSEWHERE, port), "elsewhere"));
+    // A second later there is room for one more.
+    until("there is room again", || {
+        let mut next = RawClient::plain(port);
+        next.try_send(&Connect::new(5, "next").login(ADMIN).encode()).is_ok()
+            && next.read_or_end().is_some_and(|it| it.first == CONNACK && it.reason() == 0)
+    });
+    first.expect_silence();
+    for client in &mut inside {
+        client.expect_silence();
+    }
+}
+
+#[test]
+fn u03_a_prefix_comes_no_faster_than_it_may_and_others_do() {
+    let broker = bounded("connection_rate_per_prefix = 1\nconnection_burst_per_prefix = 4");
+    let of_prefix = (1..=4).map(|host| Ipv4Addr::new(127, 0, 0, host)).collect::<Vec<_>>();
+    for address in &of_prefix {
+        let name = format!("of{address}");
+        log_in(RawClient::plain_from(*address, broker.plain_port()), &name).break_off();
+    }
+    let next = Ipv4Addr::new(127, 0, 0, 5);
+    connect_until_refused(&broker, next, "rate_of_prefix");
+    let elsewhere = Ipv4Addr::new(127, 0, 1, 1);
+    log_in(RawClient::plain_from(elsewhere, broker.plain_port()), "elsewhere").expect_silence();
+}
+
+#[test]
+fn u03_all_together_come_no_faster_than_they_may() {
+    let broker = bounded("connection_rate = 1\nconnection_burst = 2");
+    connect_until_refused(&broker, Ipv4Addr::LOCALHOST, "rate");
+    connect_until_refused(&broker, Ipv4Addr::new(127, 9, 9, 9), "rate");
+}
+
+#[test]
+fn u03_whom_nobody_bans_comes_as_fast_as_it_likes() {
+    let broker = Broker::secure_with_settings(
+        "[network]\nconnection_rate_per_address = 1\nconnection_burst_per_address = 1\n\
+         max_handshakes_per_address = 1\n[bans]\nallow = [\"127.0.0.1\"]\n",
+    );
+    let mut many: Vec<_> = (0..10).map(|_| RawClient::plain(broker.plain_port())).collect();
+    for (number, client) in many.drain(..).enumerate() {
+        log_in(client, &format!("allowed{number}")).expect_silence();
+    }
+    connect_until_refused(&broker, ELSEWHERE, "rate_of_address");
+}
+
+#[test]
+fn u03_a_prefix_and_all_together_have_so_many_handshakes() {
+    let broker = bounded("max_handshakes_per_prefix = 2\nmax_handshakes = 3");
+    let port = broker.plain_port();
+    let from = |c, d| RawClient::plain_from(Ipv4Addr::new(127, 0, c, d), port);
+    let mut idle = vec![from(0, 1), from(0, 2)];
+    until("both are in", || open_connections(&broker) == Some(2.0));
+    from(0, 3).expect_end();
+    until("it is counted", || refused(&broker, "too_many_handshakes_of_prefix") > 0.5);
+    idle.push(from(1, 1));
+    until("all are in", || open_connections(&broker) == Some(3.0));
+    from(2, 1).expect_end();
+    until("it is counted", || refused(&broker, "too_many_handshakes") > 0.5);
+    idle.pop().expect("three").break_off();
+    until("one has gone", || open_connections(&broker) == Some(2.0));
+    log_in(from(2, 1), "elsewhere").expect_silence();
+}
+
 #[test]
 fn u03_behind_a_proxy_it_is_the_address_in_the_header_that_counts() {
     let broker = Broker::behind_proxy(&[("NETWORK_MAX_HANDSHAKES_PER_ADDRESS", "1")]);
