@@ -1,5 +1,5 @@
-//! How fast a listener accepts: a crowd at the door waits in the backlog, where it costs nothing, rather
-//! than before those who are inside.
+//! How fast a listener lets connections in: a crowd waits at the door, where it costs nothing, rather than
+//! before those who are inside.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};

@@ -62,16 +62,23 @@ impl Budgets {
         spent.handshakes.follow(settings.handshake_bounds());
     }
 
+    /// Counts a connection from `address` that comes now.
+    ///
+    /// # Errors
+    /// Of what there have been too many lately.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Refusal> {
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.spent.lock().arrivals.admit(Source::from(address), now).map_err(too_fast)
+    }
+
     /// A place for a connection from `address`, whose client has not been let in.
     ///
     /// # Errors
     /// Which of its budgets is spent.
     pub(super) fn claim(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
         let source = Source::from(address);
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut spent = self.spent.lock();
-        let Spent { arrivals, connections, handshakes } = &mut *spent;
-        arrivals.admit(source, now).map_err(too_fast)?;
+        let Spent { connections, handshakes, .. } = &mut *spent;
         let is_connection = connections.take(source).map_err(too_many)?;
         let is_handshake = handshakes.take(source).map_err(|scope| {
             if is_connection {
@@ -224,10 +231,11 @@ mod tests {
             it.connection_burst_per_address = NonZeroU32::new(1_000).unwrap();
         };
         let budgets = budgets(of);
-        let come = || claim(&budgets, "192.0.2.1");
-        let admitted = (0..100_000).take_while(|_| come().is_ok()).count();
+        let come = |address: &str| budgets.admit(address.parse().unwrap());
+        let admitted = (0..100_000).take_while(|_| come("192.0.2.1").is_ok()).count();
         assert!((1_000..2_000).contains(&admitted), "{admitted}");
-        assert!(claim(&budgets, "192.0.2.2").is_ok());
+        assert_eq!(come("192.0.2.1"), Err(Refusal::RateOfAddress));
+        assert_eq!(come("192.0.2.2"), Ok(()));
     }
 
     #[test]

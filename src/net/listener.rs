@@ -10,10 +10,9 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::sleep;
 
-use super::accept_rate::AcceptRate;
 use super::budgets::Place;
 use super::endpoint::Difference;
 use super::newcomer::Newcomer;
@@ -22,6 +21,7 @@ use super::pace::Pace;
 use super::shared::Shared;
 use super::stop::Stop;
 use super::terms::Terms;
+use super::waiting_room::WaitingRoom;
 use super::{BindAddress, Endpoint, ListenUrl, Settings};
 use crate::telemetry::Refusal;
 use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
@@ -185,101 +185,87 @@ impl Listener {
     }
 
     async fn serve(self: Arc<Self>, shared: Arc<Shared>) {
-        let per_second = || shared.settings.load().max_connections_per_second;
-        let mut rate = AcceptRate::new(per_second(), Instant::now());
+        let (seats, per_second) = {
+            let settings = shared.settings.load();
+            (settings.backlog, settings.max_connections_per_second)
+        };
+        let mut waiting = WaitingRoom::new(seats, per_second, Instant::now());
         let pace = Pace::default();
+        // After an error.
+        let mut resting_until = None;
         loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+            if let Some(next) = waiting.next(Instant::now()) {
+                // Who is refused takes no turn from others.
+                if self.let_in(next, &shared) {
+                    waiting.follow(shared.settings.load().max_connections_per_second);
+                    waiting.count(Instant::now());
+                }
+                // Those who are inside have a turn before the next one comes in.
+                yield_now().await;
+                continue;
+            }
+            let now = Instant::now();
+            resting_until = resting_until.filter(|until| *until > now);
+            let accepts = resting_until.is_none() && waiting.has_room();
+            let rest = resting_until.map(|until| until - now);
+            let rest = waiting.rest(now).into_iter().chain(rest).min();
+            tokio::select! {
+                biased;
                 () = self.ended.requested() => return,
-            };
-            match accepted {
-                Ok(accepted) => {
-                    let newcomer = match self.make_room(accepted.address(), &shared) {
-                        Some(room) => Some(room.taken_by(accepted)),
-                        // Who is refused costs next to nothing, and takes no turn from others.
-                        None => {
-                            accepted.turn_away();
-                            self.turn_away_waiting(&shared)
+                accepted = self.socket.accept(), if accepts => match accepted {
+                    Ok(accepted) => {
+                        if let Some(newcomer) = self.admit(accepted, &shared) {
+                            waiting.enter(newcomer);
                         }
-                    };
-                    let rest = newcomer.and_then(|newcomer| {
-                        tokio::spawn(newcomer.serve(Arc::clone(&shared)));
-                        rate.follow(per_second());
-                        rate.rest_after(Instant::now())
-                    });
-                    match rest {
-                        Some(rest) => {
-                            if timeout(rest, self.ended.requested()).await.is_ok() {
-                                return;
-                            }
-                        }
-                        // Those who are inside have a turn before the next one comes in.
-                        None => tokio::task::yield_now().await,
+                        yield_now().await;
                     }
-                }
-                // The peer has gone again: nobody's fault.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // The connection waits in the backlog, and is there again after a rest.
-                Err(error) => {
-                    shared.broker.metrics().accept_errors.increment(1);
-                    if let Some(left_out) = pace.line(Instant::now()) {
-                        let listener = &*self.terms().name;
-                        tracing::error!(listener, left_out, "cannot accept connections: {error}");
+                    // The peer has gone again: nobody's fault.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    // The connection waits in the queue of the system, and is there again after a rest.
+                    Err(error) => {
+                        self.cannot_accept(&error, pace.line(now), &shared);
+                        resting_until = Some(now + REST);
                     }
-                    if timeout(REST, self.ended.requested()).await.is_ok() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What a connection that is let in has got: the terms of now, and its places.
-struct Room {
-    terms: Arc<Terms>,
-    occupant: Occupant,
-    place: Place,
-}
-
-impl Room {
-    fn taken_by(self, accepted: Accepted) -> Newcomer {
-        let Self { terms, occupant, place } = self;
-        Newcomer { accepted, place, terms, occupant }
-    }
-}
-
-impl Listener {
-    /// Decides about a connection from `address` before a byte of it is read, which costs no more than the
-    /// connection itself. There is nothing where it is refused.
-    fn make_room(&self, address: Option<SocketAddr>, shared: &Shared) -> Option<Room> {
-        shared.broker.metrics().connections_accepted.increment(1);
-        let terms = self.terms.load();
-        match places_for(address, &terms, shared) {
-            Ok((occupant, place)) => Some(Room { terms: Arc::clone(&terms), occupant, place }),
-            Err(why) => {
-                shared.turned_away(why, address, &terms.name);
-                None
+                },
+                () = sleep(rest.unwrap_or_default()), if rest.is_some() => {}
             }
         }
     }
 
-    /// Refuses who waits behind one that was refused, as long as nobody is to be let in, which is the
-    /// first that this gives. A socket that only lives to be closed is not made known to the runtime: of a
-    /// flood each costs three system calls, and no turn of its own.
-    fn turn_away_waiting(&self, shared: &Shared) -> Option<Newcomer> {
+    fn cannot_accept(&self, error: &io::Error, line: Option<u64>, shared: &Shared) {
+        shared.broker.metrics().accept_errors.increment(1);
+        if let Some(left_out) = line {
+            let listener = &*self.terms.load().name;
+            tracing::error!(listener, left_out, "cannot accept connections: {error}");
+        }
+    }
+
+    /// Whoever may wait for their turn: the connection that was accepted, or one that came behind it.
+    fn admit(&self, accepted: Accepted, shared: &Shared) -> Option<Admitted> {
+        match self.occupy(accepted.address(), shared) {
+            Some(occupant) => Some(Admitted { accepted, occupant }),
+            None => {
+                accepted.turn_away();
+                self.turn_away_next(shared)
+            }
+        }
+    }
+
+    /// Refuses who comes behind one that was refused, as long as nobody is admitted, who is the first that
+    /// this gives. A socket that only lives to be closed is not made known to the runtime: of a flood each
+    /// costs three system calls, and no turn of its own.
+    fn turn_away_next(&self, shared: &Shared) -> Option<Admitted> {
         let ListenerSocket::Tcp(listener) = &self.socket else { return None };
         let listener = SockRef::from(listener);
         for _ in 1..REFUSED_AT_ONCE {
             // Whatever is wrong shows again when the runtime accepts.
             let (socket, address) = listener.accept().ok()?;
             let address = address.as_socket()?;
-            match self.make_room(Some(address), shared) {
-                Some(room) => {
+            match self.occupy(Some(address), shared) {
+                Some(occupant) => {
                     socket.set_nonblocking(true).ok()?;
                     let stream = TcpStream::from_std(socket.into()).ok()?;
-                    return Some(room.taken_by(Accepted::Tcp(stream, address)));
+                    return Some(Admitted { accepted: Accepted::Tcp(stream, address), occupant });
                 }
                 // Otherwise it ends in order.
                 None => drop(socket.set_linger(Some(Duration::ZERO))),
@@ -287,22 +273,50 @@ impl Listener {
         }
         None
     }
+
+    /// Decides about a connection from `address` before a byte of it is read, which costs no more than the
+    /// connection itself. Whose address it is that a proxy forwards is not known yet.
+    fn occupy(&self, address: Option<SocketAddr>, shared: &Shared) -> Option<Occupant> {
+        shared.broker.metrics().connections_accepted.increment(1);
+        let terms = self.terms.load();
+        let admitted = match (address.map(|address| address.ip()), &terms.endpoint.proxy) {
+            (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
+                Err(Refusal::ProxyAddress)
+            }
+            (Some(address), None) => shared.admit(address),
+            _ => Ok(()),
+        };
+        let occupant = admitted.and_then(|()| shared.connections.enter().ok_or(Refusal::TooMany));
+        occupant.map_err(|why| shared.turned_away(why, address, &terms.name)).ok()
+    }
+
+    /// Serves a connection whose turn it is, or refuses it; whether it is served. What it takes of the
+    /// handshakes of its address it has from now on: waiting is none of them.
+    fn let_in(&self, Admitted { accepted, occupant }: Admitted, shared: &Arc<Shared>) -> bool {
+        let terms = self.terms();
+        let place = match (accepted.address(), &terms.endpoint.proxy) {
+            (Some(address), None) => shared.place_of(address.ip()),
+            _ => Ok(Place::default()),
+        };
+        match place {
+            Ok(place) => {
+                let newcomer = Newcomer { accepted, place, terms, occupant };
+                tokio::spawn(newcomer.serve(Arc::clone(shared)));
+                true
+            }
+            Err(why) => {
+                shared.turned_away(why, accepted.address(), &terms.name);
+                accepted.turn_away();
+                false
+            }
+        }
+    }
 }
 
-/// The places that a connection needs. Whose address it is that a proxy forwards is not known yet.
-fn places_for(
-    address: Option<SocketAddr>,
-    terms: &Terms,
-    shared: &Shared,
-) -> Result<(Occupant, Place), Refusal> {
-    let place = match (address.map(|address| address.ip()), &terms.endpoint.proxy) {
-        (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
-            return Err(Refusal::ProxyAddress);
-        }
-        (Some(address), None) => shared.place_of(address)?,
-        _ => Place::default(),
-    };
-    Ok((shared.connections.enter().ok_or(Refusal::TooMany)?, place))
+/// Who may wait for their turn.
+struct Admitted {
+    accepted: Accepted,
+    occupant: Occupant,
 }
 
 fn bind(

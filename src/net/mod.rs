@@ -21,6 +21,7 @@ mod shared;
 mod stop;
 mod terms;
 mod transport;
+mod waiting_room;
 pub mod websocket;
 mod websocket_settings;
 mod welcome;

@@ -45,9 +45,10 @@ pub struct Settings {
     pub send_timeout_seconds: NonZeroU32,
     /// Whether small writes leave at once (`TCP_NODELAY`).
     pub tcp_nodelay: bool,
-    /// Connections that wait to be accepted, per listener.
+    /// Connections that wait to be served, per listener: so many that have been accepted, and as many
+    /// again in the queue of the system, as far as that allows (`net.core.somaxconn`).
     pub backlog: NonZeroU32,
-    /// Connections that a listener accepts a second; the others wait in its backlog.
+    /// Connections that a listener begins to serve a second; the others wait.
     pub max_connections_per_second: NonZeroU32,
     /// Threads that serve connections; 0 stands for half of the processors.
     pub worker_threads: u32,

@@ -64,19 +64,30 @@ impl Shared {
         self.connections.emptied().await;
     }
 
-    /// A place for a connection from `address`, which is not the proxy's. The allow-list of bans is only
-    /// looked at for who would be refused.
+    /// Whether a connection from `address`, which is not the proxy's, may wait for its turn. The allow-list
+    /// of bans is only looked at for who would be refused.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Refusal> {
+        if self.broker.refuses_address(address) {
+            return Err(Refusal::Banned);
+        }
+        let admitted = self.budgets.admit(address);
+        admitted.or_else(|why| self.exempt(address).ok_or(why))
+    }
+
+    /// A place for a connection from `address`, which has been admitted.
     ///
     /// # Errors
     /// Why there is none.
     pub(super) fn place_of(&self, address: IpAddr) -> Result<Place, Refusal> {
-        if self.broker.refuses_address(address) {
-            return Err(Refusal::Banned);
-        }
-        self.budgets.claim(address).or_else(|why| match self.broker.exempts_address(address) {
-            true => Ok(Place::default()),
-            false => Err(why),
-        })
+        let place = self.budgets.claim(address);
+        place.or_else(|why| self.exempt(address).map(|()| Place::default()).ok_or(why))
+    }
+
+    fn exempt(&self, address: IpAddr) -> Option<()> {
+        self.broker.exempts_address(address).then_some(())
     }
 
     /// What a handshake comes to, unless it takes too long or is to `stop`.

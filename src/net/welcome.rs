@@ -63,7 +63,8 @@ impl Terms {
             let said = shared.in_time(deadline, &self.stop, said).await?;
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
-            place = match shared.place_of(address.ip()) {
+            let admitted = shared.admit(address.ip());
+            place = match admitted.and_then(|()| shared.place_of(address.ip())) {
                 Ok(place) => place,
                 Err(why) => {
                     shared.turned_away(why, Some(address), &listener);
