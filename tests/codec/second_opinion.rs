@@ -1,6 +1,6 @@
 //! What mqttbytes 0.6 makes of a packet, and where it cannot be asked. Of tests and fuzzing alike.
 
-use bastionmq::codec::{ConnAckProperties, Packet, Property, Version, next_frame};
+use bastionmq::codec::{ConnAckProperties, Packet, Property, ReasonCode, Version, next_frame};
 use bytes::BytesMut;
 use mqttbytes::{Error, v4, v5};
 
@@ -74,6 +74,11 @@ pub(crate) fn known_fault(version: Version, packet: &Packet<'_>) -> Option<&'sta
         }
         Packet::Disconnect(_) if new && packet.encoded_size(version) < 4 => {
             Some("knows no short DISCONNECT")
+        }
+        Packet::Disconnect(disconnect)
+            if disconnect.reason == ReasonCode::BadAuthenticationMethod =>
+        {
+            Some("knows no DISCONNECT for a bad authentication method")
         }
         Packet::Publish(publish) if publish.subscription_ids.len() > 1 => {
             Some("counts a byte too many for each subscription identifier")
