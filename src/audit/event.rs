@@ -136,6 +136,29 @@ pub enum Event {
         /// Who has let it out; `time`, where that was over.
         by: String,
     },
+    /// Somebody may publish only so much for a time.
+    SlowedDown {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it is about.
+        subject: String,
+        /// Who has seen to that: `rule:` and a name.
+        by: String,
+        /// Why.
+        why: String,
+        /// For how long.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
+    /// Somebody may publish as before.
+    SlowedDownEnded {
+        /// As of [`Event::Banned`].
+        kind: &'static str,
+        /// Whom it was about.
+        subject: String,
+        /// Who has lifted it; `time`, where that was over.
+        by: String,
+    },
     /// A rule of the sentinel is broken.
     Alert {
         /// Which.
@@ -193,7 +216,7 @@ pub struct Subject {
 /// What was done to somebody who has broken a rule of the sentinel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Responded {
-    /// `disconnect`, `quarantine`, `ban`.
+    /// `disconnect`, `quarantine`, `ban`, `tighten`.
     pub response: &'static str,
     /// To what of it: `principal`, `client`, `address`, `prefix` or `certificate`.
     pub target: &'static str,
@@ -233,6 +256,8 @@ impl Event {
             | Self::BanRefused { .. }
             | Self::Quarantined { .. }
             | Self::QuarantineEnded { .. }
+            | Self::SlowedDown { .. }
+            | Self::SlowedDownEnded { .. }
             | Self::Alert { .. }
             | Self::Lost { .. } => None,
         }
@@ -257,7 +282,9 @@ impl Event {
             | Self::BanExpired { kind, subject }
             | Self::BanRefused { kind, subject, .. }
             | Self::Quarantined { kind, subject, .. }
-            | Self::QuarantineEnded { kind, subject, .. } => {
+            | Self::QuarantineEnded { kind, subject, .. }
+            | Self::SlowedDown { kind, subject, .. }
+            | Self::SlowedDownEnded { kind, subject, .. } => {
                 hide_subject(kind, subject, hide);
             }
             Self::Alert { key, client_id, address, responses, .. } => {

@@ -98,5 +98,6 @@ impl Broker {
         self.lockouts.follow(LockoutRules::from(auth));
         self.bans.follow(bans);
         self.quarantines.follow(bans);
+        self.tightenings.follow(bans);
     }
 }

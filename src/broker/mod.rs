@@ -59,6 +59,7 @@ mod subscribe;
 mod sweeping;
 mod sys;
 mod throttles;
+mod tightenings;
 mod timers;
 mod topic_memo;
 mod wrapped_keys;
@@ -83,6 +84,7 @@ pub use live::LiveSettings;
 pub use login::Patience;
 pub use register::{Kept, SanctionOrder, Sanctioned};
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
+pub use sentinel::RuleReport;
 pub use settings::{Settings, ShareStrategy};
 
 use self::authority::Authority;
@@ -101,6 +103,7 @@ use self::revalidation::Requests;
 use self::routes::Routes;
 use self::sentinel::Watch;
 use self::throttles::Throttles;
+use self::tightenings::Tightenings;
 use self::timers::Timers;
 use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
@@ -188,6 +191,7 @@ pub struct Broker {
     throttles: Throttles,
     bans: Register,
     quarantines: Register,
+    tightenings: Tightenings,
     counts: Arc<Counts>,
     next_number: AtomicU64,
     share_turn: AtomicUsize,
@@ -255,6 +259,7 @@ impl Broker {
             queue_budget,
             recall,
             bans: Register::new(&bans, banned, keeper.clone(), Table::BAN),
+            tightenings: Tightenings::new(&bans),
             quarantines: Register::new(&bans, quarantined, keeper.clone(), Table::QUARANTINE),
             keeper,
             timers: Timers::default(),
@@ -340,6 +345,7 @@ impl Broker {
         self.lockouts.update_gauge();
         self.update_gauges_of_bans();
         self.update_gauges_of_quarantines();
+        self.update_gauges_of_tightenings();
     }
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where
@@ -446,6 +452,7 @@ impl Broker {
                     self.throttles.forget(now.into_std());
                     self.expire_bans();
                     self.expire_quarantines();
+                    self.expire_tightenings();
                     self.update_gauges();
                 }
                 () = sys.tick() => self.publish_sys(),

@@ -20,6 +20,8 @@ pub(super) struct Seat {
     who: OnceLock<Arc<Who>>,
     /// Whether what it publishes is diverted.
     is_quarantined: AtomicBool,
+    /// Whether there are other limits than it has taken up.
+    has_other_limits: AtomicBool,
     command: Mutex<Command>,
 }
 
@@ -72,6 +74,17 @@ impl Seat {
 
     pub(super) fn set_quarantined(&self, is_quarantined: bool) {
         self.is_quarantined.store(is_quarantined, Ordering::Release);
+    }
+
+    /// There are other limits now for who has it.
+    pub(super) fn set_other_limits(&self) {
+        self.has_other_limits.store(true, Ordering::Release);
+    }
+
+    /// Whether there are other limits since the last time that this was asked.
+    pub(super) fn takes_other_limits(&self) -> bool {
+        self.has_other_limits.load(Ordering::Relaxed)
+            && self.has_other_limits.swap(false, Ordering::AcqRel)
     }
 
     /// Tells the connection to end. A hand-over under way ends it anyway.

@@ -53,10 +53,18 @@ pub(super) struct Throttled {
     has_said: bool,
 }
 
-#[derive(Debug)]
-struct Limit {
+/// A rule, and the level of its bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
     rule: Arc<Rule>,
     level: Arc<AtomicU64>,
+}
+
+impl Limit {
+    /// With an empty bucket.
+    pub(super) fn by(rule: Arc<Rule>) -> Self {
+        Self { rule, level: Arc::default() }
+    }
 }
 
 /// Why nothing is taken from a client.
@@ -107,10 +115,10 @@ impl Throttles {
         self.rules.load().iter().map(|rule| &**rule).eq(rules)
     }
 
-    /// The limits of the client that `gate` lets through, where it has any.
-    pub(super) fn of(&self, gate: &Gate) -> Option<Box<Throttled>> {
-        let limits: Vec<_> =
-            self.rules.load().iter().flat_map(|rule| self.limits(rule, gate)).collect();
+    /// The limits of the client that `gate` lets through, and `others` that it has; nothing where that is none.
+    pub(super) fn of(&self, gate: &Gate, others: Vec<Limit>) -> Option<Box<Throttled>> {
+        let mut limits = others;
+        limits.extend(self.rules.load().iter().flat_map(|rule| self.limits(rule, gate)));
         (!limits.is_empty()).then(|| Box::new(Throttled::by(limits, self.started)))
     }
 

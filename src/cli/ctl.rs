@@ -1,6 +1,7 @@
 //! `bastionmq ctl`: speaks to a broker that runs.
 
 mod bans;
+mod sentinel;
 mod show;
 
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
 use self::bans::{BanCommand, QuarantineCommand};
+use self::sentinel::SentinelCommand;
 pub(super) use self::show::printable;
 use self::show::{show_files, show_lockout, show_session, show_status};
 use crate::auth::Origin;
@@ -36,6 +38,8 @@ Examples:
   bastionmq ctl ban list
   bastionmq ctl ban lift user:anna
   bastionmq ctl quarantine add client:pump-7 --for 1h
+  bastionmq ctl sentinel alerts                 what was out of the ordinary lately
+  bastionmq ctl sentinel dry-run flapping on    only report what this rule finds
   bastionmq ctl store backup /var/backups/bastionmq/monday
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
@@ -108,6 +112,9 @@ enum Command {
     /// Set apart what somebody publishes, for a time or for good: see `ctl ban` for whom
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// What the sentinel looks for, what it has found, and whom it has slowed down
+    #[command(subcommand)]
+    Sentinel(SentinelCommand),
     /// What concerns the store of the broker
     #[command(subcommand)]
     Store(StoreCommand),
@@ -187,6 +194,7 @@ fn execute(socket: &Path, command: Command, out: &mut impl Write) -> anyhow::Res
         Command::Lift(args) => lift(&mut broker, args, out),
         Command::Ban(command) => bans::ban(&mut broker, command, out),
         Command::Quarantine(command) => bans::quarantine(&mut broker, command, out),
+        Command::Sentinel(command) => sentinel::sentinel(&mut broker, command, out),
         Command::Store(StoreCommand::Backup { path, json }) => {
             back_up(&mut broker, &path, json, out)
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::acl::ClientRules;
-use crate::broker::{Kicked, Reported, SessionReport, TopicsInUse};
+use crate::broker::{Kicked, Reported, RuleReport, SessionReport, TopicsInUse};
 use crate::identity::{Attribute, AttributeSource, ClientId, Principal};
 use crate::sanctions::Sanction;
 
@@ -164,6 +164,28 @@ pub struct SanctionRow {
     pub refused: u64,
 }
 
+/// A rule of the sentinel that is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// Its name.
+    pub name: String,
+    /// What it means when it is broken.
+    pub about: String,
+    /// `info`, `notice`, `warning` or `critical`.
+    pub severity: String,
+    /// Whether it is only tried.
+    pub dry_run: bool,
+    /// What is done: `log`, `alert`, `disconnect`, `quarantine`, `ban`, `tighten`.
+    pub responses: Vec<String>,
+    /// How often it was broken, since it has been in force as it is.
+    pub found: u64,
+    /// When it was last, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// How many keys it remembers.
+    pub keys: u64,
+}
+
 /// Where a sanction, or that it was lifted, is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,6 +196,22 @@ pub enum SanctionKept {
     InMemory,
     /// In memory, and the disk has it soon, if it is well.
     SoonOnDisk,
+}
+
+impl From<RuleReport> for RuleRow {
+    fn from(report: RuleReport) -> Self {
+        let RuleReport { name, about, severity, dry_run, responses, found, last, keys } = report;
+        Self {
+            name,
+            about,
+            severity: severity.to_owned(),
+            dry_run,
+            responses: responses.into_iter().map(str::to_owned).collect(),
+            found,
+            last: last.map(|last| last.as_secs()),
+            keys: keys as u64,
+        }
+    }
 }
 
 impl SanctionRow {

@@ -14,6 +14,7 @@ use super::answers::{KickOutcome, LockoutRow, SanctionKept, SanctionRow, Session
 use super::files::Files;
 use super::glob;
 use super::protocol::{Answer, Lifted, Request, SanctionRequest, SessionQuery, write_answer};
+use super::watch;
 use crate::auth::{Lift, LockedOut};
 use crate::broker::{Broker, Fate, Kept, SanctionOrder, Sanctioned};
 use crate::identity::{ClientId, Principal, UnixPeer};
@@ -135,6 +136,28 @@ impl<F: Files> Desk<F> {
             }
             Request::LiftQuarantine { subject } => {
                 let answer = self.lift_sanction(&subject, operator, Broker::lift_quarantine).await;
+                by.report(&format!("{subject:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::SentinelRules => {
+                by.report("");
+                watch::list_rules(&self.broker, replies).await
+            }
+            Request::SentinelAlerts { limit } => {
+                by.report("");
+                watch::list_alerts(&self.broker, limit, replies).await
+            }
+            Request::SentinelDryRun { rule, dry_run } => {
+                let answer = watch::set_dry_run(&self.broker, &rule, dry_run);
+                by.report(&format!("{rule:?}, dry_run = {dry_run}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::SentinelTightened { limit } => {
+                by.report("");
+                list_sanctions(&self.broker.tightened(), limit, replies).await
+            }
+            Request::SentinelLoosen { subject } => {
+                let answer = self.lift_sanction(&subject, operator, Broker::lift_tightening).await;
                 by.report(&format!("{subject:?}: {answer:?}"));
                 replies.say(answer).await
             }

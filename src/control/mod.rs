@@ -11,10 +11,11 @@ mod glob;
 mod protocol;
 mod serve;
 mod settings;
+mod watch;
 
 pub use answers::{
-    AttributeRow, FileStatus, KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow,
-    SessionState, Status, TopicRows,
+    AttributeRow, FileStatus, KickOutcome, LockoutRow, RuleRow, SanctionKept, SanctionRow,
+    SessionRow, SessionState, Status, TopicRows,
 };
 pub use client::{ControlError, Conversation};
 pub use desk::Desk;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{
-    FileStatus, KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow, Status,
+    FileStatus, KickOutcome, LockoutRow, RuleRow, SanctionKept, SanctionRow, SessionRow, Status,
 };
 
 /// The version of the protocol that is spoken here. Another one is refused, and told this.
@@ -62,6 +62,31 @@ pub enum Request {
     },
     /// Let somebody out of quarantine, or all: [`Answer::SanctionsLifted`].
     LiftQuarantine {
+        /// As of [`SanctionRequest`]; all where there is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
+    /// The rules of the sentinel that are in force: any number of [`Answer::Rule`], then [`Answer::Listed`].
+    SentinelRules,
+    /// The last alerts: any number of [`Answer::Alert`], then [`Answer::Listed`].
+    SentinelAlerts {
+        /// The most that are shown.
+        limit: u32,
+    },
+    /// Have a rule of the sentinel only tried, or not: [`Answer::Rule`].
+    SentinelDryRun {
+        /// Its name.
+        rule: String,
+        /// Whether it is only tried.
+        dry_run: bool,
+    },
+    /// Who may publish less for a time: any number of [`Answer::Sanction`], then [`Answer::Listed`].
+    SentinelTightened {
+        /// The most that are shown.
+        limit: u32,
+    },
+    /// Let somebody publish as before, or all: [`Answer::SanctionsLifted`].
+    SentinelLoosen {
         /// As of [`SanctionRequest`]; all where there is nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
@@ -164,6 +189,10 @@ pub enum Answer {
         /// Where it is kept that they have.
         kept: SanctionKept,
     },
+    /// One rule of the sentinel.
+    Rule(RuleRow),
+    /// One alert, as it was published.
+    Alert(serde_json::Value),
     /// The store is still being copied.
     Copying,
     /// The store was copied.
@@ -214,6 +243,11 @@ impl Request {
             Self::Quarantine(_) => "quarantine add",
             Self::Quarantines { .. } => "quarantine list",
             Self::LiftQuarantine { .. } => "quarantine lift",
+            Self::SentinelRules => "sentinel rules",
+            Self::SentinelAlerts { .. } => "sentinel alerts",
+            Self::SentinelDryRun { .. } => "sentinel dry-run",
+            Self::SentinelTightened { .. } => "sentinel tightened",
+            Self::SentinelLoosen { .. } => "sentinel loosen",
             Self::BackUp { .. } => "store backup",
         }
     }

@@ -237,15 +237,20 @@ impl Table {
     /// The sanction about `suspect`.
     #[must_use]
     pub fn of(&self, suspect: &Suspect<'_>, now: Duration) -> Option<&Sanction> {
+        self.all_of(suspect, now).next()
+    }
+
+    /// The sanctions about `suspect`, of its address the one about the longest prefix.
+    pub fn all_of(&self, suspect: &Suspect<'_>, now: Duration) -> impl Iterator<Item = &Sanction> {
         let names = [
             Subject::Principal(suspect.principal.clone()),
             Subject::ClientId(suspect.client_id.clone()),
         ];
         let of_names = names.into_iter().chain(suspect.marks());
         of_names
-            .filter_map(|subject| self.in_force(&subject, now))
+            .filter_map(move |subject| self.in_force(&subject, now))
             .chain(suspect.address.and_then(|address| self.of_address(address, now)))
-            .find(|sanction| !self.allowed.exempts(suspect, &sanction.subject))
+            .filter(|sanction| !self.allowed.exempts(suspect, &sanction.subject))
     }
 
     /// Counts that the sanction about `subject` has refused somebody. Now and then that is to be told: then

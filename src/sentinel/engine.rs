@@ -29,6 +29,19 @@ pub struct Finding {
     pub untold: Option<u64>,
 }
 
+/// A rule in force, and how it is getting on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// Which.
+    pub rule: Arc<Rule>,
+    /// How often it was broken since it has been in force.
+    pub found: u64,
+    /// When it was last, by the time of [`Sentinel::observe`].
+    pub last: Option<Duration>,
+    /// How many keys it remembers.
+    pub keys: usize,
+}
+
 /// Rules, and what they remember.
 #[derive(Debug)]
 pub struct Sentinel {
@@ -46,6 +59,8 @@ pub struct Sentinel {
 struct Watch {
     rule: Arc<Rule>,
     keys: Keys<Past>,
+    found: u64,
+    last: Option<Duration>,
     /// The last minute in which people were told of it, and how often.
     minute: u64,
     told: u64,
@@ -99,6 +114,19 @@ impl Sentinel {
         }
     }
 
+    /// All rules, in no order.
+    #[must_use]
+    pub fn report(&self) -> Vec<Watched> {
+        self.watches.iter().map(Watch::report).collect()
+    }
+
+    /// Has the rule of this name only tried, or not, until it follows other rules. What it remembers stays.
+    pub fn set_dry_run(&mut self, name: &str, dry_run: bool) -> Option<Watched> {
+        let watch = self.watches.iter_mut().find(|watch| &*watch.rule.name == name)?;
+        Arc::make_mut(&mut watch.rule).dry_run = dry_run;
+        Some(watch.report())
+    }
+
     /// The keys that are remembered, of all rules.
     #[must_use]
     pub fn keys(&self) -> usize {
@@ -109,7 +137,12 @@ impl Sentinel {
 impl Watch {
     fn new(rule: Rule, max_keys: usize) -> Self {
         let keys = Keys::new(max_keys);
-        Self { rule: Arc::new(rule), keys, minute: 0, told: 0, untold: 0 }
+        Self { rule: Arc::new(rule), keys, found: 0, last: None, minute: 0, told: 0, untold: 0 }
+    }
+
+    fn report(&self) -> Watched {
+        let Self { rule, keys, found, last, .. } = self;
+        Watched { rule: Arc::clone(rule), found: *found, last: *last, keys: keys.len() }
     }
 
     fn observe(&mut self, now: Duration, event: &Event, hashes: &FixedState) -> Option<Finding> {
@@ -135,6 +168,8 @@ impl Watch {
             return None;
         }
         past.quiet_until = now + rule.cool_down;
+        self.found += 1;
+        self.last = Some(now);
         let named = |of: &super::Attribute| Some((of.name(), of.of(event)?));
         let key = rule.per.iter().filter_map(named).collect();
         let (rule, event) = (Arc::clone(rule), event.clone());

@@ -22,7 +22,7 @@ mod tally;
 mod tests;
 
 pub use attribute::Attribute;
-pub use engine::{Finding, Sentinel};
+pub use engine::{Finding, Sentinel, Watched};
 pub use event::{Event, Kind};
 pub use panes::{Shape, Window};
 pub use response::{Response, Target};

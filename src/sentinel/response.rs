@@ -24,6 +24,8 @@ pub enum Response {
     Quarantine(Target, Duration),
     /// These do not come in for so long, and their connections end.
     Ban(Target, Duration),
+    /// These publish no more than so many messages a second, all together, for so long.
+    Tighten(Target, NonZeroU32, Duration),
 }
 
 /// Whom a response concerns: what of the event that has broken the rule.
@@ -47,14 +49,16 @@ pub enum Target {
 #[serde(
     untagged,
     expecting = "a response is \"log\", \"alert\", { disconnect = WHOM }, or one for a time: \
-                 { ban = WHOM, seconds = 600 } or { quarantine = WHOM, seconds = 600 }; WHOM is \
-                 \"principal\", \"client\", \"address\", \"prefix\" or \"certificate\""
+                 { ban = WHOM, seconds = 600 }, { quarantine = WHOM, seconds = 600 } or \
+                 { tighten = WHOM, rate = 10, seconds = 600 }; WHOM is \"principal\", \"client\", \
+                 \"address\", \"prefix\" or \"certificate\""
 )]
 enum Written {
     Word(Word),
     Disconnect(Disconnect),
     Quarantine(Quarantine),
     Ban(Ban),
+    Tighten(Tighten),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +90,16 @@ struct Ban {
     seconds: NonZeroU32,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tighten {
+    tighten: Target,
+    /// Messages a second.
+    rate: NonZeroU32,
+    #[serde(default = "default_seconds")]
+    seconds: NonZeroU32,
+}
+
 fn default_seconds() -> NonZeroU32 {
     SECONDS
 }
@@ -100,6 +114,7 @@ impl Response {
             Self::Disconnect(_) => "disconnect",
             Self::Quarantine(..) => "quarantine",
             Self::Ban(..) => "ban",
+            Self::Tighten(..) => "tighten",
         }
     }
 
@@ -108,9 +123,10 @@ impl Response {
     pub fn target(self) -> Option<Target> {
         match self {
             Self::Log | Self::Alert => None,
-            Self::Disconnect(target) | Self::Quarantine(target, _) | Self::Ban(target, _) => {
-                Some(target)
-            }
+            Self::Disconnect(target)
+            | Self::Quarantine(target, _)
+            | Self::Ban(target, _)
+            | Self::Tighten(target, ..) => Some(target),
         }
     }
 
@@ -119,7 +135,9 @@ impl Response {
     pub fn lasts(self) -> Option<Duration> {
         match self {
             Self::Log | Self::Alert | Self::Disconnect(_) => None,
-            Self::Quarantine(_, lasts) | Self::Ban(_, lasts) => Some(lasts),
+            Self::Quarantine(_, lasts) | Self::Ban(_, lasts) | Self::Tighten(_, _, lasts) => {
+                Some(lasts)
+            }
         }
     }
 }
@@ -166,6 +184,9 @@ impl From<Written> for Response {
                 Self::Quarantine(quarantine, time(seconds))
             }
             Written::Ban(Ban { ban, seconds }) => Self::Ban(ban, time(seconds)),
+            Written::Tighten(Tighten { tighten, rate, seconds }) => {
+                Self::Tighten(tighten, rate, time(seconds))
+            }
         }
     }
 }
@@ -185,6 +206,9 @@ impl From<Response> for Written {
                 Self::Quarantine(Quarantine { quarantine, seconds: seconds(lasts) })
             }
             Response::Ban(ban, lasts) => Self::Ban(Ban { ban, seconds: seconds(lasts) }),
+            Response::Tighten(tighten, rate, lasts) => {
+                Self::Tighten(Tighten { tighten, rate, seconds: seconds(lasts) })
+            }
         }
     }
 }
@@ -205,7 +229,8 @@ mod tests {
     #[test]
     fn a_response_is_read_as_it_is_shown() {
         let text = "[\"log\", \"alert\", { disconnect = \"client\" }, \
-                    { quarantine = \"principal\", seconds = 60 }, { ban = \"prefix\", seconds = 5 }]";
+                    { quarantine = \"principal\", seconds = 60 }, { ban = \"prefix\", seconds = 5 }, \
+                    { tighten = \"client\", rate = 3, seconds = 9 }]";
         let responses = read(text).expect("responses");
         assert_eq!(
             responses,
@@ -215,6 +240,11 @@ mod tests {
                 Response::Disconnect(Target::Client),
                 Response::Quarantine(Target::Principal, Duration::from_secs(60)),
                 Response::Ban(Target::Prefix, Duration::from_secs(5)),
+                Response::Tighten(
+                    Target::Client,
+                    NonZeroU32::MIN.saturating_add(2),
+                    Duration::from_secs(9)
+                ),
             ]
         );
         let shown = toml::to_string(&Rule { responses: responses.clone() }).expect("TOML");
@@ -236,6 +266,8 @@ mod tests {
             "[{ ban = \"address\", minutes = 5 }]",
             "[{ ban = \"address\", seconds = 0 }]",
             "[{ disconnect = \"client\", seconds = 5 }]",
+            "[{ tighten = \"client\" }]",
+            "[{ tighten = \"client\", rate = 0 }]",
             "[{}]",
             "[7]",
         ] {

@@ -386,3 +386,21 @@ fn whoever_goes_on_once_a_response_is_over_is_answered_again() {
     let both = "responses = [{ ban = \"address\", seconds = 20 }]\ncool_down_seconds = 40";
     assert_eq!(cool_down(both), Some(40));
 }
+
+#[test]
+fn a_rule_tells_how_it_is_getting_on_and_is_tried_without_forgetting() {
+    let mut sentinel = sentinel(rules(GUESSING), 64);
+    let mut found = Vec::new();
+    let refused = event("login_refused.credentials address=192.0.2.1");
+    let at = Duration::from_secs(7);
+    (0..2).for_each(|_| sentinel.observe(at, &refused, &mut found));
+    assert!(sentinel.set_dry_run("guessing", true).is_some_and(|it| it.rule.dry_run));
+    assert_eq!(sentinel.set_dry_run("other", true), None);
+    sentinel.observe(at, &refused, &mut found);
+    assert!(found.iter().all(|it| it.rule.dry_run) && found.len() == 1);
+    let report = sentinel.report();
+    let [watched] = &report[..] else { panic!("one") };
+    assert_eq!((watched.found, watched.last, watched.keys), (1, Some(at), 1));
+    sentinel.follow(RuleSet { rules: rules(GUESSING), max_keys: 64 });
+    assert!(sentinel.report().iter().all(|it| !it.rule.dry_run));
+}

@@ -179,6 +179,8 @@ label! {
         Quarantine = "quarantine",
         /// It is banned for a time.
         Ban = "ban",
+        /// It may publish less for a time.
+        Tighten = "tighten",
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub ban_refusals: Counters<BanKind>,
     /// Quarantines that hold now.
     pub quarantines: Gauges<BanKind>,
+    /// Those who may publish less for a time, by whom they are about.
+    pub tightenings: Gauges<BanKind>,
     /// Messages and wills of clients in quarantine.
     pub quarantined_messages: Counter,
     /// Passwords that were not hashed, since they had been verified lately.
@@ -240,6 +242,10 @@ impl Metrics {
             ban_refusals: register.counters(
                 "bastionmq_ban_refusals_total",
                 "Connections and logins refused by a ban, by whom that is about",
+            ),
+            tightenings: register.gauges(
+                "bastionmq_tightenings",
+                "Limits that rules of the sentinel have set for a time, by whom they are about",
             ),
             quarantines: register
                 .gauges("bastionmq_quarantines", "Quarantines that hold now, by whom they are about"),

@@ -34,6 +34,7 @@ mod reload;
 mod revocation;
 mod scram;
 mod sentinel;
+mod sentinel_control;
 mod sentinel_responses;
 mod throttle;
 mod tokens;

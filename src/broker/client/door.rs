@@ -160,7 +160,7 @@ impl Client {
             settings: narrowed(self.session.settings(), gate.limits()),
         };
         let reviewed = gate.generation();
-        let throttled = self.broker.throttles.of(&gate);
+        let throttled = self.broker.limits_of(&gate);
         self.stage = Stage::Inside(Box::new(Inside {
             gate,
             since: now.instant,

@@ -23,6 +23,8 @@ impl Client {
             }
             self.begin_review();
             self.take_up_limits(now);
+        } else if self.seat.takes_other_limits() {
+            self.take_up_limits(now);
         }
         self.go_on_with_review()
     }

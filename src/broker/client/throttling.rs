@@ -138,7 +138,7 @@ impl Client {
     pub(super) fn take_up_limits(&mut self, now: Now) {
         let is_resting = self.rests_until().is_some();
         let Stage::Inside(inside) = &mut self.stage else { return };
-        inside.throttled = self.broker.throttles.of(&inside.gate);
+        inside.throttled = self.broker.limits_of(&inside.gate);
         if is_resting {
             let throttled = inside.throttled.get_or_insert_with(Throttled::unlimited);
             throttled.wait(now.instant);

@@ -1,9 +1,11 @@
 //! The sentinel at work: events go through a bounded queue to a thread of its own, which acts upon what it
 //! finds. Nobody waits for it; what finds no place in the queue is counted.
 
+mod asking;
 mod report;
 mod respond;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,8 +13,10 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub use self::asking::RuleReport;
 use self::report::Report;
 use super::Broker;
 use crate::clock::Now;
@@ -21,6 +25,8 @@ use crate::telemetry::Metrics;
 
 /// Events that may wait to be looked at.
 const QUEUE: usize = 8_192;
+/// Alerts that operators are shown again.
+const RECENT: usize = 256;
 /// Events that are looked at before the keys are counted again.
 const BETWEEN_COUNTS: u32 = 256;
 
@@ -33,6 +39,10 @@ pub(super) struct Watch {
     /// Until the thread takes it.
     waiting: Mutex<Option<Receiver<Seen>>>,
     sentinel: Mutex<Sentinel>,
+    /// The time of the sentinel is counted from here.
+    begin: Instant,
+    /// The last alerts, as JSON.
+    recent: Mutex<VecDeque<Bytes>>,
     metrics: Arc<Metrics>,
 }
 
@@ -51,6 +61,8 @@ impl Watch {
             queue,
             waiting: Mutex::new(Some(waiting)),
             sentinel: Mutex::new(Sentinel::new(RuleSet::default(), seed)),
+            begin: Instant::now(),
+            recent: Mutex::default(),
             metrics,
         };
         this.follow(rules);
@@ -64,6 +76,15 @@ impl Watch {
         }
         self.is_on.store(!rules.rules.is_empty(), Ordering::Relaxed);
         self.sentinel.lock().follow(rules);
+    }
+
+    /// Has an alert among the last ones.
+    fn remember(&self, alert: Bytes) {
+        let mut recent = self.recent.lock();
+        if recent.len() >= RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(alert);
     }
 
     /// Has it looked at, if there are any rules. Never waits.
@@ -102,24 +123,28 @@ impl Broker {
         if does(Response::Log) || rule.dry_run {
             log(&report, rule.severity);
         }
-        if does(Response::Alert) && !rule.dry_run {
-            match report.as_message() {
-                Some(message) => drop(self.publish_directly(&Arc::new(message))),
-                None => tracing::error!(rule = &*rule.name, "an alert cannot be written"),
-            }
+        let Some(json) = report.as_json() else {
+            tracing::error!(rule = &*rule.name, "an alert cannot be written");
+            return;
+        };
+        self.counts.watch.remember(json.clone());
+        if does(Response::Alert)
+            && !rule.dry_run
+            && let Some(message) = report.as_message(json)
+        {
+            self.publish_directly(&Arc::new(message));
         }
     }
 }
 
 /// Looks at what happens until there is no broker any more.
 fn watch(broker: &Weak<Broker>, waiting: &Receiver<Seen>) {
-    let begin = Instant::now();
     let mut findings = Vec::new();
     let mut looked_at = 0_u32;
     while let Ok(Seen { at, event }) = waiting.recv() {
         let Some(broker) = broker.upgrade() else { return };
         let watch = &broker.counts.watch;
-        let since = at.saturating_duration_since(begin);
+        let since = at.saturating_duration_since(watch.begin);
         watch.sentinel.lock().observe(since, &event, &mut findings);
         watch.metrics.sentinel_events.increment(1);
         if looked_at.is_multiple_of(BETWEEN_COUNTS) {

@@ -114,12 +114,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// As whoever is subscribed to alerts gets it.
-    pub(super) fn as_message(&self) -> Option<Message> {
+    /// As alerts have it.
+    pub(super) fn as_json(&self) -> Option<Bytes> {
+        serde_json::to_vec(self).ok().map(Bytes::from)
+    }
+
+    /// As whoever is subscribed to alerts gets it; `json` is what it says.
+    pub(super) fn as_message(&self, json: Bytes) -> Option<Message> {
         let topic = format!("{ALERTS}/{}/{}", self.severity, self.rule);
         Some(Message {
             topic: TopicName::parse(&topic).ok()?,
-            payload: Bytes::from(serde_json::to_vec(self).ok()?),
+            payload: json,
             properties: Bytes::new(),
             qos: QoS::AtLeastOnce,
             retain: false,

@@ -1,5 +1,7 @@
 //! What is done to those who have broken a rule: graded, for a time, and never to whom the allow-list has.
 
+use std::num::NonZeroU32;
+
 use crate::audit::Responded;
 use crate::broker::Broker;
 use crate::broker::register::SanctionOrder;
@@ -8,6 +10,7 @@ use crate::identity::{Network, Principal};
 use crate::sanctions::{Author, PutError, Subject};
 use crate::sentinel::{Event, Finding, Response, Target};
 use crate::telemetry::{ResponseOutcome, SentinelResponse};
+use crate::throttle::Rate;
 
 /// Bits that the addresses of one customer have in common, of IPv4 and of IPv6.
 const PREFIX_BITS: (u8, u8) = (24, 56);
@@ -26,6 +29,7 @@ impl Broker {
             Response::Disconnect(_) => SentinelResponse::Disconnect,
             Response::Quarantine(..) => SentinelResponse::Quarantine,
             Response::Ban(..) => SentinelResponse::Ban,
+            Response::Tighten(..) => SentinelResponse::Tighten,
         };
         let target = response.target()?;
         let subject = subject_of(target, &finding.event);
@@ -65,6 +69,9 @@ impl Broker {
             Response::Disconnect(_) => return (ResponseOutcome::Done, self.disconnect(subject)),
             Response::Quarantine(..) => self.quarantine(order()),
             Response::Ban(..) => self.ban(order()),
+            Response::Tighten(_, rate, _) => {
+                self.tighten(order(), Rate::new(rate, NonZeroU32::MIN, rate))
+            }
         };
         match sanctioned {
             Ok(sanctioned) => (ResponseOutcome::Done, sanctioned.connections),

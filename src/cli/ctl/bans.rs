@@ -83,7 +83,7 @@ pub(super) struct AddArgs {
 pub(super) struct LiftArgs {
     /// Whom, as `ctl ban list` shows it
     #[arg(value_name = "WHOM", group = "meant")]
-    subject: Option<String>,
+    pub(super) subject: Option<String>,
     /// Everybody
     #[arg(long, group = "meant")]
     all: bool,
@@ -215,7 +215,7 @@ fn lift(
     Ok(if count == 0 { FAILED } else { 0 })
 }
 
-fn until(row: &SanctionRow, now: Now) -> String {
+pub(super) fn until(row: &SanctionRow, now: Now) -> String {
     match row.until {
         None => "for good".to_owned(),
         Some(until) => format!("for {}", span(until.saturating_sub(now.unix.as_secs()))),
