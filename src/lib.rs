@@ -53,7 +53,11 @@ pub mod tls;
 #[cfg(feature = "broker")]
 pub mod unix;
 #[cfg(feature = "broker")]
+pub mod http_client;
+#[cfg(feature = "broker")]
 pub mod identity_service;
+#[cfg(feature = "broker")]
+pub mod webhook;
 #[cfg(feature = "broker")]
 pub mod store;
 

@@ -28,6 +28,7 @@ use crate::net::{self, ListenError, Listener, Listeners, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
 use crate::unix::UnixSocketError;
+use crate::webhook::Webhook;
 
 /// How long a shutdown waits for the disk.
 const LAST_SAVE: Duration = Duration::from_secs(5);
@@ -113,6 +114,7 @@ impl Server {
             tokens,
             http_access,
             http,
+            webhook,
             auth,
             keys,
             key_ring,
@@ -161,6 +163,7 @@ impl Server {
             passwords: passwords.unwrap_or_default(),
             tokens,
             identity_service: identity_service.map_err(ServerError::NoRandomness)?,
+            webhook: webhook.map(|endpoint| Webhook::new(endpoint, Arc::clone(&metrics))),
             ring: key_ring.unwrap_or_default(),
             windows,
             wrapped_dir: keys.wrapped_dir,
@@ -232,6 +235,7 @@ impl Server {
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());
+        let poster = tokio::spawn(Arc::clone(&broker).post_alerts());
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
         let sweeper = tokio::spawn(Arc::clone(&broker).sweep_queues());
@@ -257,6 +261,7 @@ impl Server {
         }
         drop(reload);
         timekeeper.abort();
+        poster.abort();
         judge.abort();
         revalidator.abort();
         file_keeper.abort();

@@ -220,6 +220,7 @@ fn broker() -> Arc<Broker> {
         passwords: PasswordFile::default(),
         tokens: None,
         identity_service: None,
+        webhook: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,

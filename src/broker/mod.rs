@@ -112,7 +112,8 @@ use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::envelope::KeyRing;
-use crate::identity_service::{Access, IdentityService};
+use crate::http_client::Access;
+use crate::identity_service::IdentityService;
 use crate::message::Message;
 use crate::router::Retained;
 use crate::sanctions;
@@ -122,6 +123,7 @@ use crate::store::{Store, Table};
 use crate::telemetry::Metrics;
 use crate::throttle::Rule;
 use crate::tls::ListenerTls;
+use crate::webhook::Webhook;
 
 /// Between two writings of the verified credentials: what a crash forgets is hashed again.
 const BETWEEN_SAVES: Duration = Duration::from_secs(30);
@@ -147,6 +149,8 @@ pub struct Parts {
     pub tokens: Option<TokenVerifier>,
     /// Who is asked over HTTP who clients are; without it nobody is.
     pub identity_service: Option<IdentityService>,
+    /// Where alerts are posted; without it they are not.
+    pub webhook: Option<Webhook>,
     /// The keys of envelopes.
     pub ring: KeyRing,
     /// Which envelopes were accepted.
@@ -176,6 +180,7 @@ pub struct Broker {
     lockouts: Arc<Lockouts>,
     authority: Authority,
     identity_service: Option<IdentityService>,
+    webhook: Option<Webhook>,
     revalidations: Requests,
     envelopes: Envelopes,
     wrapped_keys: WrappedKeys,
@@ -215,6 +220,7 @@ impl Broker {
             credentials,
             tokens,
             identity_service,
+            webhook,
             ring,
             windows,
             wrapped_dir,
@@ -249,6 +255,7 @@ impl Broker {
             settings,
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
+            webhook,
             revalidations: Requests::new(),
             wrapped_keys: WrappedKeys(wrapped_dir),
             envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
@@ -388,6 +395,13 @@ impl Broker {
 
     fn is_shutting_down(&self) -> bool {
         self.is_shutting_down.load(Ordering::Acquire)
+    }
+
+    /// Posts alerts to the webhook, where there is one. Never returns, unless there is none.
+    pub async fn post_alerts(self: Arc<Self>) {
+        if let Some(webhook) = &self.webhook {
+            webhook.run().await;
+        }
     }
 
     /// Keeps files up to date: hashes that others replace in the password file, and what is kept of

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -35,6 +35,7 @@ const PATHS: [&str; 18] = [
     "client_cert",
     "client_key",
     "token_file",
+    "secret_file",
 ];
 
 /// Takes `text`, the content of `file`, apart.

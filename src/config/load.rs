@@ -163,6 +163,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
             .collect(),
         jwt: read("jwt", of("jwt"), problems),
         http: read("http", of("http"), problems),
+        webhook: read("webhook", of("webhook"), problems),
         acl: read("acl", of("acl"), problems),
         throttle: layers.throttles.iter().map(|each| read(THROTTLE, each, problems)).collect(),
         bans: read("bans", of("bans"), problems),

@@ -27,6 +27,7 @@ mod resolve_proxy;
 mod resolve_sentinel;
 mod resolve_throttle;
 mod resolve_unix;
+mod resolve_webhook;
 mod section;
 mod settings;
 mod show;

@@ -19,13 +19,15 @@ use crate::{
     clock::Now,
     control,
     envelope::KeyRing,
-    identity_service::{self, Access},
+    http_client::Access,
+    identity_service,
     keys::{self, RingFile},
     net, sanctions,
     sentinel::RuleSet,
     session, store, telemetry,
     throttle::Rule,
     tls::ClientAuth,
+    webhook,
 };
 
 /// Everything that the server needs, ready to be used.
@@ -45,6 +47,8 @@ pub struct Resolved {
     pub http_access: Option<Access>,
     /// `[http]`.
     pub http: identity_service::Settings,
+    /// `[webhook]`: where alerts are posted; without it they are not.
+    pub webhook: Option<webhook::Endpoint>,
     /// `[auth]`.
     pub auth: auth::Settings,
     /// `[keys]`.
@@ -93,6 +97,7 @@ impl Loaded {
         let tokens = self.read_token_keys(&mut findings);
         let key_ring = self.read_key_ring(&mut findings);
         let http_access = self.read_http_access(&mut findings);
+        let webhook = self.read_webhook(&mut findings);
         let throttles = self.throttles(&mut findings);
         let sentinel = self.sentinel_rules(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
@@ -106,7 +111,16 @@ impl Loaded {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
                 self,
                 listeners,
-                Known { policy, passwords, tokens, key_ring, http_access, throttles, sentinel },
+                Known {
+                    policy,
+                    passwords,
+                    tokens,
+                    key_ring,
+                    http_access,
+                    webhook,
+                    throttles,
+                    sentinel,
+                },
                 Desks { admin, control },
                 findings.warnings,
             )),
@@ -410,6 +424,7 @@ struct Known {
     tokens: Option<TokenVerifier>,
     key_ring: Option<KeyRing>,
     http_access: Option<Access>,
+    webhook: Option<webhook::Endpoint>,
     throttles: Vec<Rule>,
     sentinel: RuleSet,
 }
@@ -423,10 +438,12 @@ struct Desks {
 fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
-    Known { policy, passwords, tokens, key_ring, http_access, throttles, sentinel }: Known,
+    known: Known,
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
+    let Known { policy, passwords, tokens, key_ring, http_access, webhook, throttles, sentinel } =
+        known;
     let Config {
         http, auth, keys, envelope, store, audit, bans, mqtt, broker, network, log, ..
     } = loaded.config.clone();
@@ -438,6 +455,7 @@ fn assemble(
         key_ring,
         http_access,
         http,
+        webhook,
         auth,
         keys,
         envelope,

@@ -2,7 +2,8 @@
 
 use super::{Loaded, Problem, findings::Findings};
 use crate::{
-    identity_service::{Access, BearerToken, ServiceUrl, Settings},
+    http_client::{Access, BearerToken, ServiceUrl},
+    identity_service::Settings,
     tls::{ClientFiles, client_config},
 };
 

@@ -8,7 +8,7 @@ use super::fields::fields_of;
 use crate::acl::PolicyFormat;
 use crate::{
     admin, audit, auth, broker, control, identity_service, keys, net, sanctions, sentinel, session,
-    store, telemetry, throttle,
+    store, telemetry, throttle, webhook,
 };
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
@@ -35,6 +35,8 @@ pub struct Config {
     pub jwt: auth::TokenSettings,
     /// `[http]`: the service that knows who clients are.
     pub http: identity_service::Settings,
+    /// `[webhook]`: where alerts are posted.
+    pub webhook: webhook::Settings,
     /// `[acl]`: who may do what.
     pub acl: AclSettings,
     /// `[[throttle]]`: how much clients may do.
@@ -81,7 +83,7 @@ pub(super) const THROTTLE: &str = "throttle";
 pub(super) const SENTINEL_RULE: &str = "sentinel.rule";
 
 /// Every section that is not repeated, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 16] = [
+pub(super) const SECTIONS: [Section; 17] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
@@ -90,6 +92,7 @@ pub(super) const SECTIONS: [Section; 16] = [
     Section { name: "sentinel", keys: fields_of::<sentinel::Settings> },
     Section { name: "jwt", keys: fields_of::<auth::TokenSettings> },
     Section { name: "http", keys: fields_of::<identity_service::Settings> },
+    Section { name: "webhook", keys: fields_of::<webhook::Settings> },
     Section { name: "acl", keys: fields_of::<AclSettings> },
     Section { name: "bans", keys: fields_of::<sanctions::Settings> },
     Section { name: "mqtt", keys: fields_of::<session::Settings> },

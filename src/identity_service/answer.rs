@@ -10,8 +10,6 @@ use crate::acl::ClientRules;
 use crate::identity::{Attribute, AttributeSource, Attributes};
 use crate::telemetry::logging::excerpt;
 
-/// Bytes of the longest answer.
-pub(super) const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Roles of one client, and groups.
 const MAX_NAMES: usize = 256;
 /// Bytes of the name of one of them.

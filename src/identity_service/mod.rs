@@ -5,15 +5,12 @@
 //! for it. Clients that were let in lately are not asked about again. A service that fails again and
 //! again is left alone for a while, during which nobody new is let in by it.
 
-mod access;
 mod answer;
-mod bearer;
 mod breaker;
 mod cache;
 mod pool;
 mod question;
 mod settings;
-mod url;
 
 use std::io;
 use std::sync::Arc;
@@ -27,17 +24,14 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
-pub use access::Access;
 pub use answer::{Admission, Answer, AnswerFault};
-pub use bearer::{BearerToken, BearerTokenError};
 pub use question::{Again, Question};
 pub use settings::Settings;
-pub use url::{ServiceUrl, ServiceUrlError};
 
-use self::access::Fault;
 use self::breaker::{Breaker, Change, Outcome, Pass};
 use self::cache::{Cache, CacheKey};
 use self::pool::Pool;
+use crate::http_client::{Access, Fault};
 use crate::telemetry::{HttpAuthResult, Metrics};
 
 /// The service, and all that is known of it.

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::Access;
-use super::access::{Connection, Fault};
+use crate::http_client::{Access, Connection, Fault};
 
 /// How long a connection is kept that nobody needs.
 const IDLE: Duration = Duration::from_secs(30);

@@ -18,6 +18,8 @@ pub enum Response {
     Log,
     /// A message is published on `$bastion/alerts/<severity>/<rule>`.
     Alert,
+    /// The same is posted to the URL of `[webhook]`, where there is one.
+    Webhook,
     /// The connections of these end.
     Disconnect(Target),
     /// These stay connected for so long, and what they publish goes to `$bastion/quarantine`.
@@ -48,7 +50,7 @@ pub enum Target {
 #[derive(Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a response is \"log\", \"alert\", { disconnect = WHOM }, or one for a time: \
+    expecting = "a response is \"log\", \"alert\", \"webhook\", { disconnect = WHOM }, or one for a time: \
                  { ban = WHOM, seconds = 600 }, { quarantine = WHOM, seconds = 600 } or \
                  { tighten = WHOM, rate = 10, seconds = 600 }; WHOM is \"principal\", \"client\", \
                  \"address\", \"prefix\" or \"certificate\""
@@ -66,6 +68,7 @@ enum Written {
 enum Word {
     Log,
     Alert,
+    Webhook,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +114,7 @@ impl Response {
         match self {
             Self::Log => "log",
             Self::Alert => "alert",
+            Self::Webhook => "webhook",
             Self::Disconnect(_) => "disconnect",
             Self::Quarantine(..) => "quarantine",
             Self::Ban(..) => "ban",
@@ -122,7 +126,7 @@ impl Response {
     #[must_use]
     pub fn target(self) -> Option<Target> {
         match self {
-            Self::Log | Self::Alert => None,
+            Self::Log | Self::Alert | Self::Webhook => None,
             Self::Disconnect(target)
             | Self::Quarantine(target, _)
             | Self::Ban(target, _)
@@ -134,7 +138,7 @@ impl Response {
     #[must_use]
     pub fn lasts(self) -> Option<Duration> {
         match self {
-            Self::Log | Self::Alert | Self::Disconnect(_) => None,
+            Self::Log | Self::Alert | Self::Webhook | Self::Disconnect(_) => None,
             Self::Quarantine(_, lasts) | Self::Ban(_, lasts) | Self::Tighten(_, _, lasts) => {
                 Some(lasts)
             }
@@ -179,6 +183,7 @@ impl From<Written> for Response {
         match written {
             Written::Word(Word::Log) => Self::Log,
             Written::Word(Word::Alert) => Self::Alert,
+            Written::Word(Word::Webhook) => Self::Webhook,
             Written::Disconnect(Disconnect { disconnect }) => Self::Disconnect(disconnect),
             Written::Quarantine(Quarantine { quarantine, seconds }) => {
                 Self::Quarantine(quarantine, time(seconds))
@@ -201,6 +206,7 @@ impl From<Response> for Written {
         match response {
             Response::Log => Self::Word(Word::Log),
             Response::Alert => Self::Word(Word::Alert),
+            Response::Webhook => Self::Word(Word::Webhook),
             Response::Disconnect(disconnect) => Self::Disconnect(Disconnect { disconnect }),
             Response::Quarantine(quarantine, lasts) => {
                 Self::Quarantine(Quarantine { quarantine, seconds: seconds(lasts) })
@@ -228,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_response_is_read_as_it_is_shown() {
-        let text = "[\"log\", \"alert\", { disconnect = \"client\" }, \
+        let text = "[\"log\", \"alert\", \"webhook\", { disconnect = \"client\" }, \
                     { quarantine = \"principal\", seconds = 60 }, { ban = \"prefix\", seconds = 5 }, \
                     { tighten = \"client\", rate = 3, seconds = 9 }]";
         let responses = read(text).expect("responses");
@@ -237,6 +243,7 @@ mod tests {
             [
                 Response::Log,
                 Response::Alert,
+                Response::Webhook,
                 Response::Disconnect(Target::Client),
                 Response::Quarantine(Target::Principal, Duration::from_secs(60)),
                 Response::Ban(Target::Prefix, Duration::from_secs(5)),

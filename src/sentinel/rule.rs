@@ -266,7 +266,11 @@ impl Rule {
         let topics = topics
             .filter(|it| it.as_ref().is_none_or(|filter| filter.borrowed().share().is_none()));
         let seconds = settings.seconds.map_or(SECONDS, u32::from);
-        let responses = settings.responses.clone().unwrap_or(vec![Response::Log, Response::Alert]);
+        let responses = settings.responses.clone().unwrap_or(vec![
+            Response::Log,
+            Response::Alert,
+            Response::Webhook,
+        ]);
         let longest = responses.iter().filter_map(|it| it.lasts()).max().unwrap_or_default();
         let cool_down = settings.cool_down_seconds.map_or_else(
             || default_cool_down(&responses),

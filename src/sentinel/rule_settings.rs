@@ -49,7 +49,7 @@ pub struct RuleSettings {
     pub severity: Option<Severity>,
     /// How long nothing more is said about the same key.
     pub cool_down_seconds: Option<u32>,
-    /// What is done; log and alert, where nothing else is said.
+    /// What is done; log, alert and webhook, where nothing else is said.
     pub responses: Option<Vec<Response>>,
     /// Whether it is only logged and counted what would be done.
     pub dry_run: Option<bool>,

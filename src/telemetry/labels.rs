@@ -185,6 +185,20 @@ label! {
 }
 
 label! {
+    /// What has become of an alert for the webhook.
+    WebhookResult as "result" {
+        /// It was taken.
+        Delivered = "delivered",
+        /// The other side finds fault with it.
+        Refused = "refused",
+        /// It was tried again and again in vain.
+        Failed = "failed",
+        /// Too many others waited.
+        Dropped = "dropped",
+    }
+}
+
+label! {
     /// What has come of that.
     ResponseOutcome as "outcome" {
         /// It was done.

@@ -14,8 +14,8 @@ use super::{
     AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
     HttpAuthResult, KeyExchange, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault,
     ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
-    SentinelResponse, StoreState, ThrottleAction, Throttled, WorkerCounters, WorkerGauge,
-    WorkerHistogram, process, runtime,
+    SentinelResponse, StoreState, ThrottleAction, Throttled, WebhookResult, WorkerCounters,
+    WorkerGauge, WorkerHistogram, process, runtime,
 };
 use crate::message::QoS;
 
@@ -158,6 +158,8 @@ pub struct Metrics {
     pub sentinel_keys: Gauge,
     /// What was done to those who have broken rules of the sentinel.
     pub sentinel_responses: Counters<(SentinelResponse, ResponseOutcome)>,
+    /// Alerts for the webhook.
+    pub webhook_alerts: Counters<WebhookResult>,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
@@ -437,6 +439,10 @@ impl Metrics {
             sentinel_responses: register.counters(
                 "bastionmq_sentinel_responses_total",
                 "What was done to those who have broken rules of the sentinel, by what has come of it",
+            ),
+            webhook_alerts: register.counters(
+                "bastionmq_webhook_alerts_total",
+                "Alerts for the webhook, by what has become of them",
             ),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(

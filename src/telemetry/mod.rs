@@ -17,6 +17,7 @@ pub use labels::{
     AclDecision, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope,
     LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded,
     ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
+    WebhookResult,
 };
 pub use metrics::Metrics;
 pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};

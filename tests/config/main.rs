@@ -16,3 +16,4 @@ mod process;
 mod ranges;
 mod site;
 mod slips;
+mod webhook;

@@ -40,4 +40,5 @@ mod throttle;
 mod tokens;
 mod transports;
 mod unix_sockets;
+mod webhook;
 mod websocket;

@@ -128,6 +128,12 @@ impl Broker {
             return;
         };
         self.counts.watch.remember(json.clone());
+        if does(Response::Webhook)
+            && !rule.dry_run
+            && let Some(webhook) = &self.webhook
+        {
+            webhook.post(json.clone());
+        }
         if does(Response::Alert)
             && !rule.dry_run
             && let Some(message) = report.as_message(json)

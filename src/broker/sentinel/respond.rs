@@ -25,7 +25,7 @@ impl Broker {
     /// Nothing where the response is to tell of it.
     fn respond_by(&self, response: Response, finding: &Finding) -> Option<Responded> {
         let kind = match response {
-            Response::Log | Response::Alert => return None,
+            Response::Log | Response::Alert | Response::Webhook => return None,
             Response::Disconnect(_) => SentinelResponse::Disconnect,
             Response::Quarantine(..) => SentinelResponse::Quarantine,
             Response::Ban(..) => SentinelResponse::Ban,
@@ -65,7 +65,9 @@ impl Broker {
             lasts: response.lasts(),
         };
         let sanctioned = match response {
-            Response::Log | Response::Alert => return (ResponseOutcome::Nobody, 0),
+            Response::Log | Response::Alert | Response::Webhook => {
+                return (ResponseOutcome::Nobody, 0);
+            }
             Response::Disconnect(_) => return (ResponseOutcome::Done, self.disconnect(subject)),
             Response::Quarantine(..) => self.quarantine(order()),
             Response::Ban(..) => self.ban(order()),

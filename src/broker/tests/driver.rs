@@ -98,6 +98,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         auth,
         tokens: None,
         identity_service: None,
+        webhook: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,

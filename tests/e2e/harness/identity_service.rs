@@ -21,6 +21,7 @@ pub(crate) struct IdentityService {
 pub(crate) struct Question {
     /// The lines before the body.
     pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) json: Value,
 }
 
@@ -159,7 +160,7 @@ fn read_question(stream: &mut impl BufRead) -> Option<Question> {
     let mut body = vec![0; length.expect("a length")];
     stream.read_exact(&mut body).ok()?;
     let json = serde_json::from_slice(&body).expect("a question is JSON");
-    Some(Question { head, json })
+    Some(Question { head, body, json })
 }
 
 fn ok(json: &Value) -> Vec<u8> {

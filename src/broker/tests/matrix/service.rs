@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::{io, thread};
 
-use crate::identity_service::{Access, IdentityService, Settings};
+use crate::http_client::Access;
+use crate::identity_service::{IdentityService, Settings};
 use crate::telemetry::Metrics;
 
 const ALLOW: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\n\

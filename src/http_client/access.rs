@@ -1,12 +1,15 @@
-//! How the service is reached: its URL, and what both sides prove to each other.
+//! How a service is reached: its URL, and what both sides prove to each other.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
+};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -15,17 +18,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::answer::MAX_ANSWER_BYTES;
 use super::{BearerToken, ServiceUrl};
 
 /// Bytes of the longest head of an answer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
+/// Bytes of the longest answer.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OURSELVES: HeaderValue =
     HeaderValue::from_static(concat!("bastionmq/", env!("CARGO_PKG_VERSION")));
 
-/// How the service is reached.
+/// How a service is reached.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// Where questions are posted.
@@ -37,29 +41,37 @@ pub struct Access {
 }
 
 /// A connection to the service, on which one question is asked at a time.
-pub(super) type Connection = SendRequest<Full<Bytes>>;
+pub type Connection = SendRequest<Full<Bytes>>;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// There is no connection.
     #[error("it cannot be reached: {0}")]
     Connect(#[source] std::io::Error),
+    /// It is not believed, or does not believe the broker.
     #[error("TLS fails: {0}")]
     Tls(#[source] std::io::Error),
-    /// Also where it hangs up.
+    /// What it says is no HTTP, or it hangs up.
     #[error("it does not speak HTTP as it should: {0}")]
     Http(#[from] hyper::Error),
+    /// It has not taken it.
     #[error("it answers with status {}, and not with 200", .0.as_u16())]
     Status(StatusCode),
+    /// More than is read.
     #[error("its answer is longer than 64 KiB")]
     TooLong,
+    /// Less than it has announced.
     #[error("its answer breaks off")]
     BrokenOff,
 }
 
 impl Access {
     /// Connects, and proves and verifies what is to be.
-    pub(super) async fn connect(&self) -> Result<Connection, Fault> {
+    ///
+    /// # Errors
+    /// What goes wrong with that.
+    pub async fn connect(&self) -> Result<Connection, Fault> {
         let ServiceUrl { host, port, is_tls, .. } = &self.url;
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(Fault::Connect)?;
         // One small request at a time.
@@ -78,21 +90,33 @@ impl Access {
 
     /// Asks `question` and reads the answer, all of it, so that `connection` can be used again.
     /// Redirects are answers like any other: who is asked is who is configured.
-    pub(super) async fn ask(
-        &self,
-        connection: &mut Connection,
-        question: Bytes,
-    ) -> Result<Bytes, Fault> {
+    ///
+    /// # Errors
+    /// Any answer but a 200, and what goes wrong on the way.
+    pub async fn ask(&self, connection: &mut Connection, question: Bytes) -> Result<Bytes, Fault> {
         connection.ready().await?;
         let answer = connection.send_request(self.request(question)).await?;
         if answer.status() != StatusCode::OK {
             return Err(Fault::Status(answer.status()));
         }
-        match Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong),
-            Err(_) => Err(Fault::BrokenOff),
+        read(answer).await
+    }
+
+    /// Posts `body`, which is JSON, with more `headers`, on a connection of its own. What is answered is read and
+    /// of no interest.
+    ///
+    /// # Errors
+    /// Any answer but a success (2xx), and what goes wrong on the way.
+    pub async fn post(&self, body: Bytes, headers: HeaderMap) -> Result<(), Fault> {
+        let mut connection = self.connect().await?;
+        connection.ready().await?;
+        let mut request = self.request(body);
+        request.headers_mut().extend(headers);
+        let answer = connection.send_request(request).await?;
+        if !answer.status().is_success() {
+            return Err(Fault::Status(answer.status()));
         }
+        read(answer).await.map(drop)
     }
 
     fn request(&self, question: Bytes) -> Request<Full<Bytes>> {
@@ -108,6 +132,14 @@ impl Access {
             headers.insert(AUTHORIZATION, token.clone());
         }
         request
+    }
+}
+
+async fn read(answer: Response<Incoming>) -> Result<Bytes, Fault> {
+    match Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong),
+        Err(_) => Err(Fault::BrokenOff),
     }
 }
 

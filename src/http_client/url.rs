@@ -1,4 +1,4 @@
-//! The URL of the service, taken apart once.
+//! The URL of a service, taken apart once.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,18 +1,12 @@
 //! The bearer token that the service knows the broker by (RFC 6750), from a file of its own.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use hyper::header::HeaderValue;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Bytes of the longest token, with the end of its line.
-const MAX_FILE_BYTES: u64 = 16 << 10;
-/// Anything, for others than the owner.
-const OTHERS: u32 = 0o077;
+use super::{MAX_SECRET_BYTES, SecretFileError, read_secret};
 
 /// `Authorization: Bearer …`. Never shown.
 #[derive(Clone, Debug)]
@@ -21,20 +15,9 @@ pub struct BearerToken(pub(super) HeaderValue);
 /// Why there is no token. Names its file, and shows nothing of it.
 #[derive(Debug, Error)]
 pub enum BearerTokenError {
-    /// The system refuses.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others than its owner could use it.
-    #[error("others than its owner can read or write {0}: run 'chmod 600 {0}'", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
     /// It holds something else.
     #[error(
         "{} holds no bearer token: one line of visible characters is wanted, at most 16 KiB, and \
@@ -53,22 +36,13 @@ impl BearerToken {
     /// # Errors
     /// When the file cannot be read, is there for others, or holds something else.
     pub fn read(path: &Path) -> Result<Self, BearerTokenError> {
-        let unreadable = |source| BearerTokenError::Read { path: path.to_owned(), source };
-        // The open file is asked, not its name, so that nothing can be swapped in between.
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.mode() & OTHERS != 0 {
-            return Err(BearerTokenError::Exposed { path: path.to_owned() });
-        }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize + 1));
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::parse(&bytes).ok_or_else(|| BearerTokenError::NoToken { path: path.to_owned() })
+        let line = read_secret(path)?;
+        Self::parse(&line).ok_or_else(|| BearerTokenError::NoToken { path: path.to_owned() })
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let token = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let token = token.strip_suffix(b"\r").unwrap_or(token);
+    fn parse(token: &[u8]) -> Option<Self> {
         let is_token = !token.is_empty()
-            && bytes.len() as u64 <= MAX_FILE_BYTES
+            && token.len() <= MAX_SECRET_BYTES
             && token.iter().all(u8::is_ascii_graphic);
         if !is_token {
             return None;
