@@ -18,6 +18,7 @@ mod pem;
 mod quickstart;
 mod ring;
 mod seal;
+mod sentinel;
 mod serve;
 mod small_pages;
 mod store;
@@ -62,6 +63,7 @@ enum Command {
     Ctl(ctl::CtlArgs),
     Keys(keys::KeysArgs),
     Audit(audit::AuditArgs),
+    Sentinel(sentinel::SentinelArgs),
     Store(store::StoreArgs),
     Seal(Box<seal::SealArgs>),
     Open(Box<open::OpenArgs>),
@@ -84,6 +86,7 @@ impl Command {
             Self::Ctl(args) => ctl::run(args),
             Self::Keys(args) => keys::run(args),
             Self::Audit(args) => audit::run(args),
+            Self::Sentinel(args) => sentinel::run(args),
             Self::Store(args) => store::run(args),
             Self::Seal(args) => seal::run(*args),
             Self::Open(args) => open::run(*args),

@@ -35,6 +35,7 @@ mod revocation;
 mod scram;
 mod sentinel;
 mod sentinel_control;
+mod sentinel_offline;
 mod sentinel_responses;
 mod throttle;
 mod tokens;
