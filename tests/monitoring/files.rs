@@ -81,7 +81,7 @@ pub(crate) fn exposition() -> String {
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
         let metrics = Metrics::new();
-        metrics.shows_rule("any", "warning");
+        ["warning", "critical"].into_iter().for_each(|it| metrics.shows_rule("any", it));
         metrics.render()
     })
 }
