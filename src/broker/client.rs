@@ -152,6 +152,7 @@ impl Client {
     /// Works off the whole packets at the start of `bytes`, and says how many bytes those were. Stops
     /// where a client waits to be let in: see [`Self::log_in`]; and after much work: see [`Self::is_behind`].
     pub fn receive(&mut self, now: Now, bytes: &[u8]) -> usize {
+        self.tell_of_conduct(now);
         self.ends_with_lease(now);
         self.judge(now);
         self.is_behind = false;
@@ -505,6 +506,7 @@ impl Client {
         self.settle(Now { instant: now, ..Now::read() });
         // The will comes after all that was published before.
         self.broker.push_all(&mut self.round);
+        self.tell_of_last_conduct();
         let remains = self.session.leave();
         self.count_in_flight(0);
         if let (Stage::Inside(inside), Some(remains)) =

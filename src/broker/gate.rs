@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::authority::{Authority, Revoked, Standing};
 use super::counts::Counts;
 use super::envelopes::EnvelopeMemo;
+use super::sentinel::Pace;
 use super::topic_memo::{Recalled, TopicMemo};
 use super::wrapped_keys::ANSWERED_ON;
 use crate::acl::{
@@ -39,6 +40,8 @@ pub(super) struct Gate {
     pub(super) envelopes: Option<Box<EnvelopeMemo>>,
     /// When the client has last asked for its keys.
     pub(super) keys_asked: Option<Instant>,
+    /// Of what the sentinel is told.
+    pace: Pace,
 }
 
 /// How a message on some topic is delivered to the client.
@@ -105,7 +108,8 @@ impl Gate {
         // The generation is read first: a change that comes in between is then noticed.
         let generation = authority.generation();
         let permit = authority.permit(&who);
-        Self { who, permit, generation, deliveries: None, envelopes: None, keys_asked: None }
+        let (deliveries, envelopes, keys_asked) = (None, None, None);
+        Self { who, permit, generation, deliveries, envelopes, keys_asked, pace: Pace::default() }
     }
 
     pub(super) fn who(&self) -> &Arc<Who> {
@@ -143,30 +147,41 @@ impl Gate {
     }
 
     /// Reports that a PUBLISH packet was denied.
-    pub(super) fn report_denied(&self, message: &Message, counts: &Counts) {
+    pub(super) fn report_denied(&mut self, message: &Message, counts: &Counts) {
         self.publish(message, DeniedAction::Publish, counts);
     }
 
+    /// A PUBLISH packet was denied as one that the log knows of.
+    pub(super) fn denied_again(&mut self, message: &Message, counts: &Counts) {
+        counts.denied(DeniedAction::Publish);
+        let topic = message.topic.as_str();
+        self.watch(counts, Kind::Denied, DeniedAction::Publish.name(), topic);
+    }
+
     /// Whether the client may publish `message`.
-    pub(super) fn may_publish(&self, message: &Message, counts: &Counts) -> bool {
+    pub(super) fn may_publish(&mut self, message: &Message, counts: &Counts) -> bool {
         self.publish(message, DeniedAction::Publish, counts)
     }
 
     /// Whether the client may publish `message` by its will.
-    pub(super) fn may_leave_will(&self, message: &Message, counts: &Counts) -> bool {
+    pub(super) fn may_leave_will(&mut self, message: &Message, counts: &Counts) -> bool {
         let is_allowed = self.publish(message, DeniedAction::Will, counts);
         counts.allowed(DeniedAction::Will, &mut u32::from(is_allowed));
         is_allowed
     }
 
-    fn publish(&self, message: &Message, what: DeniedAction, counts: &Counts) -> bool {
+    fn publish(&mut self, message: &Message, what: DeniedAction, counts: &Counts) -> bool {
         let topic = message.topic.borrowed();
         let bytes = message.payload.len();
         let decision = match &self.permit {
             Ok(permit) => permit.publish(topic, message.qos, message.retain, bytes),
             Err(_) => NOTHING,
         };
-        self.report(decision, what, topic.as_str(), counts)
+        let is_allowed = self.report(decision, what, topic.as_str(), counts);
+        if !is_allowed {
+            self.watch(counts, Kind::Denied, what.name(), topic.as_str());
+        }
+        is_allowed
     }
 
     /// Whether the client holds the role of this name.
@@ -180,7 +195,20 @@ impl Gate {
     }
 
     /// The highest QoS at which the client may subscribe, if it may at all.
-    pub(super) fn may_subscribe(&self, filter: TopicFilterRef<'_>, counts: &Counts) -> Option<QoS> {
+    pub(super) fn may_subscribe(
+        &mut self,
+        filter: TopicFilterRef<'_>,
+        counts: &Counts,
+    ) -> Option<QoS> {
+        let granted = self.may_keep(filter, counts);
+        if granted.is_none() {
+            self.watch(counts, Kind::Denied, DeniedAction::Subscribe.name(), filter.as_str());
+        }
+        granted
+    }
+
+    /// As [`Self::may_subscribe`], for a subscription that was granted before: who asks is the broker.
+    pub(super) fn may_keep(&self, filter: TopicFilterRef<'_>, counts: &Counts) -> Option<QoS> {
         let decision = match &self.permit {
             Ok(permit) => permit.subscribe(filter),
             Err(_) => SubscribeDecision::Refused { rule: None },
@@ -274,14 +302,20 @@ impl Gate {
                 rule: self.reason(decision),
             });
         }
-        // What a wide subscription does not bring is nothing that its client has asked for.
-        if !decision.allowed && what != DeniedAction::Receive {
-            counts.observe(|| sentinel::Event {
-                topic: Some(excerpt(topic).into()),
-                ..self.who.as_event(Kind::Denied, what.name())
-            });
-        }
         decision.allowed
+    }
+
+    /// Has the sentinel look at what the client does with a topic or a filter.
+    pub(super) fn watch(&mut self, counts: &Counts, kind: Kind, reason: &'static str, topic: &str) {
+        if !counts.watch.is_on() {
+            return;
+        }
+        let Some(times) = self.pace.admit(kind, reason, Instant::now()) else { return };
+        counts.observe(|| sentinel::Event {
+            topic: (!topic.is_empty()).then(|| excerpt(topic).into()),
+            times,
+            ..self.who.as_event(kind, reason)
+        });
     }
 
     /// What decided, for the log.

@@ -222,6 +222,7 @@ pub(super) fn refusal_of(peer: &Peer, reason: ReasonCode) -> sentinel::Event {
     let reason = match reason {
         ReasonCode::BadUserNameOrPassword => "credentials",
         ReasonCode::ConnectionRateExceeded => "locked_out",
+        ReasonCode::Banned => "banned",
         ReasonCode::ServerBusy => "busy",
         ReasonCode::ClientIdentifierNotValid => "client_id",
         ReasonCode::NotAuthorized => "not_authorized",

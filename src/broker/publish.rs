@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::lane::Lane;
 use super::mailbox::{Mailbox, Pushed};
 use super::publish_memo::{Answer, PublishMemo};
-use super::retained::{Full, WaitsFor};
+use super::retained::{Full, Updated, WaitsFor};
 use super::round::Round;
 use super::sealed_publish::{Published, Publishing, Waiting, What};
 use super::settings::ShareStrategy;
@@ -35,7 +35,7 @@ impl Broker {
         publishing: Publishing<'_>,
         round: &mut Round,
     ) -> Published {
-        let Publishing { message, packet_id, .. } = publishing;
+        let Publishing { message, packet_id, now } = publishing;
         let policy = gate.refresh(&self.authority);
         let (known, _) = memo.known(&message.topic);
         known.refresh(policy, || gate.terms(&message.topic));
@@ -49,13 +49,15 @@ impl Broker {
             // Asking counts, and so does not asking again.
             match answer.report() {
                 true => gate.report_denied(message, &self.counts),
-                false => self.counts.denied(DeniedAction::Publish),
+                false => gate.denied_again(message, &self.counts),
             }
             return Published::Done(ReasonCode::NotAuthorized);
         }
         round.allowed_publishes += 1;
+        let recipients = known.remembered_recipients();
+        memo.note(message, self.counts.watch.is_on(), now.instant);
         if let Some(terms) = terms {
-            round.pending.expect(known.remembered_recipients());
+            round.pending.expect(recipients);
             return self.publish_enveloped(gate, &terms, publishing, round);
         }
         if !round.pending.is_empty() {
@@ -89,8 +91,15 @@ impl Broker {
             }
         }
         match self.retain(message) {
-            Ok(WaitsFor::Nothing) => {}
-            Ok(WaitsFor::TheStore) => round.await_others(),
+            Ok(None) => {}
+            Ok(Some(Updated { waits_for, has_overwritten })) => {
+                if has_overwritten && let Some(conduct) = memo.conduct() {
+                    conduct.note_overwritten(&message.topic);
+                }
+                if waits_for == WaitsFor::TheStore {
+                    round.await_others();
+                }
+            }
             Err(Full) if message.qos == QoS::AtMostOnce => {}
             Err(Full) => return ReasonCode::QuotaExceeded,
         }
@@ -153,10 +162,10 @@ impl Broker {
         self.counts.allowed(DeniedAction::Receive, &mut round.allowed_deliveries);
     }
 
-    /// Retains it, if it is to be retained at all. Gives what to wait for before its sender is told.
-    fn retain(&self, message: &Arc<Message>) -> Result<WaitsFor, Full> {
+    /// Retains it, if it is to be retained at all.
+    fn retain(&self, message: &Arc<Message>) -> Result<Option<Updated>, Full> {
         if !message.retain {
-            return Ok(WaitsFor::Nothing);
+            return Ok(None);
         }
         let outcome = match self.is_envelope_of_nothing(message) {
             true => self.retained.update(&Arc::new(message.without_payload())),
@@ -165,7 +174,7 @@ impl Broker {
         if outcome.is_err() {
             self.counts.dropped(DropReason::RetainedFull, 1);
         }
-        outcome
+        outcome.map(Some)
     }
 
     fn distribute(

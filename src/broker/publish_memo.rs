@@ -1,9 +1,11 @@
 //! What a connection remembers of the topics that it publishes to: decisions and recipients.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::mailbox::Mailbox;
 use super::routes::Routes;
+use super::sentinel::{Class, Conduct};
 use super::topic_memo::{Recalled, TopicMemo};
 use crate::acl::EnvelopeTerms;
 use crate::message::Message;
@@ -23,6 +25,8 @@ pub(super) struct PublishMemo {
     topics: TopicMemo<Box<Known>, REMEMBERED>,
     /// Over all topics.
     recipients: usize,
+    /// There is none where nobody looks at it.
+    conduct: Option<Conduct>,
 }
 
 /// What is known of one topic, and under which policy and routing table it was true.
@@ -35,6 +39,8 @@ pub(super) struct Known {
     terms: Option<Arc<EnvelopeTerms>>,
     routes_generation: Option<u64>,
     matches: Matches<Arc<Mailbox>>,
+    /// Of its topic, once something was published there.
+    class: Option<Class>,
 }
 
 /// What a client may publish.
@@ -66,17 +72,35 @@ impl PublishMemo {
     pub(super) fn known(&mut self, topic: &TopicName) -> (&mut Known, &mut usize) {
         // One topic alone may have more.
         if self.recipients > REMEMBERED_RECIPIENTS && !self.topics.is_last(topic) {
-            *self = Self::default();
+            *self = Self { conduct: self.conduct.take(), ..Self::default() };
         }
         let known = match self.topics.recall(topic) {
             Recalled::Known(known) => known,
             Recalled::Displaced(known) => {
                 known.policy_generation = None;
                 known.routes_generation = None;
+                known.class = None;
                 known
             }
         };
         (known, &mut self.recipients)
+    }
+
+    /// The client may publish `message`, and does: that counts for what the sentinel is told from time to
+    /// time, if `is_watched`.
+    pub(super) fn note(&mut self, message: &Message, is_watched: bool, now: Instant) {
+        if !is_watched && self.conduct.is_none() {
+            return;
+        }
+        let conduct = self.conduct.get_or_insert_with(|| Conduct::since(now));
+        let (Recalled::Known(known) | Recalled::Displaced(known)) =
+            self.topics.recall(&message.topic);
+        conduct.note(&mut known.class, message);
+    }
+
+    /// What was published, where somebody looks at it.
+    pub(super) fn conduct(&mut self) -> Option<&mut Conduct> {
+        self.conduct.as_mut()
     }
 
     /// Every topic that something is remembered of.

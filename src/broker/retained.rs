@@ -25,6 +25,15 @@ impl fmt::Debug for RetainedMessages {
     }
 }
 
+/// A change of the retained messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Updated {
+    /// What is to be waited for before anybody is told of it.
+    pub(super) waits_for: WaitsFor,
+    /// Whether there is a message less now, or another one.
+    pub(super) has_overwritten: bool,
+}
+
 /// What is to be waited for before anybody is told of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitsFor {
@@ -49,16 +58,18 @@ impl RetainedMessages {
 
     /// Keeps `message` in place of any earlier one on its topic; an empty payload only removes that
     /// `[MQTT-3.3.1-5]`, `[MQTT-3.3.1-6]`. Nobody hears that there was no room for one of QoS 0, so
-    /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`). Gives what to wait for
-    /// before anybody is told.
-    pub(super) fn update(&self, message: &Arc<Message>) -> Result<WaitsFor, Full> {
+    /// it takes the place of the earlier one even then (3.1.1 `[MQTT-3.3.1-7]`).
+    pub(super) fn update(&self, message: &Arc<Message>) -> Result<Updated, Full> {
         match self.keeper_of(message) {
-            None => self.change(message).map(|()| WaitsFor::Nothing),
+            None => {
+                let has_overwritten = change(&mut self.retained.write(), message)?;
+                Ok(Updated { waits_for: WaitsFor::Nothing, has_overwritten })
+            }
             Some(keeper) => self.update_and_keep(message, keeper),
         }
     }
 
-    fn update_and_keep(&self, message: &Arc<Message>, keeper: &Keeper) -> Result<WaitsFor, Full> {
+    fn update_and_keep(&self, message: &Arc<Message>, keeper: &Keeper) -> Result<Updated, Full> {
         keeper.admit().map_err(|_| Full)?;
         let topic = message.topic.borrowed();
         // Encoded before the lock is taken.
@@ -79,11 +90,8 @@ impl RetainedMessages {
         }
         // Where nothing has changed, somebody else's change has made it so, and may still be on its way to
         // the disk.
-        outcome.map(|()| WaitsFor::TheStore)
-    }
-
-    fn change(&self, message: &Arc<Message>) -> Result<(), Full> {
-        change(&mut self.retained.write(), message)
+        let waits_for = WaitsFor::TheStore;
+        outcome.map(|has_overwritten| Updated { waits_for, has_overwritten })
     }
 
     /// What the broker says of itself is not kept: it says it anew.
@@ -137,14 +145,15 @@ impl RetainedMessages {
     }
 }
 
-fn change(retained: &mut Retained, message: &Arc<Message>) -> Result<(), Full> {
+/// Whether there is a message less then, or another one.
+fn change(retained: &mut Retained, message: &Arc<Message>) -> Result<bool, Full> {
     if message.payload.is_empty() {
-        retained.remove(message.topic.borrowed());
-        return Ok(());
+        return Ok(retained.remove(message.topic.borrowed()).is_some());
     }
+    let before = retained.len();
     let outcome = retained.set(Arc::clone(message));
     if outcome.is_err() && message.qos == QoS::AtMostOnce {
         retained.remove(message.topic.borrowed());
     }
-    outcome.map_err(|_| Full)
+    outcome.map(|()| retained.len() == before).map_err(|_| Full)
 }

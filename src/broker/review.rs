@@ -81,7 +81,7 @@ impl Broker {
     fn review_subscription(&self, filter: &TopicFilter, session: &mut Reviewed<'_>) {
         let Reviewed { stored, subscriptions, gate } = session;
         let Some(granted) = subscriptions.get(filter) else { return };
-        match gate.may_subscribe(filter.borrowed(), &self.counts) {
+        match gate.may_keep(filter.borrowed(), &self.counts) {
             None => {
                 self.routes.unsubscribe(filter.borrowed(), stored.key);
                 self.keep_subscription(stored, filter, None);

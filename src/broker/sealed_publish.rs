@@ -14,6 +14,7 @@ use crate::codec::{PacketId, ReasonCode};
 use crate::envelope::{Envelope, MAGIC};
 use crate::message::{Message, QoS};
 use crate::replay_log::Accepted;
+use crate::sentinel::Kind;
 use crate::telemetry::DropReason;
 use crate::telemetry::logging::excerpt;
 
@@ -136,6 +137,8 @@ impl Broker {
     fn report_refused(&self, gate: &mut Gate, message: &Message, refused: &Refused, now: Now) {
         let label = refused.label();
         self.counts.metrics.envelopes_refused.increment(label);
+        let topic = message.topic.as_str();
+        gate.watch(&self.counts, Kind::EnvelopeRefused, label.name(), topic);
         let who = Arc::clone(gate.who());
         let memo = self.envelopes.memo(&mut gate.envelopes, &who);
         let Some(unreported) = memo.report(now.instant) else { return };
@@ -143,7 +146,7 @@ impl Broker {
             principal = %who.principal,
             client_id = who.client_id.as_str(),
             address = %who.address,
-            topic = excerpt(message.topic.as_str()),
+            topic = excerpt(topic),
             reason = label.name(),
             others_since = unreported,
             "payload refused: {refused}"

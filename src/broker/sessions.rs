@@ -21,6 +21,7 @@ use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::ClientId;
 use crate::message::SessionKey;
+use crate::sentinel::Kind;
 use crate::session::{self, ConnectRequest, Image, Refusal, Remains, SessionExpiry, Will};
 use crate::telemetry::DropReason;
 
@@ -57,6 +58,7 @@ impl Broker {
             Claim::Parked(parked) => Some(parked),
             Claim::Awaited(handover) => {
                 self.counts.metrics.takeovers.increment(1);
+                self.counts.observe(|| gate.who().as_event(Kind::TakenOver, ""));
                 // A sender that is dropped is a connection that ended without a session.
                 handover.await.unwrap_or_default()
             }
@@ -279,6 +281,7 @@ impl Broker {
                 self.sealed_will(gate, message, Now { instant: now, ..Now::read() })
         {
             self.counts.metrics.wills_sent.increment(1);
+            gate.watch(&self.counts, Kind::Will, "", message.topic.as_str());
             self.publish_in(&Arc::new(message), &mut round);
         }
         self.finish_round(&mut round);

@@ -9,6 +9,7 @@ use super::records::SubscriptionRecord;
 use super::round::Round;
 use crate::codec::{ReasonCode, RetainHandling};
 use crate::router::Grant;
+use crate::sentinel::{Breadth, Kind};
 use crate::session::{Granted, SubscribeRequest};
 use crate::store::Batch;
 use crate::topic::TopicFilter;
@@ -39,6 +40,8 @@ impl Broker {
             let (options, id) = (request.options, request.id);
             let grant = Grant { options, id };
             let is_new = self.routes.subscribe(filter, mailbox, grant);
+            let breadth = Breadth::of(filter).name();
+            gate.watch(&self.counts, Kind::Subscribed, breadth, filter.as_str());
             let wants_retained = wants_retained(&request, is_new);
             let mut owes_retained = !wants_retained && backlog.owes_by_record(&request.filter);
             if wants_retained {

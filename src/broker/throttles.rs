@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::counts::Counts;
 use super::gate::{Gate, Who};
 use crate::identity::{ClientId, Principal};
-use crate::telemetry::{Metrics, ThrottleAction, Throttled as Label};
+use crate::sentinel::Kind;
+use crate::telemetry::{ThrottleAction, Throttled as Label};
 use crate::throttle::{Action, Per, Rule, What};
 use crate::topic::TopicName;
 
@@ -171,8 +173,8 @@ impl Throttled {
         &mut self,
         doing: Doing<'_>,
         now: Instant,
-        who: &Who,
-        metrics: &Metrics,
+        gate: &mut Gate,
+        counts: &Counts,
     ) -> Verdict {
         let nanoseconds = since(self.started, now);
         let topic = doing.topic.map(TopicName::borrowed);
@@ -188,9 +190,12 @@ impl Throttled {
             let Some(over) = excess(rule, level, action, nanoseconds, doing.count) else {
                 continue;
             };
-            metrics.throttled.increment((doing.what.into(), action.into()));
+            let what = Label::from(doing.what);
+            counts.metrics.throttled.increment((what, action.into()));
+            let topic = doing.topic.map(TopicName::as_str).unwrap_or_default();
+            gate.watch(counts, Kind::Throttled, what.name(), topic);
             if !std::mem::replace(&mut self.has_said, true) {
-                report(rule, action, who);
+                report(rule, action, gate.who());
             }
             match action {
                 Action::Delay => self.delay(doing.what, now + Duration::from_nanos(over)),

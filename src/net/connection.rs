@@ -316,6 +316,9 @@ impl Connection {
             return true;
         }
         if self.client.is_closed() || self.is_stalled(now.instant) || !self.client.is_inside() {
+            if self.is_stalled(now.instant) {
+                self.client.on_unread();
+            }
             self.client.on_lost(now);
             return false;
         }

@@ -55,7 +55,7 @@ impl Attribute {
             }),
             Self::Listener => event.listener.as_deref().map(str::to_owned),
             Self::Topic => event.topic.as_deref().map(str::to_owned),
-            Self::TopicClass => event.topic.as_deref().map(|it| class_of(it).to_owned()),
+            Self::TopicClass => event.topic.as_deref().map(|it| topic_class(it).to_owned()),
         }
     }
 
@@ -74,7 +74,7 @@ impl Attribute {
             Self::Prefix => add(event.address.map(network_of), hasher),
             Self::Listener => add(event.listener.as_ref(), hasher),
             Self::Topic => add(event.topic.as_ref(), hasher),
-            Self::TopicClass => add(event.topic.as_deref().map(class_of), hasher),
+            Self::TopicClass => add(event.topic.as_deref().map(topic_class), hasher),
         }
     }
 }
@@ -86,7 +86,9 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-fn class_of(topic: &str) -> &str {
+/// The first two levels of `topic`.
+#[must_use]
+pub fn topic_class(topic: &str) -> &str {
     let end = topic.match_indices('/').nth(1).map_or(topic.len(), |(at, _)| at);
     topic.get(..end).unwrap_or(topic)
 }
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_topic_class_has_two_levels_at_most() {
         for (topic, class) in [("a/b/c/d", "a/b"), ("a/b", "a/b"), ("a", "a"), ("/a/b", "/a")] {
-            assert_eq!(class_of(topic), class);
+            assert_eq!(topic_class(topic), class);
         }
     }
 }

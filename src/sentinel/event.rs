@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Breadth;
 use crate::identity::{ClientCertificate, ClientId, Principal};
 
 /// What has happened.
@@ -23,17 +24,41 @@ pub enum Kind {
     Violation,
     /// The connection of a client that was inside has ended.
     Disconnected,
+    /// A newer connection of the same client has taken its session over.
+    TakenOver,
+    /// A payload was refused, by what has to hold for the envelopes on its topic.
+    EnvelopeRefused,
+    /// A client did more than a rule of `[[throttle]]` allows.
+    Throttled,
+    /// A will was published.
+    Will,
+    /// A subscription was granted.
+    Subscribed,
+    /// What a connection has published lately on topics of one class; the number is messages a minute.
+    Published,
+    /// The largest payload among those; the number is its bytes.
+    Payload,
+    /// A retained message was replaced or removed.
+    Overwritten,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 14] = [
         Self::Connected,
         Self::LoginRefused,
         Self::Denied,
         Self::Malformed,
         Self::Violation,
         Self::Disconnected,
+        Self::TakenOver,
+        Self::EnvelopeRefused,
+        Self::Throttled,
+        Self::Will,
+        Self::Subscribed,
+        Self::Published,
+        Self::Payload,
+        Self::Overwritten,
     ];
 
     /// As rules write it.
@@ -46,6 +71,14 @@ impl Kind {
             Self::Malformed => "malformed",
             Self::Violation => "violation",
             Self::Disconnected => "disconnected",
+            Self::TakenOver => "taken_over",
+            Self::EnvelopeRefused => "envelope_refused",
+            Self::Throttled => "throttled",
+            Self::Will => "will",
+            Self::Subscribed => "subscribed",
+            Self::Published => "published",
+            Self::Payload => "payload",
+            Self::Overwritten => "overwritten",
         }
     }
 
@@ -58,14 +91,7 @@ impl Kind {
     /// Whether the principal and the client identifier of such an event are those of somebody who has proven
     /// who it is.
     pub(super) fn proves_who(self) -> bool {
-        match self {
-            Self::LoginRefused => false,
-            Self::Connected
-            | Self::Denied
-            | Self::Malformed
-            | Self::Violation
-            | Self::Disconnected => true,
-        }
+        self != Self::LoginRefused
     }
 
     /// What an event of this kind may have as its reason.
@@ -73,12 +99,31 @@ impl Kind {
     pub fn reasons(self) -> &'static [&'static str] {
         match self {
             Self::Connected => &["new", "resumed"],
-            Self::LoginRefused => {
-                &["credentials", "locked_out", "busy", "client_id", "not_authorized", "other"]
-            }
+            Self::LoginRefused => &[
+                "credentials",
+                "locked_out",
+                "banned",
+                "busy",
+                "client_id",
+                "not_authorized",
+                "other",
+            ],
             Self::Denied => &["publish", "subscribe", "will"],
             Self::Malformed | Self::Violation => &FAULTS,
             Self::Disconnected => &["by_client", "by_broker", "keep_alive", "lost", "fault"],
+            Self::EnvelopeRefused => &ENVELOPE_REFUSALS,
+            Self::Throttled => &[
+                "messages_in",
+                "bytes_in",
+                "messages_out",
+                "bytes_out",
+                "subscriptions",
+                "retained",
+            ],
+            Self::Subscribed => &Breadth::NAMES,
+            Self::TakenOver | Self::Will | Self::Published | Self::Payload | Self::Overwritten => {
+                &[]
+            }
         }
     }
 }
@@ -93,6 +138,28 @@ const FAULTS: [&str; 8] = [
     "keep_alive_timeout",
     "send_timeout",
     "other",
+];
+
+/// Why payloads are refused.
+const ENVELOPE_REFUSALS: [&str; 18] = [
+    "malformed",
+    "unknown_key",
+    "wrong_topic",
+    "revoked_key",
+    "sender_mismatch",
+    "bad_tag",
+    "not_encrypted",
+    "expired_key",
+    "expired",
+    "from_future",
+    "replayed",
+    "stream_reused",
+    "too_many_streams",
+    "bad_signature",
+    "verify_only_key",
+    "decrypt_failed",
+    "no_sealing_key",
+    "not_kept",
 ];
 
 /// Something that has happened, and to whom. What is not known of it is not there.
@@ -114,7 +181,9 @@ pub struct Event {
     pub listener: Option<Arc<str>>,
     /// The topic name or filter, or the beginning of it.
     pub topic: Option<Arc<str>>,
-    /// How many or how much of it; 1 where it is just one.
+    /// How many alike it stands for.
+    pub times: u32,
+    /// What was measured of it; 1 where nothing was.
     pub number: f64,
 }
 
@@ -131,6 +200,7 @@ impl Event {
             address: None,
             listener: None,
             topic: None,
+            times: 1,
             number: 1.0,
         }
     }

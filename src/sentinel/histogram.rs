@@ -18,10 +18,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, number: f64) {
+    /// Adds `number`, so many times.
+    pub(super) fn add(&mut self, number: f64, times: u32) {
         let bucket = (number.max(1.0).log2() * PER_OCTAVE).floor() as usize;
         let bucket = &mut self.0[bucket.min(BUCKETS - 1)];
-        *bucket = bucket.saturating_add(1);
+        *bucket = bucket.saturating_add(times);
     }
 
     /// The number that a part `quantile` of them does not exceed; 0 of nothing.
@@ -60,7 +61,7 @@ mod tests {
             quantile in 0.01..1.0_f64,
         ) {
             let mut histogram = Histogram::default();
-            numbers.iter().for_each(|number| histogram.add(*number));
+            numbers.iter().for_each(|number| histogram.add(*number, 1));
             numbers.sort_by(f64::total_cmp);
             let at = (numbers.len() as f64 * quantile).ceil() as usize - 1;
             let ratio = histogram.quantile(quantile) / numbers[at];
@@ -72,7 +73,7 @@ mod tests {
     fn nothing_has_no_quantile_and_what_is_too_large_is_the_largest() {
         assert_eq!(Histogram::default().quantile(0.5), 0.0);
         let mut histogram = Histogram::default();
-        [f64::MAX, f64::INFINITY, 1e30].into_iter().for_each(|it| histogram.add(it));
+        [f64::MAX, f64::INFINITY, 1e30].into_iter().for_each(|it| histogram.add(it, 1));
         assert!(histogram.quantile(1.0) < 2_f64.powi(24));
     }
 }

@@ -6,6 +6,7 @@
 
 mod attribute;
 mod baseline;
+mod breadth;
 mod distinct;
 mod engine;
 mod event;
@@ -21,7 +22,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use attribute::Attribute;
+pub use attribute::{Attribute, topic_class};
+pub use breadth::Breadth;
 pub use engine::{Finding, Sentinel, Watched};
 pub use event::{Event, Kind};
 pub use panes::{Shape, Window};

@@ -105,6 +105,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::tally::Tally;
+    use super::super::{Event, Kind};
     use super::*;
 
     const LENGTH: Duration = Duration::from_secs(80);
@@ -114,7 +115,7 @@ mod tests {
         let at = |ms: &u64| Duration::from_millis(*ms);
         let mut panes = Panes::<Tally>::new(window, at(&times[0]));
         let count = |ms| {
-            panes.newest(window, at(ms)).add(1.0);
+            panes.newest(window, at(ms)).add(&Event::new(Kind::Denied, ""));
             panes.total(window, at(ms)).count
         };
         times.iter().map(count).collect()

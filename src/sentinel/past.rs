@@ -54,7 +54,7 @@ impl Past {
     /// Notes one that has to come before.
     pub(super) fn lead(&mut self, rule: &Rule, now: Duration, event: &Event) {
         if let Some(led) = &mut self.led {
-            led.newest(rule.window, now).add(event.number);
+            led.newest(rule.window, now).add(event);
         }
     }
 
@@ -75,7 +75,7 @@ impl Past {
         match (&mut self.kept, rule.measure) {
             (Kept::Tally(tallies), measure) => {
                 let newest = tallies.newest(window, now);
-                newest.add(event.number);
+                newest.add(event);
                 let total = tallies.total(window, now);
                 match measure {
                     Measure::Sum => total.sum,
@@ -85,7 +85,7 @@ impl Past {
                 }
             }
             (Kept::Histogram(histograms), Measure::Quantile(quantile)) => {
-                histograms.newest(window, now).add(event.number);
+                histograms.newest(window, now).add(event.number, event.times);
                 histograms.total(window, now).quantile(quantile)
             }
             (Kept::Distinct { seen, last }, Measure::Distinct(of)) => {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::panes::Window;
 use super::rule_settings::MeasureName;
 use super::{Attribute, Event, Kind, Response, RuleSettings, Settings, default_rules};
-use crate::topic::{TopicFilter, TopicNameRef, matches};
+use crate::topic::{TopicFilter, TopicFilterRef, TopicNameRef, matches, overlaps};
 
 /// Seconds of a window, where a rule says nothing else.
 const SECONDS: u32 = 60;
@@ -349,8 +349,12 @@ impl Rule {
 
     fn concerns_topic_of(&self, event: &Event) -> bool {
         let Some(filter) = &self.topics else { return true };
-        let topic = event.topic.as_deref().and_then(|it| TopicNameRef::parse(it).ok());
-        topic.is_some_and(|topic| matches(filter.borrowed(), topic))
+        let (Some(topic), filter) = (&event.topic, filter.borrowed()) else { return false };
+        match (TopicNameRef::parse(topic), TopicFilterRef::parse(topic)) {
+            (Ok(name), _) => matches(filter, name),
+            (Err(_), Ok(asked)) => overlaps(filter, asked.unshared()),
+            (Err(_), Err(_)) => false,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How many, and how much together.
 
+use super::Event;
 use super::panes::Pane;
 
 /// What came in one part of a window.
@@ -10,9 +11,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, number: f64) {
-        self.count = self.count.saturating_add(1);
-        self.sum += number;
+    pub(super) fn add(&mut self, event: &Event) {
+        self.count = self.count.saturating_add(event.times.into());
+        self.sum += event.number * f64::from(event.times);
     }
 
     /// 0 of nothing.

@@ -34,6 +34,7 @@ fn event(line: &str) -> Event {
             "address" => event.address = value.parse().ok(),
             "listener" => event.listener = Some(value.into()),
             "topic" => event.topic = Some(value.into()),
+            "times" => event.times = value.parse().expect("a number"),
             "number" => event.number = value.parse().expect("a number"),
             _ => panic!("{name}"),
         }
@@ -191,6 +192,39 @@ fn numbers_are_summed_averaged_and_compared() {
 }
 
 #[test]
+fn one_event_may_stand_for_many_alike() {
+    let stream = "0 login_refused.credentials address=192.0.2.1 times=3";
+    assert_eq!(said(&findings(rules(GUESSING), stream)), ["3 192.0.2.1"]);
+}
+
+#[test]
+fn what_is_far_above_what_is_usual_for_its_key_is_told_of() {
+    let rules = rules(
+        r#"
+        [[rule]]
+        name = "r"
+        events = ["published"]
+        per = ["principal", "topic_class"]
+        measure = "deviation"
+        warm_up = 20
+        threshold = 6
+        "#,
+    );
+    let found = findings(
+        rules,
+        "0 x30 published principal=user:a topic=a/b/c number=100
+         0 x30 published principal=user:b topic=a/b/c number=900
+         1 published principal=user:a topic=a/b/d number=120
+         2 published principal=user:b topic=a/b/c number=900
+         3 published principal=user:a topic=a/c number=900
+         4 published principal=user:a topic=a/b number=900",
+    );
+    assert_eq!(found.iter().map(|it| it.key[0].1.as_str()).collect::<Vec<_>>(), ["user:a"]);
+    assert_eq!(found[0].event.topic.as_deref(), Some("a/b"));
+    assert!(found[0].value > 70.0, "{}", found[0].value);
+}
+
+#[test]
 fn what_was_never_seen_before_is_told_of_who_is_always_the_same() {
     let rules = rules(
         r#"
@@ -231,6 +265,9 @@ fn only_events_on_the_topics_of_a_rule_count() {
     let rules =
         rules("[[rule]]\nname = \"r\"\nevents = [\"denied\"]\ntopics = \"plant/#\"\nthreshold = 2");
     let stream = "0 denied topic=a\n0 denied\n0 denied topic=plant/a\n0 denied topic=plant/b";
+    assert_eq!(said(&findings(rules.clone(), stream)), ["2 "]);
+    // A subscription counts that would bring some of them.
+    let stream = "0 denied topic=a/#\n0 denied topic=plant/+/x\n0 denied topic=$share/g/+/b";
     assert_eq!(said(&findings(rules, stream)), ["2 "]);
 }
 

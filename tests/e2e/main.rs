@@ -34,6 +34,7 @@ mod reload;
 mod revocation;
 mod scram;
 mod sentinel;
+mod sentinel_attacks;
 mod sentinel_control;
 mod sentinel_offline;
 mod sentinel_responses;

@@ -11,6 +11,7 @@ mod plant;
 mod replays;
 mod retained;
 mod rotation;
+mod sentinel;
 mod signatures;
 mod ways;
 mod wrapped;

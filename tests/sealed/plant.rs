@@ -40,6 +40,9 @@ wrapped_dir = "wrapped"
 [envelope]
 state_dir = "state"
 
+[audit]
+dir = "audit"
+
 [acl]
 policy_file = "policy.toml"
 "#;
@@ -56,7 +59,7 @@ rules = [
 [[role]]
 name = "reader"
 rules = [
-  { allow = ["subscribe"], topics = ["#"] },
+  { allow = ["subscribe"], topics = ["#", "$bastion/alerts/#"] },
   { allow = ["open"], topics = ["legacy/#"] },
 ]
 

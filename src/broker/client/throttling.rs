@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Client, Stage};
+use super::{Client, Inside, Stage};
 use crate::broker::throttles::{Doing, Pause, Throttled, Verdict};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -21,9 +21,10 @@ impl Client {
     /// Counts what the client does. One branch where nothing is limited.
     pub(super) fn weigh(&mut self, now: Now, doing: Doing<'_>) -> Verdict {
         let Stage::Inside(inside) = &mut self.stage else { return Verdict::Taken };
-        let Some(throttled) = &mut inside.throttled else { return Verdict::Taken };
-        let who = inside.gate.who();
-        throttled.weigh(doing, now.instant, who, &self.broker.counts.metrics)
+        let Inside { gate, throttled: Some(throttled), .. } = &mut **inside else {
+            return Verdict::Taken;
+        };
+        throttled.weigh(doing, now.instant, gate, &self.broker.counts)
     }
 
     pub(super) fn weigh_bytes(&mut self, now: Now, bytes: usize) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Client, Stage};
+use crate::clock::Now;
 use crate::sentinel::{Event, Kind};
 use crate::session::Closed;
 use crate::telemetry::ProtocolFault;
@@ -13,7 +14,7 @@ impl Client {
         let counts = &self.broker.counts;
         let broken = match closed {
             Closed::Malformed(_) => Some(Kind::Malformed),
-            Closed::Violation { .. } => Some(Kind::Violation),
+            Closed::Violation { .. } | Closed::KeepAlive => Some(Kind::Violation),
             _ => None,
         };
         if let (Some(kind), Some(fault)) = (broken, fault) {
@@ -29,6 +30,30 @@ impl Client {
             };
             counts.observe(|| inside.gate.who().as_event(Kind::Disconnected, why));
         }
+    }
+
+    /// The client has not read what it was sent for as long as that is waited for.
+    pub fn on_unread(&self) {
+        let (counts, fault) = (&self.broker.counts, ProtocolFault::SendTimeout);
+        counts.metrics.protocol_faults.increment(fault);
+        counts.observe(|| self.as_event(Kind::Violation, fault.name()));
+    }
+
+    /// What the client has published, once a minute is over.
+    pub(super) fn tell_of_conduct(&mut self, now: Now) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Some(conduct) = inside.memo.as_mut().and_then(|memo| memo.conduct()) else { return };
+        let (who, counts) = (inside.gate.who(), &self.broker.counts);
+        let of = |kind| who.as_event(kind, "");
+        conduct.tell_in_time(now.instant, of, |event| counts.observe(|| event));
+    }
+
+    /// What the client has published and nobody was told of: it goes.
+    pub(super) fn tell_of_last_conduct(&mut self) {
+        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Some(conduct) = inside.memo.as_mut().and_then(|memo| memo.conduct()) else { return };
+        let (who, counts) = (inside.gate.who(), &self.broker.counts);
+        conduct.tell(|kind| who.as_event(kind, ""), |event| counts.observe(|| event));
     }
 
     /// Something that the client does, who may not have said yet who it is.

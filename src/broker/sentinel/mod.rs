@@ -2,12 +2,14 @@
 //! finds. Nobody waits for it; what finds no place in the queue is counted.
 
 mod asking;
+mod conduct;
+mod pace;
 mod report;
 mod respond;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -17,16 +19,21 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use self::asking::RuleReport;
+pub(super) use self::conduct::{Class, Conduct};
+pub(super) use self::pace::Pace;
 use self::report::Report;
 use super::Broker;
 use crate::clock::Now;
-use crate::sentinel::{Event, Finding, Response, RuleSet, Sentinel, Severity};
+use crate::sentinel::{Event, Finding, Kind, Response, RuleSet, Sentinel, Severity};
 use crate::telemetry::Metrics;
 
 /// Events that may wait to be looked at.
 const QUEUE: usize = 8_192;
 /// Alerts that operators are shown again.
 const RECENT: usize = 256;
+/// Those among them of clients that have not been let in: whoever knocks at the door in vain does not keep
+/// the sentinel from seeing what is done inside.
+const QUEUE_OF_STRANGERS: usize = QUEUE / 2;
 /// Events that are looked at before the keys are counted again.
 const BETWEEN_COUNTS: u32 = 256;
 
@@ -36,6 +43,8 @@ pub(super) struct Watch {
     /// Whether there are any rules.
     is_on: AtomicBool,
     queue: SyncSender<Seen>,
+    /// How many of those that wait are of strangers.
+    strangers: AtomicUsize,
     /// Until the thread takes it.
     waiting: Mutex<Option<Receiver<Seen>>>,
     sentinel: Mutex<Sentinel>,
@@ -53,12 +62,20 @@ struct Seen {
     event: Box<Event>,
 }
 
+impl Seen {
+    /// Whether whoever has done it has not been let in.
+    fn is_of_stranger(&self) -> bool {
+        self.event.kind == Kind::LoginRefused || self.event.client.is_none()
+    }
+}
+
 impl Watch {
     pub(super) fn new(rules: RuleSet, seed: u64, metrics: Arc<Metrics>) -> Self {
         let (queue, waiting) = sync_channel(QUEUE);
         let this = Self {
             is_on: AtomicBool::new(false),
             queue,
+            strangers: AtomicUsize::new(0),
             waiting: Mutex::new(Some(waiting)),
             sentinel: Mutex::new(Sentinel::new(RuleSet::default(), seed)),
             begin: Instant::now(),
@@ -87,15 +104,34 @@ impl Watch {
         recent.push_back(alert);
     }
 
+    /// Whether there are any rules.
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
     /// Has it looked at, if there are any rules. Never waits.
     pub(super) fn observe(&self, event: impl FnOnce() -> Event) {
-        if !self.is_on.load(Ordering::Relaxed) {
+        if !self.is_on() {
             return;
         }
         let seen = Seen { at: Instant::now(), event: Box::new(event()) };
-        if self.queue.try_send(seen).is_err() {
+        if !self.bring(seen) {
             self.metrics.sentinel_events_lost.increment(1);
         }
+    }
+
+    /// Whether there was room for it.
+    fn bring(&self, seen: Seen) -> bool {
+        if !seen.is_of_stranger() {
+            return self.queue.try_send(seen).is_ok();
+        }
+        if self.strangers.fetch_add(1, Ordering::Relaxed) < QUEUE_OF_STRANGERS
+            && self.queue.try_send(seen).is_ok()
+        {
+            return true;
+        }
+        self.strangers.fetch_sub(1, Ordering::Relaxed);
+        false
     }
 }
 
@@ -147,9 +183,13 @@ impl Broker {
 fn watch(broker: &Weak<Broker>, waiting: &Receiver<Seen>) {
     let mut findings = Vec::new();
     let mut looked_at = 0_u32;
-    while let Ok(Seen { at, event }) = waiting.recv() {
+    while let Ok(seen) = waiting.recv() {
         let Some(broker) = broker.upgrade() else { return };
         let watch = &broker.counts.watch;
+        if seen.is_of_stranger() {
+            watch.strangers.fetch_sub(1, Ordering::Relaxed);
+        }
+        let Seen { at, event } = seen;
         let since = at.saturating_duration_since(watch.begin);
         watch.sentinel.lock().observe(since, &event, &mut findings);
         watch.metrics.sentinel_events.increment(1);
@@ -185,5 +225,41 @@ fn log(report: &Report<'_>, severity: Severity) {
     match severity {
         Severity::Info | Severity::Notice => say!(info),
         Severity::Warning | Severity::Critical => say!(warn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{DeniedAction, EnvelopeRefusal, Label, ProtocolFault, Throttled};
+
+    fn names<L: Label>(name: fn(L) -> &'static str) -> Vec<&'static str> {
+        (0..L::COUNT).filter_map(L::at).map(name).collect()
+    }
+
+    #[test]
+    fn rules_may_name_every_reason_that_events_are_told_with() {
+        assert_eq!(Kind::EnvelopeRefused.reasons(), names(EnvelopeRefusal::name));
+        assert_eq!(Kind::Malformed.reasons(), names(ProtocolFault::name));
+        assert_eq!(Kind::Violation.reasons(), names(ProtocolFault::name));
+        assert_eq!(Kind::Throttled.reasons(), names(Throttled::name));
+        let denied = names(DeniedAction::name);
+        assert!(Kind::Denied.reasons().iter().all(|reason| denied.contains(reason)));
+    }
+
+    #[test]
+    fn strangers_leave_room_for_what_is_done_inside() {
+        let rules = RuleSet::of(&crate::sentinel::Settings::default(), &[]).expect("rules");
+        let watch = Watch::new(rules, 1, Arc::new(Metrics::new()));
+        let seen = |kind| Seen { at: Instant::now(), event: Box::new(Event::new(kind, "")) };
+        let brought = (0..QUEUE).filter(|_| watch.bring(seen(Kind::LoginRefused))).count();
+        assert_eq!(brought, QUEUE_OF_STRANGERS);
+        let client = Some(crate::identity::ClientId::new("c"));
+        let inside = || {
+            let event = Box::new(Event { client: client.clone(), ..Event::new(Kind::Denied, "") });
+            Seen { at: Instant::now(), event }
+        };
+        let brought = (0..QUEUE).filter(|_| watch.bring(inside())).count();
+        assert_eq!(brought, QUEUE - QUEUE_OF_STRANGERS);
     }
 }
