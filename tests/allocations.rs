@@ -1,5 +1,6 @@
 //! What a message allocates on its way: decode, session, gate, route, deliver, encode. Counted on
-//! one thread, from the bytes of its publisher to those of its subscribers, without sockets.
+//! one thread, from the bytes of its publisher to those of its subscribers, without sockets. And how much
+//! the rules of the sentinel remember.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -17,8 +18,8 @@ use bastionmq::broker::{
 };
 use bastionmq::clock::Now;
 use bastionmq::envelope::KeyRing;
-use bastionmq::identity::{Peer, TransportSecurity};
-use bastionmq::sentinel::RuleSet;
+use bastionmq::identity::{ClientId, Peer, TransportSecurity};
+use bastionmq::sentinel::{Event, Kind, RuleSet, RuleSettings, Sentinel, Settings};
 use bastionmq::session;
 use bastionmq::telemetry::Metrics;
 use futures::FutureExt;
@@ -203,7 +204,8 @@ fn read(mut bytes: &[u8], into: &mut Vec<Heard>) {
     }
 }
 
-/// The policy allows everything, and is asked about every message.
+/// The policy allows everything, and is asked about every message; the sentinel looks at what clients do by
+/// the rules that come with the broker.
 fn broker() -> Arc<Broker> {
     let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
     let parts = Parts {
@@ -228,7 +230,7 @@ fn broker() -> Arc<Broker> {
         audit: None,
         bans: bastionmq::sanctions::Settings::default(),
         throttles: Vec::new(),
-        sentinel: RuleSet::default(),
+        sentinel: RuleSet::of(&Settings::default(), &[]).expect("rules"),
         metrics: Arc::new(Metrics::new()),
     };
     Arc::new(Broker::new(parts).expect("it starts"))
@@ -295,5 +297,60 @@ fn a_message_alone_allocates_itself_and_each_list_and_output_once() {
     for (qos, outputs) in [(0, 1), (1, 2), (2, 4)] {
         let kept = if qos > 0 { PER_ACKNOWLEDGED_DELIVERY } else { 0 };
         allocates_at_most(PER_MESSAGE + PER_ROUND + kept + outputs, qos, 1, 1);
+    }
+}
+
+/// Keys that a rule may remember here.
+const KEYS: u64 = 1_000;
+
+/// The bytes that a rule by client takes for each key that it remembers, after `keys` clients have done
+/// something `times` times, each time on another topic.
+fn bytes_per_key(measure_by: &str, keys: u32, times: u32) -> u64 {
+    let text = format!(
+        "name = \"r\"\nevents = [\"denied\"]\nper = [\"client\"]\nthreshold = 1e12\n{measure_by}"
+    );
+    let rule: RuleSettings = toml::from_str(&text).expect("a rule");
+    let settings = Settings {
+        default_rules: false,
+        max_keys: u32::try_from(KEYS).ok().and_then(|it| it.try_into().ok()).expect("not 0"),
+        ..Settings::default()
+    };
+    let mut sentinel = Sentinel::new(RuleSet::of(&settings, &[rule]).expect("rules"), 1);
+    let mut findings = Vec::new();
+    let taken = measure(|| {
+        for key in 0..keys {
+            let client = Some(ClientId::new(&key.to_string()));
+            let mut event = Event { client, ..Event::new(Kind::Denied, "publish") };
+            for topic in 0..times {
+                event.topic = Some(topic.to_string().into());
+                sentinel.observe(Duration::from_secs(1), &event, &mut findings);
+            }
+        }
+    });
+    assert!(findings.is_empty() && sentinel.keys() as u64 <= KEYS);
+    // Of what is forgotten, nothing is left.
+    u64::try_from(taken.bytes_current).expect("it takes some") / KEYS
+}
+
+#[test]
+fn what_a_rule_remembers_is_bounded_under_a_million_keys() {
+    let bytes = bytes_per_key("", 1_000_000, 1);
+    assert!(bytes <= 512, "{bytes} bytes");
+}
+
+#[test]
+fn what_a_rule_remembers_of_a_key_is_bounded_however_much_it_does() {
+    for (measure_by, most) in [
+        ("after = [\"denied\"]", 700),
+        ("window = \"tumbling\"", 350),
+        ("window = \"session\"", 350),
+        ("measure = \"distinct\"\nof = \"topic\"", 1_500),
+        ("measure = \"new\"\nof = \"topic\"", 1_500),
+        ("measure = \"quantile\"\nquantile = 0.9", 4_000),
+        ("measure = \"deviation\"", 350),
+        ("measure = \"silence\"", 350),
+    ] {
+        let bytes = bytes_per_key(measure_by, 2_000, 40);
+        assert!(bytes <= most, "{measure_by}: {bytes} bytes");
     }
 }

@@ -20,6 +20,8 @@ mod rule_settings;
 mod settings;
 mod tally;
 #[cfg(test)]
+mod ordinary_day;
+#[cfg(test)]
 mod tests;
 
 pub use attribute::{Attribute, topic_class};

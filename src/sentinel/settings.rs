@@ -12,9 +12,9 @@ pub struct Settings {
     pub enabled: bool,
     /// Whether the rules are in force that come with the broker, but for those that are turned off.
     pub default_rules: bool,
-    /// Of how many keys each rule keeps what it needs to know. A key takes about 200 bytes, and up to
-    /// 2 KiB where different ones are counted or quantiles taken. Who comes only once in a while is
-    /// forgotten where there are more.
+    /// Of how many keys each rule keeps what it needs to know. A key takes less than 700 bytes, 1.5 KiB
+    /// where different ones are counted, and 4 KiB where quantiles are taken. Who comes only once in a
+    /// while is forgotten where there are more.
     pub max_keys: NonZeroU32,
 }
 
