@@ -275,6 +275,7 @@ impl Server {
             tracing::error!("the disk is too slow: what was not acknowledged is not kept");
         }
         if let Some(audit) = audit {
+            broker.tell_all_sums();
             audit.record(Now::read(), Event::Stopped);
             let closed = tokio::task::spawn_blocking(move || audit.close());
             if timeout(LAST_SAVE, closed).await.is_err() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// What of the key of an alert names a client or its place.
 const MASKED: [&str; 3] = ["client", "address", "prefix"];
@@ -191,6 +192,77 @@ pub enum Event {
         /// How many findings of the rule were not written since the last one, because there were too many.
         untold: u64,
     },
+    /// A limit of what may come has closed connections, or refused logins.
+    Limited {
+        /// Which: a `reason` of refused connections, or `logins_under_way`.
+        limit: String,
+        /// How often since this was last written of the same limit: a minute ago at the soonest.
+        count: u64,
+        /// Where the last of them came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// A client has done more than a rule of `[[throttle]]` lets it.
+    Throttled {
+        /// The name of the rule.
+        rule: String,
+        /// How often since this was last written of the same rule, whoever it was: a minute ago at the
+        /// soonest.
+        count: u64,
+        /// Who did the last of it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        principal: Option<String>,
+        /// Its client identifier.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_id: Option<String>,
+    },
+    /// A user, or an address, has failed to log in too often.
+    LockedOut {
+        /// Which user; all that have not logged in from there before where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Where.
+        address: String,
+        /// After so many failures.
+        failures: u32,
+        /// For how long.
+        seconds: u64,
+    },
+    /// An operator commands something, which is then done.
+    Operator {
+        /// The name of its user.
+        user: String,
+        /// Its number.
+        uid: u32,
+        /// Its process, where the kernel tells it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
+        /// What it asks for, as `bastionmq ctl` calls it.
+        command: &'static str,
+        /// The request as it came.
+        #[serde(skip_serializing_if = "Value::is_null")]
+        request: Value,
+    },
+    /// Files were read anew.
+    Reloaded {
+        /// Which: `config`, `policy`, `passwords` and so on.
+        what: &'static str,
+        /// Whether they are in force.
+        in_force: bool,
+        /// What has changed, or why they are not.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        said: Vec<String>,
+    },
+    /// A listener accepts connections.
+    ListenerOpened {
+        /// Its URL.
+        listener: String,
+    },
+    /// A listener accepts none any more.
+    ListenerClosed {
+        /// Its URL.
+        listener: String,
+    },
     /// Events that were not written, because more happened than could be.
     Lost {
         /// How many.
@@ -259,6 +331,13 @@ impl Event {
             | Self::SlowedDown { .. }
             | Self::SlowedDownEnded { .. }
             | Self::Alert { .. }
+            | Self::Limited { .. }
+            | Self::Throttled { .. }
+            | Self::LockedOut { .. }
+            | Self::Operator { .. }
+            | Self::Reloaded { .. }
+            | Self::ListenerOpened { .. }
+            | Self::ListenerClosed { .. }
             | Self::Lost { .. } => None,
         }
     }
@@ -299,7 +378,19 @@ impl Event {
                     *value = hide(value);
                 }
             }
-            Self::Started { .. } | Self::Stopped | Self::Lost { .. } => {}
+            Self::Limited { address: Some(name), .. }
+            | Self::LockedOut { address: name, .. }
+            | Self::Throttled { client_id: Some(name), .. } => *name = hide(name),
+            // It may name whom it is about.
+            Self::Operator { request, .. } => *request = Value::Null,
+            Self::Started { .. }
+            | Self::Stopped
+            | Self::Limited { .. }
+            | Self::Throttled { .. }
+            | Self::Reloaded { .. }
+            | Self::ListenerOpened { .. }
+            | Self::ListenerClosed { .. }
+            | Self::Lost { .. } => {}
         }
     }
 }

@@ -23,6 +23,14 @@ pub struct Settings {
     /// client has to connect; one that waits longer waits in vain. Each holds its password,
     /// 64 KiB at most.
     pub max_waiting_logins: NonZeroU32,
+    /// Logins of one address (IPv4, or the first 64 bits of IPv6) that may be under way, from CONNECT to the
+    /// answer, however they are checked; beyond them a client is told that the server is busy. 0 is any
+    /// number. By default an address can keep half of the places in which logins wait.
+    pub max_logins_per_address: u32,
+    /// The same of one prefix (/24, or /56): three quarters.
+    pub max_logins_per_prefix: u32,
+    /// The same of all.
+    pub max_logins: u32,
     /// Seconds that a verified password is remembered for, so that it need not be hashed again at
     /// the next login; 0 remembers none. What is remembered is forgotten as soon as its user's line
     /// in the password file changes.
@@ -49,6 +57,9 @@ impl Default for Settings {
             allow_anonymous: false,
             hashing_threads: NonZeroU32::MIN.saturating_add(1),
             max_waiting_logins: NonZeroU32::MIN.saturating_add(1_023),
+            max_logins_per_address: 512,
+            max_logins_per_prefix: 768,
+            max_logins: 4_096,
             credential_cache_seconds: 30 * 86_400,
             credential_cache_file: None,
             lockout_failures: 5,

@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 
 use super::Broker;
 use super::authenticators::{Offer, Verdict};
+use super::counts::Counts;
 use super::login::Patience;
+use crate::audit::Event;
 use crate::auth::{
     self, Authenticators, Judgement, Lift, LockedOut, Lockout, LockoutRules, Origin,
 };
@@ -16,14 +18,14 @@ use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::identity::{Peer, PeerAddress};
 use crate::session::Refusal;
+use crate::telemetry::LockoutScope;
 use crate::telemetry::logging::excerpt;
-use crate::telemetry::{LockoutScope, Metrics};
 
 /// Who has failed to log in, and may not try again yet.
 #[derive(Debug)]
 pub(super) struct Lockouts {
     engine: Mutex<Lockout>,
-    metrics: Arc<Metrics>,
+    counts: Arc<Counts>,
 }
 
 /// Somebody claims to be a user.
@@ -50,9 +52,9 @@ impl Attempt {
 
 impl Lockouts {
     /// Nobody has failed yet. `seed` is random.
-    pub(super) fn new(settings: &auth::Settings, seed: u64, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(settings: &auth::Settings, seed: u64, counts: Arc<Counts>) -> Self {
         let engine = Mutex::new(Lockout::new(LockoutRules::from(settings), seed));
-        Self { engine, metrics }
+        Self { engine, counts }
     }
 
     /// Goes by other rules from now on. What was counted stays.
@@ -90,7 +92,7 @@ impl Lockouts {
         let brought = self.engine.lock().failed(now, &attempt.user, attempt.origin);
         for LockedOut { user, origin, failures, until } in brought {
             let scope = if user.is_some() { LockoutScope::User } else { LockoutScope::Address };
-            self.metrics.lockouts.increment(scope);
+            self.counts.metrics.lockouts.increment(scope);
             tracing::warn!(
                 user = user.as_deref().map(excerpt),
                 address = %origin,
@@ -98,6 +100,12 @@ impl Lockouts {
                 seconds = until.saturating_duration_since(now).as_secs(),
                 "locked out after too many failed logins"
             );
+            self.counts.audit(|| Event::LockedOut {
+                user: user.as_deref().map(|user| excerpt(user).to_string()),
+                address: origin.to_string(),
+                failures,
+                seconds: until.saturating_duration_since(now).as_secs(),
+            });
         }
     }
 
@@ -107,7 +115,7 @@ impl Lockouts {
 
     pub(super) fn update_gauge(&self) {
         let count = self.engine.lock().count(Now::read().instant);
-        self.metrics.locked_out.set(count as f64);
+        self.counts.metrics.locked_out.set(count as f64);
     }
 }
 

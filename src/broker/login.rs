@@ -77,7 +77,12 @@ impl Broker {
         let (user, offered) = (offer.user(), offer.method());
         let verdict = match self.refusal_of_all() {
             Some(refusal) => Verdict { by: None, outcome: Err(refusal.into()) },
-            None => self.find_out_unless_locked_out(offer, authenticators, patience).await,
+            None => match self.turnstile.enter(peer) {
+                Ok(_passing) => {
+                    self.find_out_unless_locked_out(offer, authenticators, patience).await
+                }
+                Err(_) => Verdict { by: None, outcome: Err(Refused::too_many_at_once()) },
+            },
         };
         let by = verdict.by;
         let outcome = match verdict.outcome {
@@ -103,7 +108,7 @@ impl Broker {
                 let reason = if resumed { "resumed" } else { "new" };
                 self.counts.observe(|| who.as_event(Kind::Connected, reason));
             }
-            // Who is locked out or banned has shown in the log.
+            // Who is locked out or banned has shown in the log, and that too many come does.
             Err(refused) if has_been_told(refused) => {
                 tracing::debug!(
                     user = user.as_deref().map(excerpt),
@@ -134,6 +139,10 @@ impl Broker {
         }
         // It comes again and again: that is counted, and must not fill a disk.
         if let Err(refused) = &outcome
+            && refused.reason() == ReasonCode::ServerBusy
+        {
+            self.note_refused_login(peer.address.ip());
+        } else if let Err(refused) = &outcome
             && !has_been_told(refused)
         {
             self.counts.audit(|| Event::LoginRefused {
@@ -212,9 +221,13 @@ impl Broker {
     }
 }
 
-/// Whether the client is locked out or banned.
+/// Whether the client is locked out or banned, or one of too many.
 fn has_been_told(refused: &Refused) -> bool {
-    matches!(refused.reason(), ReasonCode::ConnectionRateExceeded | ReasonCode::Banned)
+    let reason = refused.reason();
+    matches!(
+        reason,
+        ReasonCode::ConnectionRateExceeded | ReasonCode::Banned | ReasonCode::ServerBusy
+    )
 }
 
 /// A refused login, as the sentinel sees it.

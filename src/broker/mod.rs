@@ -56,12 +56,14 @@ mod sessions;
 mod settings;
 mod spilled;
 mod subscribe;
+mod sums;
 mod sweeping;
 mod sys;
 mod throttles;
 mod tightenings;
 mod timers;
 mod topic_memo;
+mod turnstile;
 mod wrapped_keys;
 #[cfg(test)]
 mod tests;
@@ -102,12 +104,14 @@ use self::retained::RetainedMessages;
 use self::revalidation::Requests;
 use self::routes::Routes;
 use self::sentinel::Watch;
+use self::sums::Sums;
 use self::throttles::Throttles;
 use self::tightenings::Tightenings;
 use self::timers::Timers;
+use self::turnstile::Turnstile;
 use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Event};
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -194,6 +198,10 @@ pub struct Broker {
     keeper: Option<Keeper>,
     timers: Timers,
     throttles: Throttles,
+    /// Logins that are under way.
+    turnstile: Turnstile,
+    /// What limits have refused and nobody has been told of.
+    sums: Sums,
     bans: Register,
     quarantines: Register,
     tightenings: Tightenings,
@@ -241,12 +249,13 @@ impl Broker {
             None => (None, 0, (Vec::new(), Vec::new())),
         };
         let (banned, quarantined) = sanctioned;
-        let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&metrics)));
         let cache_hits = metrics.credential_cache_hits.clone();
         let queue_budget = Arc::new(QueueBudget::new(&settings, keeper.is_some()));
         let watch = Watch::new(sentinel, random_seed()?, Arc::clone(&metrics));
         let counts = Arc::new(Counts::new(Arc::clone(&metrics), audit, watch));
+        let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&counts)));
         let recall = keeper.as_ref().map(|keeper| Recall::start(keeper, &counts)).transpose()?;
+        let turnstile = Turnstile::new(&auth);
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
         let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);
         Ok(Self {
@@ -270,7 +279,9 @@ impl Broker {
             quarantines: Register::new(&bans, quarantined, keeper.clone(), Table::QUARANTINE),
             keeper,
             timers: Timers::default(),
-            throttles: Throttles::new(throttles),
+            throttles: Throttles::new(throttles, Arc::clone(&metrics)),
+            turnstile,
+            sums: Sums::default(),
             counts,
             next_number: AtomicU64::new(last_number.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
@@ -335,6 +346,11 @@ impl Broker {
         &self.counts.metrics
     }
 
+    /// Has the audit log written, where there is one.
+    pub fn audit(&self, event: impl FnOnce() -> Event) {
+        self.counts.audit(event);
+    }
+
     /// Sets the gauges that are read off the state rather than kept.
     fn update_gauges(&self) {
         let metrics = &self.counts.metrics;
@@ -350,6 +366,7 @@ impl Broker {
         metrics.clients_connected.set(connected as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
         self.lockouts.update_gauge();
+        metrics.logins_under_way.set(f64::from(self.turnstile.passing()));
         self.update_gauges_of_bans();
         self.update_gauges_of_quarantines();
         self.update_gauges_of_tightenings();
@@ -464,6 +481,7 @@ impl Broker {
                     self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;
                     self.throttles.forget(now.into_std());
+                    self.tell_sums();
                     self.expire_bans();
                     self.expire_quarantines();
                     self.expire_tightenings();

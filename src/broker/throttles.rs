@@ -7,22 +7,39 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use metrics::Counter;
 
 use super::counts::Counts;
 use super::gate::{Gate, Who};
+use super::sums::Sum;
+use crate::audit::Event;
+use crate::clock::Now;
 use crate::identity::{ClientId, Principal};
 use crate::sentinel::Kind;
-use crate::telemetry::{ThrottleAction, Throttled as Label};
+use crate::telemetry::{Metrics, ThrottleAction, Throttled as Label};
 use crate::throttle::{Action, Per, Rule, What};
 use crate::topic::TopicName;
 
 /// The rules in force, and the levels of all buckets.
 #[derive(Debug)]
 pub(super) struct Throttles {
-    rules: ArcSwap<Vec<Arc<Rule>>>,
+    rules: ArcSwap<Vec<Arc<InForce>>>,
+    metrics: Arc<Metrics>,
     levels: DashMap<Bucket, Arc<AtomicU64>>,
     /// What levels are counted from.
     started: Instant,
+}
+
+/// A rule, and what has been over it.
+#[derive(Debug)]
+struct InForce {
+    rule: Rule,
+    /// What the rule says became of them.
+    as_told: Counter,
+    /// What was delayed in its place, because it must not be lost.
+    delayed: Counter,
+    /// What the audit log has not been told of.
+    sum: Sum,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,14 +75,14 @@ pub(super) struct Throttled {
 /// A rule, and the level of its bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
-    rule: Arc<Rule>,
+    rule: Arc<InForce>,
     level: Arc<AtomicU64>,
 }
 
 impl Limit {
     /// With an empty bucket.
-    pub(super) fn by(rule: Arc<Rule>) -> Self {
-        Self { rule, level: Arc::default() }
+    pub(super) fn by(rule: Rule, metrics: &Metrics) -> Self {
+        Self { rule: Arc::new(InForce::new(rule, metrics)), level: Arc::default() }
     }
 }
 
@@ -100,21 +117,27 @@ pub(super) enum Verdict {
 }
 
 impl Throttles {
-    pub(super) fn new(rules: Vec<Rule>) -> Self {
-        let this =
-            Self { rules: ArcSwap::default(), levels: DashMap::new(), started: Instant::now() };
+    pub(super) fn new(rules: Vec<Rule>, metrics: Arc<Metrics>) -> Self {
+        let (levels, started) = (DashMap::new(), Instant::now());
+        let this = Self { rules: ArcSwap::default(), metrics, levels, started };
         this.follow(rules);
         this
     }
 
     /// Goes by other rules. What was counted under a name goes on being counted under it.
     pub(super) fn follow(&self, rules: Vec<Rule>) {
-        self.rules.store(Arc::new(rules.into_iter().map(Arc::new).collect()));
+        let in_force = |rule| Arc::new(InForce::new(rule, &self.metrics));
+        self.rules.store(Arc::new(rules.into_iter().map(in_force).collect()));
     }
 
     /// Whether these are the rules in force.
     pub(super) fn are(&self, rules: &[Rule]) -> bool {
-        self.rules.load().iter().map(|rule| &**rule).eq(rules)
+        self.rules.load().iter().map(|it| &it.rule).eq(rules)
+    }
+
+    /// Shows what each rule has refused and nobody was told of.
+    pub(super) fn each_sum(&self, mut show: impl FnMut(&str, &Sum)) {
+        self.rules.load().iter().for_each(|it| show(&it.rule.name, &it.sum));
     }
 
     /// The limits of the client that `gate` lets through, and `others` that it has; nothing where that is none.
@@ -126,12 +149,13 @@ impl Throttles {
 
     /// What `rule` limits of the client: nothing where it is not about its roles, and each of them
     /// where they are counted apart.
-    fn limits(&self, rule: &Arc<Rule>, gate: &Gate) -> Vec<Limit> {
+    fn limits(&self, in_force: &Arc<InForce>, gate: &Gate) -> Vec<Limit> {
+        let rule = &in_force.rule;
         let mut held = rule.roles.iter().filter(|role| gate.has_role(role));
         let who = gate.who();
         let whose = match rule.per {
             Per::Role => {
-                return held.map(|role| self.limit(rule, Whose::Role(role.clone()))).collect();
+                return held.map(|it| self.limit(in_force, Whose::Role(it.clone()))).collect();
             }
             _ if !rule.roles.is_empty() && held.next().is_none() => return Vec::new(),
             Per::Client => Whose::Client(who.client_id.clone()),
@@ -139,11 +163,11 @@ impl Throttles {
             Per::Listener => Whose::Listener(Arc::clone(&who.listener)),
             Per::Broker => Whose::Broker,
         };
-        vec![self.limit(rule, whose)]
+        vec![self.limit(in_force, whose)]
     }
 
-    fn limit(&self, rule: &Arc<Rule>, whose: Whose) -> Limit {
-        let bucket = Bucket { rule: Arc::clone(&rule.name), whose };
+    fn limit(&self, rule: &Arc<InForce>, whose: Whose) -> Limit {
+        let bucket = Bucket { rule: Arc::clone(&rule.rule.name), whose };
         let level = Arc::clone(&self.levels.entry(bucket).or_default());
         Limit { rule: Arc::clone(rule), level }
     }
@@ -156,6 +180,35 @@ impl Throttles {
     }
 }
 
+impl InForce {
+    fn new(rule: Rule, metrics: &Metrics) -> Self {
+        let counter =
+            |action: Action| metrics.throttled(&rule.name, rule.what.into(), action.into());
+        let as_told = counter(rule.action);
+        // Nothing else is ever delayed in the place of what the rule says.
+        let delayed = match rule.action {
+            Action::Drop => counter(Action::Delay),
+            _ => as_told.clone(),
+        };
+        Self { rule, as_told, delayed, sum: Sum::default() }
+    }
+
+    fn count(&self, action: Action, who: &Who, counts: &Counts) {
+        match action {
+            Action::Delay => self.delayed.increment(1),
+            _ => self.as_told.increment(1),
+        }
+        if let Some(count) = self.sum.add(Now::read().unix) {
+            counts.audit(|| Event::Throttled {
+                rule: self.rule.name.to_string(),
+                count,
+                principal: Some(who.principal.to_string()),
+                client_id: Some(who.client_id.to_string()),
+            });
+        }
+    }
+}
+
 impl Throttled {
     /// There is no limit, and nothing to wait for.
     pub(super) fn unlimited() -> Box<Self> {
@@ -163,7 +216,7 @@ impl Throttled {
     }
 
     fn by(limits: Vec<Limit>, started: Instant) -> Self {
-        let has_slow_deliveries = limits.iter().any(|it| it.rule.what.is_delivered());
+        let has_slow_deliveries = limits.iter().any(|it| it.rule.rule.what.is_delivered());
         let (pause, delivers_at, has_said) = (None, None, false);
         Self { limits, has_slow_deliveries, started, pause, delivers_at, has_said }
     }
@@ -179,7 +232,8 @@ impl Throttled {
         let nanoseconds = since(self.started, now);
         let topic = doing.topic.map(TopicName::borrowed);
         for at in 0..self.limits.len() {
-            let Some(Limit { rule, level }) = self.limits.get(at) else { break };
+            let Some(Limit { rule: in_force, level }) = self.limits.get(at) else { break };
+            let rule = &in_force.rule;
             if rule.what != doing.what || !rule.concerns(topic) {
                 continue;
             }
@@ -191,7 +245,7 @@ impl Throttled {
                 continue;
             };
             let what = Label::from(doing.what);
-            counts.metrics.throttled.increment((what, action.into()));
+            in_force.count(action, gate.who(), counts);
             let topic = doing.topic.map(TopicName::as_str).unwrap_or_default();
             gate.watch(counts, Kind::Throttled, what.name(), topic);
             if !std::mem::replace(&mut self.has_said, true) {

@@ -2,7 +2,6 @@
 //! for minutes, and whoever goes on after a restart is found again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -14,6 +13,7 @@ use super::throttles::{Limit, Throttled};
 use crate::audit::Event;
 use crate::clock::Now;
 use crate::sanctions::{Author, Kind, PutError, Sanction, Settings, Standing, Subject, Table};
+use crate::telemetry::Metrics;
 use crate::throttle::{Action, Per, Rate, Rule, What};
 
 /// Those who are slowed down, and how much they have published lately.
@@ -54,11 +54,11 @@ impl Tightenings {
     }
 
     /// Gives the one that holds now.
-    fn put(&self, sanction: Sanction, rate: Rate) -> Result<Sanction, PutError> {
+    fn put(&self, sanction: Sanction, rate: Rate, metrics: &Metrics) -> Result<Sanction, PutError> {
         self.change(|slowed| {
             let holds = slowed.table.put(sanction.clone())?.clone();
             if holds == sanction {
-                let limit = Limit::by(Arc::new(rule_of(&sanction.by, rate)));
+                let limit = Limit::by(rule_of(&sanction.by, rate), metrics);
                 slowed.limits.insert(sanction.subject, limit);
             }
             Ok(holds)
@@ -104,7 +104,7 @@ impl Broker {
     pub fn tighten(&self, order: SanctionOrder, rate: Rate) -> Result<Sanctioned, PutError> {
         let lasts = order.lasts;
         let asked_for = order.begin();
-        let sanction = self.tightenings.put(asked_for.clone(), rate)?;
+        let sanction = self.tightenings.put(asked_for.clone(), rate, self.metrics())?;
         if sanction == asked_for {
             let (subject, by, why) = (&sanction.subject, &sanction.by, &*sanction.why);
             let seconds = lasts.map(|lasts| lasts.as_secs());

@@ -15,6 +15,7 @@ use super::files::Files;
 use super::glob;
 use super::protocol::{Answer, Lifted, Request, SanctionRequest, SessionQuery, write_answer};
 use super::watch;
+use crate::audit::Event;
 use crate::auth::{Lift, LockedOut};
 use crate::broker::{Broker, Fate, Kept, SanctionOrder, Sanctioned};
 use crate::identity::{ClientId, Principal, UnixPeer};
@@ -84,6 +85,13 @@ impl<F: Files> Desk<F> {
         replies: &mut Replies<W>,
     ) -> io::Result<()> {
         let by = By { operator, command: request.name() };
+        self.broker.audit(|| Event::Operator {
+            user: operator.user.to_string(),
+            uid: operator.uid,
+            pid: operator.pid,
+            command: request.name(),
+            request: serde_json::to_value(&request).unwrap_or_default(),
+        });
         match request {
             Request::Status => {
                 by.report("");

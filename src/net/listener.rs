@@ -23,6 +23,8 @@ use super::stop::Stop;
 use super::terms::Terms;
 use super::waiting_room::WaitingRoom;
 use super::{BindAddress, Endpoint, ListenUrl, Settings};
+use crate::audit::Event;
+use crate::broker::Broker;
 use crate::telemetry::Refusal;
 use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
 
@@ -159,20 +161,27 @@ impl Listener {
 
     /// Accepts connections until it is told to stop.
     pub(super) fn start(self: &Arc<Self>, shared: &Arc<Shared>, runtime: &Handle) {
+        shared.broker.audit(|| Event::ListenerOpened { listener: self.url().to_string() });
         let accepting = runtime.spawn(Arc::clone(self).serve(Arc::clone(shared)));
         *self.accepting.lock() = Some(accepting);
     }
 
     /// Accepts nobody any more, and sends those away who have not been let in.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&self, broker: &Broker) {
+        self.report_closed(broker);
         self.ended.request();
         self.terms.load().stop.request();
     }
 
     /// As [`Self::stop`]; everybody else has to go as well, once the bells are rung.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, broker: &Broker) {
+        self.report_closed(broker);
         self.ended.request();
         self.terms.load().stop.close();
+    }
+
+    fn report_closed(&self, broker: &Broker) {
+        broker.audit(|| Event::ListenerClosed { listener: self.url().to_string() });
     }
 
     /// Returns once nobody is accepted any more. Does not wait for anybody else.

@@ -113,7 +113,7 @@ impl Listeners {
             std::mem::take(&mut state.open)
         };
         for listener in &open {
-            listener.stop();
+            listener.stop(&self.shared.broker);
         }
         for listener in open {
             listener.stopped().await;
@@ -230,7 +230,7 @@ impl Rearrangement {
             open.push(listener);
         }
         for listener in &closed {
-            listener.close();
+            listener.close(&shared.broker);
             let what = "closed, and the connections that came by it are ended";
             changes.push(format!("listener {}: {what}", listener.url()));
         }

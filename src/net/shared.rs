@@ -123,6 +123,7 @@ impl Shared {
     /// Counts a connection that is refused at once; that shows in the log, but not each.
     pub(super) fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
         self.refused(why);
+        self.broker.note_refused_connection(why, address.map(|address| address.ip()));
         if let Some(left_out) = self.refusals.line(Instant::now()) {
             let (why, address) = (why.name(), address.map(tracing::field::display));
             tracing::warn!(address, listener, why, left_out, "connection refused");

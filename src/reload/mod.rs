@@ -20,12 +20,14 @@ use tokio::sync::oneshot;
 
 use self::settings::Differences;
 use self::signature::Signature;
+use crate::audit::Event;
 use crate::broker::Broker;
 use crate::clock::Now;
 use crate::config::{ConfigError, Loaded};
 use crate::control::{FileStatus, Files};
 use crate::identity_service::Settings;
 use crate::net::{ListenerSettings, Listeners, Shared};
+use crate::telemetry::logging::excerpt;
 use crate::telemetry::{ReloadResult, Reloaded};
 
 /// Between two looks at the files. A change is taken up once two looks have seen the same.
@@ -290,6 +292,11 @@ impl Reloader {
                 for note in &outcome.notes {
                     tracing::warn!("{note}");
                 }
+                self.broker.audit(|| Event::Reloaded {
+                    what: what.name(),
+                    in_force: true,
+                    said: outcome.changes.iter().take(MOST_NOTES).cloned().collect(),
+                });
                 outcome.changes.truncate(MOST_NOTES);
                 outcome.notes.truncate(MOST_NOTES);
                 state.outcome = outcome;
@@ -309,6 +316,8 @@ impl Reloader {
                         what = what.name(),
                         "not reloaded, what was in force stays: {why}"
                     );
+                    let (what, said) = (what.name(), vec![excerpt(&why).to_owned()]);
+                    self.broker.audit(|| Event::Reloaded { what, in_force: false, said });
                 }
                 state.failure = Some(Failure::again(why, before));
             }

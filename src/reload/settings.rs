@@ -11,11 +11,14 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 45] = [
+const LIVE: [&str; 48] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
     "auth.allow_anonymous",
+    "auth.max_logins_per_address",
+    "auth.max_logins_per_prefix",
+    "auth.max_logins",
     "auth.lockout_failures",
     "auth.lockout_address_failures",
     "auth.lockout_seconds",
@@ -145,6 +148,9 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.auth = auth::Settings {
         password_file: auth.password_file,
         allow_anonymous: auth.allow_anonymous,
+        max_logins_per_address: auth.max_logins_per_address,
+        max_logins_per_prefix: auth.max_logins_per_prefix,
+        max_logins: auth.max_logins,
         lockout_failures: auth.lockout_failures,
         lockout_address_failures: auth.lockout_address_failures,
         lockout_seconds: auth.lockout_seconds,

@@ -12,8 +12,8 @@ use super::exposition::{self, Exposition, Kind};
 use super::register::Register;
 use super::{
     AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
-    HttpAuthResult, KeyExchange, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault,
-    ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
+    HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod, LoginResult, PacketKind,
+    ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
     SentinelResponse, StoreState, ThrottleAction, Throttled, WebhookResult, WorkerCounters,
     WorkerGauge, WorkerHistogram, process, runtime,
 };
@@ -119,8 +119,8 @@ pub struct Metrics {
     pub takeovers: Counter,
     /// Sessions that ended because their client's identity was taken back.
     pub sessions_revoked: Counters<Revocation>,
-    /// Doings of clients that were over a rate, by what they were and what has become of them.
-    pub throttled: Counters<(Throttled, ThrottleAction)>,
+    /// Logins that are under way.
+    pub logins_under_way: Gauge,
     /// Files that were read while the broker runs, by what they are and what came of it.
     pub reloads: Counters<(Reloaded, ReloadResult)>,
     /// When each was last put in force, in Unix time.
@@ -174,6 +174,9 @@ pub struct Metrics {
 /// The findings of the sentinel.
 const FINDINGS: &str = "bastionmq_sentinel_findings_total";
 
+/// What was over a rule of `[[throttle]]`.
+const THROTTLED: &str = "bastionmq_throttled_total";
+
 /// How many are sorted at once.
 const MAX_UNSORTED: u32 = 4_096;
 
@@ -205,6 +208,9 @@ impl Metrics {
         register.build_info();
         let help = "Findings of the sentinel, by rule and severity";
         recorder.describe_counter(KeyName::from_const_str(FINDINGS), None, help.into());
+        let help =
+            "Doings of clients over a rate, by rule, by what they were and what became of them";
+        recorder.describe_counter(KeyName::from_const_str(THROTTLED), None, help.into());
         Self {
             connections_open: register
                 .gauge("bastionmq_connections_open", "Connections that are open now"),
@@ -368,10 +374,8 @@ impl Metrics {
                 "bastionmq_sessions_revoked_total",
                 "Sessions ended because their user, certificate or token was taken back, by reason",
             ),
-            throttled: register.counters(
-                "bastionmq_throttled_total",
-                "Doings of clients over a rate of [[throttle]], by what they were and what became of them",
-            ),
+            logins_under_way: register
+                .gauge("bastionmq_logins_under_way", "Logins that have begun and are not answered"),
             reloads: register.counters(
                 "bastionmq_reload_total",
                 "Files read while the broker runs, by what they are and what came of it",
@@ -483,6 +487,15 @@ impl Metrics {
         ];
         let register = Register(&self.recorder);
         register.zeroed_counter(Key::from_parts(FINDINGS, labels))
+    }
+
+    /// Counts what is over a rule of `[[throttle]]`, and becomes this; it shows from now on, at 0. There are as
+    /// many of them as the configuration has named since the start, and at most two of each.
+    pub fn throttled(&self, rule: &str, what: Throttled, action: ThrottleAction) -> Counter {
+        let name = metrics::Label::new("rule", rule.to_owned());
+        let labels = std::iter::once(name).chain(what.pairs()).chain(action.pairs());
+        let register = Register(&self.recorder);
+        register.zeroed_counter(Key::from_parts(THROTTLED, labels.collect::<Vec<_>>()))
     }
 
     /// Everything in the text format of Prometheus (version 0.0.4).

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::budgets::until;
+use crate::harness::http::metric;
 use crate::harness::raw::{self, Connect, RawClient};
-use crate::harness::{Broker, DEVICE1, bastionmq, scratch};
+use crate::harness::{ADMIN, Broker, DEVICE1, bastionmq, scratch};
 
 /// A broker with an audit log in `place`.
 fn audited(place: &Path, more: &str) -> Broker {
@@ -79,6 +81,71 @@ fn who_came_and_what_was_refused_stands_in_a_log_that_verifies() {
     assert_eq!((&refused["user"], &refused["client_id"]), (&"device1".into(), &"eve".into()));
     let since = audit(place.path(), &["search", "--since", "2100-01-01"]);
     assert_eq!(said(&since), "");
+}
+
+fn ctl(place: &Path, arguments: &[&str]) -> Output {
+    let mut command = bastionmq();
+    command.arg("ctl").arg("--socket").arg(place.join("control/ctl.sock")).args(arguments);
+    command.output().unwrap()
+}
+
+/// The records of one event, by a broker that has ended and whose log is whole.
+fn found(place: &Path, event: &str) -> Vec<Value> {
+    records(&audit(place, &["search", "--event", event]))
+}
+
+#[test]
+fn operators_lock_outs_limits_reloads_and_listeners_stand_in_it() {
+    let place = scratch();
+    let more = format!(
+        "[control]\nsocket = \"{}/control/ctl.sock\"\n[network]\nmax_handshakes_per_address = 2\n\
+         [[throttle]]\nname = \"slow\"\nrate = 1\nseconds = 3600\naction = \"reject\"\n",
+        place.path().display()
+    );
+    let mut broker = audited(place.path(), &more);
+    let port = broker.plain_port();
+    let mut client = RawClient::connected(port, &Connect::new(5, "c").login(ADMIN));
+    for expected in [0x10, 0x97, 0x97] {
+        client.send(&raw::publish_with(5, 0x32, "x", Some(1), &[], b"x"));
+        assert_eq!(client.expect(raw::PUBACK).acknowledged().1, expected);
+    }
+    let held = [RawClient::plain(port), RawClient::plain(port)];
+    until("both are in", || metric(broker.admin_port(), "bastionmq_connections_open") == Some(3.0));
+    RawClient::plain(port).expect_end();
+    drop(held);
+    until("it is locked out", || {
+        let mut eve = RawClient::plain(port);
+        let login = Connect::new(5, "eve").login((DEVICE1.0, "the wrong word"));
+        eve.try_send(&login.encode()).is_ok()
+            && eve.read_or_end().is_some_and(|it| it.first == raw::CONNACK && it.reason() == 0x9f)
+    });
+    assert!(ctl(place.path(), &["lift", DEVICE1.0]).status.success());
+    assert!(ctl(place.path(), &["reload"]).status.success());
+    broker.terminate();
+    broker.wait();
+    assert!(verify(place.path()).status.success());
+
+    let limited = found(place.path(), "limited");
+    assert_eq!(limited[0]["limit"], "too_many_handshakes_of_address");
+    assert_eq!((&limited[0]["count"], &limited[0]["address"]), (&1.into(), &"127.0.0.1".into()));
+    // The second was told as the broker stopped.
+    let throttled = found(place.path(), "throttled");
+    let told: Vec<_> = throttled.iter().map(|it| (&it["rule"], &it["count"])).collect();
+    assert_eq!(told, [(&"slow".into(), &1.into()), (&"slow".into(), &1.into())]);
+    assert_eq!(throttled[0]["client_id"], "c");
+    let locked_out = &found(place.path(), "locked_out")[0];
+    assert_eq!((&locked_out["user"], &locked_out["failures"]), (&DEVICE1.0.into(), &5.into()));
+    let commands = found(place.path(), "operator");
+    assert_eq!(commands[0]["request"], json!({"lift": {"user": DEVICE1.0}}));
+    assert_eq!(commands[1]["request"], "reload");
+    assert_eq!(commands[0]["uid"], rustix::process::getuid().as_raw());
+    let reloaded = found(place.path(), "reloaded");
+    assert!(reloaded.iter().any(|it| it["what"] == "policy" && it["in_force"] == true));
+    for event in ["listener_opened", "listener_closed"] {
+        let urls = found(place.path(), event);
+        assert!(urls.iter().any(|it| it["listener"] == format!("mqtt://127.0.0.1:{port}")));
+        assert_eq!(urls.len(), 2, "{event}");
+    }
 }
 
 #[test]

@@ -683,6 +683,30 @@ fn beyond_those_that_may_wait_clients_are_told_that_the_server_is_busy() {
 }
 
 #[test]
+fn an_address_has_so_many_logins_under_way_and_others_have_theirs() {
+    let (service, release) = with_a_slow_user();
+    let rest = "[network]\nconnect_timeout_seconds = 60\n\
+                [auth]\nmax_logins_per_address = 1\nmax_logins_per_prefix = 2\n";
+    let broker = broker_with(&service.url(), "timeout_ms = 50_000", rest);
+    let port = broker.plain_port();
+    let mut slow = RawClient::plain(port);
+    slow.send(&Connect::new(5, "slow").login(("slow", "x")).encode());
+    service.wait_for_questions(1);
+    assert_eq!([log_in_as(port, 5, "of-5", ANN), log_in_as(port, 4, "of-3.1.1", ANN)], [BUSY, 3]);
+    let under_way = || metric(broker.admin_port(), "bastionmq_logins_under_way");
+    let begin = Instant::now();
+    while under_way() != Some(1.0) {
+        assert!(begin.elapsed() < PATIENCE, "{:?} are under way", under_way());
+    }
+    let mut neighbour = RawClient::plain_from(Ipv4Addr::new(127, 0, 0, 2), port);
+    neighbour.send(&Connect::new(5, "neighbour").login(ANN).encode());
+    assert_eq!(neighbour.expect(CONNACK).reason(), 0);
+    release.send(()).expect("it waits");
+    assert_eq!(slow.expect(CONNACK).reason(), 0);
+    assert_eq!(log_in_as(port, 5, "of-5", ANN), 0);
+}
+
+#[test]
 fn who_leaves_while_it_is_asked_about_makes_room_for_the_next() {
     let (service, _never) = with_a_slow_user();
     let settings = "timeout_ms = 50_000\nmax_in_flight = 1";

@@ -22,6 +22,7 @@ mod certificates;
 mod command_line;
 mod control;
 mod endurance;
+mod floods;
 mod http_service;
 mod listeners;
 mod logins;

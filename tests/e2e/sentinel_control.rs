@@ -50,7 +50,10 @@ fn tightened(place: &Place) -> f64 {
 }
 
 fn delayed(place: &Place) -> f64 {
-    metric(place, "bastionmq_throttled_total{what=\"messages_in\",action=\"delay\"}")
+    metric(
+        place,
+        "bastionmq_throttled_total{rule=\"rule:probing\",what=\"messages_in\",action=\"delay\"}",
+    )
 }
 
 fn json(place: &Place, words: &[&str]) -> Vec<Value> {

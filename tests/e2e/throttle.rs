@@ -27,7 +27,8 @@ fn publish(topic: &str, qos: u8, id: u16) -> Vec<u8> {
 }
 
 fn counted(broker: &Broker, what: &str, action: &str) -> f64 {
-    let name = format!("bastionmq_throttled_total{{what=\"{what}\",action=\"{action}\"}}");
+    let name =
+        format!("bastionmq_throttled_total{{rule=\"test\",what=\"{what}\",action=\"{action}\"}}");
     http::series(broker.admin_port(), &name)
 }
 

@@ -175,7 +175,7 @@ fn enter(mut client: RawClient, connect: &Connect<'_>) -> RawClient {
     client
 }
 
-/// A directory with a configuration that has a store, a throttle rule and a service that is asked.
+/// A directory with a configuration that has a store, throttle rules and a service that is asked.
 fn prepared(service: &str) -> tempfile::TempDir {
     let (site, directory) = (Site::shared(), scratch());
     copy(&["policy.toml", "passwd", "server.crt", "server.key", "ca.crt"], directory.path());
@@ -188,7 +188,8 @@ fn prepared(service: &str) -> tempfile::TempDir {
          [broker]\nmax_queued_messages = 20\n[network]\nmax_connections_per_second = 100000\n\
          [http]\nurl = \"{service}\"\nbreaker_failures = 3\nbreaker_seconds = 600\n\
          [[throttle]]\nname = \"limited\"\ntopics = \"devices/+/limited\"\nrate = 1\nburst = 1\n\
-         seconds = 3600\naction = \"reject\"\n"
+         seconds = 3600\naction = \"reject\"\n\
+         [[throttle]]\nname = \"delayed\"\nrate = 1000000\n"
     );
     fs::write(directory.path().join("bastionmq.toml"), config + &more).expect("a configuration");
     directory

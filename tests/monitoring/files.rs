@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bastionmq::telemetry::Metrics;
+use bastionmq::telemetry::{Metrics, ThrottleAction, Throttled};
 use serde_json::Value;
 
 /// A file of the repository.
@@ -82,6 +82,7 @@ pub(crate) fn exposition() -> String {
     runtime.block_on(async {
         let metrics = Metrics::new();
         ["warning", "critical"].into_iter().for_each(|it| metrics.shows_rule("any", it));
+        let _ = metrics.throttled("any", Throttled::MessagesIn, ThrottleAction::Delay);
         metrics.render()
     })
 }

@@ -247,6 +247,11 @@ impl Refused {
         Self { refusal: Refusal::new(ReasonCode::ServerUnavailable, text), why: why.into() }
     }
 
+    /// Too many logins are under way: the client is told to come back later.
+    pub(super) fn too_many_at_once() -> Self {
+        Self::busy("too many logins are under way")
+    }
+
     /// The client is told to come back later.
     fn busy(why: &'static str) -> Self {
         Self::from(Refusal::new(ReasonCode::ServerBusy, why))
