@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bastionmq::auth::{DEFAULT_HASH_PARAMETERS, hash};
@@ -32,12 +33,13 @@ pub(crate) struct Broker {
 }
 
 impl Home {
-    /// With a user for each client. All have the same password and salt, and so the same hash: it
+    /// With a user for each client, and `network` in that section. All have the same password and salt, and so the same hash: it
     /// costs as much to check, and is made once.
     pub(crate) fn make(
         broker: &Path,
         clients: usize,
         hashing_threads: u32,
+        network: &str,
     ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let hash = hash(&Secret::from(PASSWORD), DEFAULT_HASH_PARAMETERS, [7; 16])?;
@@ -49,13 +51,12 @@ impl Home {
         fs::write(&file, users)?;
         fs::set_permissions(&file, Permissions::from_mode(0o600))?;
         fs::write(directory.path().join("policy.toml"), POLICY)?;
-        // The fleet has one address here.
         let config = format!(
             "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
              [auth]\npassword_file = \"users\"\ncredential_cache_file = \"credentials\"\n\
              hashing_threads = {hashing_threads}\n[keys]\nmaster_key_file = \"master.key\"\n\
-             [network]\nmax_handshakes_per_address = 0\nmax_handshakes_per_prefix = 0\n\
-             connection_rate_per_address = 0\nconnection_rate_per_prefix = 0\n[acl]\npolicy_file = \"policy.toml\"\n[log]\nlevel = \"warn,bastionmq::broker=error\"\n"
+             [network]\n{network}[acl]\npolicy_file = \"policy.toml\"\n\
+             [log]\nlevel = \"warn,bastionmq::broker=error\"\n"
         );
         fs::write(directory.path().join("bastionmq.toml"), config)?;
         Ok(Self { directory, broker: broker.to_owned() })
@@ -92,6 +93,16 @@ fn port_of(output: impl std::io::Read) -> anyhow::Result<u16> {
 impl Broker {
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it has spent so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        let nanoseconds = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
     }
 
     /// As systemd does it.

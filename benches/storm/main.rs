@@ -1,10 +1,11 @@
 //! The storm: thousands of clients with argon2id passwords come at once, cold and after a restart,
-//! while a steady flow of messages between two others is timed.
+//! while a steady flow of messages between two others is timed; or connections flood in that are refused.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a command line tool does")]
 
 mod broker;
 mod crowd;
+mod flood;
 mod flow;
 
 use std::path::PathBuf;
@@ -22,6 +23,12 @@ use self::flow::{Flow, Latencies};
 const COLD_LIMIT: Duration = Duration::from_secs(200);
 const WARM_LIMIT: Duration = Duration::from_secs(20);
 const MOST_TIMES_QUIET: f64 = 3.0;
+
+/// The fleet of a storm has one address here.
+const UNBOUNDED: &str = "max_handshakes_per_address = 0\nmax_handshakes_per_prefix = 0\n\
+                         connection_rate_per_address = 0\nconnection_rate_per_prefix = 0\n";
+/// An attacker has used up its budget at once, and is all that is refused.
+const FLOODED: &str = "connection_rate_per_address = 1\nconnection_burst_per_address = 8\n";
 
 /// How long a fleet takes to come back, and what it does to who is there
 #[derive(Debug, Parser)]
@@ -42,6 +49,9 @@ struct Args {
     /// `hashing_threads` of the broker
     #[arg(long, default_value_t = 2)]
     hashing_threads: u32,
+    /// Instead of the storms: so many connections a second that are refused
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    flood: Option<u32>,
 }
 
 /// One storm.
@@ -67,7 +77,11 @@ fn main() -> ExitCode {
 /// Runs both storms and prints them; whether both were within their limits.
 fn run(args: &Args) -> anyhow::Result<bool> {
     raise_file_limit(args.clients)?;
-    let home = Home::make(&args.broker, args.clients, args.hashing_threads)?;
+    if let Some(per_second) = args.flood {
+        let home = Home::make(&args.broker, 0, args.hashing_threads, FLOODED)?;
+        return flood::run(&home, args, per_second);
+    }
+    let home = Home::make(&args.broker, args.clients, args.hashing_threads, UNBOUNDED)?;
     println!(
         "| storm | all in after | limit | sent back | flow p50 quiet | during | p99 quiet | during | times |"
     );

@@ -1,0 +1,169 @@
+//! The flood: connections of an address that has used up its budget, as many a second as are asked for, while
+//! the flow of messages between two clients of another address is timed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use rustix::time::{ClockId, clock_gettime};
+use socket2::{Domain, Socket, Type};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+use super::Args;
+use super::broker::{Broker, Home};
+use super::flow::{Flow, Latencies};
+
+/// By how much the flow may be slower.
+const MOST_TIMES_QUIET: f64 = 2.0;
+/// The part of what was asked for that has to have come: else something else was measured.
+const LEAST_OF_RATE: f64 = 0.95;
+/// The flow is of 127.0.0.1.
+const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const THREADS: u32 = 2;
+/// Connections of a thread that are open, or were, before it closes the first of them: by then the broker
+/// has reset it.
+const OPEN: usize = 512;
+/// How often a thread makes the connections that are due.
+const TURN: Duration = Duration::from_millis(1);
+/// One in so many is looked at, whether it was reset.
+const LOOKED_AT: u64 = 64;
+
+/// What an attacker has done.
+#[derive(Default)]
+struct Done {
+    connections: u64,
+    /// How many were looked at, and how many of these were not reset.
+    looked_at: u64,
+    not_reset: u64,
+    cpu: Duration,
+}
+
+/// Measures, and prints a table; whether the flow was within its limit.
+pub(crate) fn run(home: &Home, args: &Args, per_second: u32) -> anyhow::Result<bool> {
+    let broker = home.start()?;
+    let flow = Flow::begin(broker.port(), args.rate)?;
+    let measured = Duration::from_secs(args.quiet_seconds);
+    // What starting has cost is over, and the budget of the attacker used up.
+    let (warm, _) = flow.during(|| attack(&broker, per_second, Duration::from_secs(2)));
+    warm?;
+    let before = broker.cpu_time();
+    let ((), quiet) = flow.during(|| thread::sleep(measured));
+    let at_rest = broker.cpu_time() - before;
+    let (begin, before) = (Instant::now(), broker.cpu_time());
+    let (done, during) = flow.during(|| attack(&broker, per_second, measured));
+    let (took, busy) = (begin.elapsed(), broker.cpu_time() - before);
+    let done = done?;
+    flow.end()?;
+    broker.stop()?;
+    let refusing = busy.saturating_sub(at_rest.mul_f64(took.div_duration_f64(measured)));
+    Ok(print(&done, per_second, took, refusing, &quiet, &during))
+}
+
+fn print(
+    done: &Done,
+    asked: u32,
+    took: Duration,
+    refusing: Duration,
+    quiet: &Latencies,
+    during: &Latencies,
+) -> bool {
+    let count = done.connections as f64;
+    let rate = count / took.as_secs_f64();
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / count;
+    let times = |of: fn(&Latencies) -> Duration| of(during).div_duration_f64(of(quiet));
+    let (p50, p99) = (times(Latencies::p50), times(Latencies::p99));
+    println!(
+        "| refused a second | CPU for each: broker | attacker | flow p50 quiet | during | times | p99 quiet | during | times |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| {rate:.0} of {asked} | {:.1} µs | {:.1} µs | {:.0?} | {:.0?} | {p50:.2} | {:.0?} | {:.0?} | {p99:.2} |",
+        micros(refusing),
+        micros(done.cpu),
+        quiet.p50(),
+        during.p50(),
+        quiet.p99(),
+        during.p99(),
+    );
+    let is_flood = rate >= f64::from(asked) * LEAST_OF_RATE && done.not_reset == 0;
+    if !is_flood {
+        println!(
+            "this was no such flood: {} of {} that were looked at were not refused by then",
+            done.not_reset, done.looked_at
+        );
+    }
+    is_flood && p50 <= MOST_TIMES_QUIET && p99 <= MOST_TIMES_QUIET
+}
+
+/// Connects so often a second, for so long.
+fn attack(broker: &Broker, per_second: u32, time: Duration) -> anyhow::Result<Done> {
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, broker.port()));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let between = Duration::from_secs(1) * THREADS / per_second;
+    let threads: Vec<JoinHandle<_>> = (0..THREADS)
+        .map(|_| {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || connect_again_and_again(target, between, &is_over))
+        })
+        .collect();
+    thread::sleep(time);
+    is_over.store(true, Ordering::Release);
+    let mut all = Done::default();
+    for thread in threads {
+        let done = thread.join().map_err(|_| anyhow!("an attacker has panicked"))??;
+        all.connections += done.connections;
+        all.looked_at += done.looked_at;
+        all.not_reset += done.not_reset;
+        all.cpu += done.cpu;
+    }
+    ensure!(all.connections > 0, "nobody has attacked");
+    Ok(all)
+}
+
+fn connect_again_and_again(
+    target: SocketAddr,
+    between: Duration,
+    is_over: &AtomicBool,
+) -> anyhow::Result<Done> {
+    // The attacker is not what is measured, and would be on machines of its own: the flow goes before it.
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    let (begin, mut done, mut open) = (Instant::now(), Done::default(), VecDeque::new());
+    while !is_over.load(Ordering::Acquire) {
+        let due = begin.elapsed().div_duration_f64(between) as u64;
+        while done.connections < due && !is_over.load(Ordering::Relaxed) {
+            open.push_back(connect(target).context("the broker does not listen any more")?);
+            done.connections += 1;
+            if open.len() > OPEN
+                && let Some(oldest) = open.pop_front()
+                && done.connections.is_multiple_of(LOOKED_AT)
+            {
+                done.looked_at += 1;
+                done.not_reset += u64::from(oldest.take_error()?.is_none());
+            }
+        }
+        thread::sleep(TURN);
+    }
+    done.cpu = cpu_time_of_this_thread();
+    Ok(done)
+}
+
+fn connect(target: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((ATTACKER, 0)).into())?;
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.connect(&target.into())?;
+    Ok(socket)
+}
+
+fn cpu_time_of_this_thread() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
