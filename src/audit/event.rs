@@ -28,6 +28,12 @@ pub enum Event {
         /// Whether it goes on with an earlier session.
         resumed: bool,
     },
+    /// A client has proven who it is, and is let in: only where the log is strict, and before it happens.
+    Admitted {
+        /// Who it is.
+        #[serde(flatten)]
+        who: Subject,
+    },
     /// A connection of a client that had been let in has ended.
     Disconnected {
         /// Who it was.
@@ -192,6 +198,18 @@ pub enum Event {
         /// How many findings of the rule were not written since the last one, because there were too many.
         untold: u64,
     },
+    /// Something is done to somebody who has broken a rule of the sentinel: only where the log is strict, and
+    /// before it happens.
+    Responding {
+        /// Which rule.
+        rule: String,
+        /// `disconnect`, `quarantine`, `ban`.
+        response: &'static str,
+        /// To what of it, as of [`Responded::target`].
+        kind: &'static str,
+        /// Which that is.
+        subject: String,
+    },
     /// A limit of what may come has closed connections, or refused logins.
     Limited {
         /// Which: a `reason` of refused connections, or `logins_under_way`.
@@ -242,6 +260,11 @@ pub enum Event {
         /// The request as it came.
         #[serde(skip_serializing_if = "Value::is_null")]
         request: Value,
+    },
+    /// Files are read anew: only where the log is strict, and before it happens.
+    Reloading {
+        /// Which: `config`, `policy`, `passwords` and so on.
+        what: &'static str,
     },
     /// Files were read anew.
     Reloaded {
@@ -315,7 +338,8 @@ impl Event {
     /// Whom it is about, where that is somebody who was let in.
     pub(super) fn subject(&self) -> Option<&Subject> {
         match self {
-            Self::Connected { who, .. }
+            Self::Admitted { who }
+            | Self::Connected { who, .. }
             | Self::Disconnected { who, .. }
             | Self::Denied { who, .. }
             | Self::Revoked { who, .. } => Some(who),
@@ -331,10 +355,12 @@ impl Event {
             | Self::SlowedDown { .. }
             | Self::SlowedDownEnded { .. }
             | Self::Alert { .. }
+            | Self::Responding { .. }
             | Self::Limited { .. }
             | Self::Throttled { .. }
             | Self::LockedOut { .. }
             | Self::Operator { .. }
+            | Self::Reloading { .. }
             | Self::Reloaded { .. }
             | Self::ListenerOpened { .. }
             | Self::ListenerClosed { .. }
@@ -345,7 +371,8 @@ impl Event {
     /// Has what names a client and its place replaced.
     pub(super) fn mask(&mut self, hide: impl Fn(&str) -> String) {
         match self {
-            Self::Connected { who, .. }
+            Self::Admitted { who }
+            | Self::Connected { who, .. }
             | Self::Disconnected { who, .. }
             | Self::Denied { who, .. }
             | Self::Revoked { who, .. } => {
@@ -363,7 +390,8 @@ impl Event {
             | Self::Quarantined { kind, subject, .. }
             | Self::QuarantineEnded { kind, subject, .. }
             | Self::SlowedDown { kind, subject, .. }
-            | Self::SlowedDownEnded { kind, subject, .. } => {
+            | Self::SlowedDownEnded { kind, subject, .. }
+            | Self::Responding { kind, subject, .. } => {
                 hide_subject(kind, subject, hide);
             }
             Self::Alert { key, client_id, address, responses, .. } => {
@@ -387,6 +415,7 @@ impl Event {
             | Self::Stopped
             | Self::Limited { .. }
             | Self::Throttled { .. }
+            | Self::Reloading { .. }
             | Self::Reloaded { .. }
             | Self::ListenerOpened { .. }
             | Self::ListenerClosed { .. }

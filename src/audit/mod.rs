@@ -7,9 +7,12 @@
 //! it begins, so that a missing start is. The secret is sealed under the master key.
 //!
 //! Whoever has something to say hands it to a bounded queue and goes on; a thread of its own writes it.
-//! What finds no place in the queue is counted, and the log says how many there were.
+//! What finds no place in the queue is counted, and the log says how many there were. Where the log is
+//! strict, whoever decides has a ticket instead, and waits for the disk before anything comes of it; what
+//! finds no place is then not done.
 
 mod chain;
+mod durability;
 mod event;
 mod files;
 mod head;
@@ -23,18 +26,20 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 pub use chain::{Keys, PublicKey};
+pub use durability::Ticket;
 pub use event::{Event, Responded, Subject};
 pub use files::{AuditError, AuditFile, files_of, lines_of};
 pub use settings::Settings;
 pub use verification::{Finding, Verified, verify};
 
+use self::durability::Durability;
 use self::writer::Writer;
 use crate::clock::Now;
 
@@ -43,9 +48,18 @@ const QUEUE: usize = 16_384;
 
 /// The log of one broker. Dropped, it is closed.
 pub struct AuditLog {
-    queue: Mutex<Option<SyncSender<Entry>>>,
+    queue: Mutex<Queue>,
+    /// Where decisions wait for the disk.
+    durability: Option<Arc<Durability>>,
     lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Queue {
+    /// Nothing once the log is closed.
+    sender: Option<SyncSender<Entry>>,
+    /// Events that were put into it.
+    count: u64,
 }
 
 /// What waits to be written, and when it happened.
@@ -67,31 +81,64 @@ impl AuditLog {
         now: Now,
     ) -> Result<Self, AuditError> {
         let lost = Arc::new(AtomicU64::new(0));
+        let durability = settings.strict.then(Arc::<Durability>::default);
         let writer = Writer::open(directory, keys, settings, Arc::clone(&lost), now)?;
-        let (queue, events) = sync_channel(QUEUE);
+        let (sender, events) = sync_channel(QUEUE);
+        let reached = durability.clone();
         let thread = thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run(&events))
+            .spawn(move || writer.run(&events, reached.as_deref()))
             .map_err(AuditError::system("write", directory))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), lost, thread: Mutex::new(Some(thread)) })
+        let queue = Mutex::new(Queue { sender: Some(sender), count: 0 });
+        Ok(Self { queue, durability, lost, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has `event` written. Never waits: where the queue is full it is lost, and that is counted.
-    pub fn record(&self, now: Now, event: Event) {
-        let queue = self.queue.lock();
-        let Some(queue) = queue.as_ref() else { return };
-        match queue.try_send(Entry { at: now.unix, event }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+    /// Whether decisions wait for the disk.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.durability.is_some()
+    }
+
+    /// Has `event` written. Never waits: where the queue is full it is lost, and that is counted. Gives what
+    /// to wait for, where the log is strict.
+    pub fn record(&self, now: Now, event: Event) -> Option<Ticket> {
+        let mut queue = self.queue.lock();
+        let entry = Entry { at: now.unix, event };
+        let sent = queue.sender.as_ref().map(|sender| sender.try_send(entry).is_ok());
+        let ticket = match sent {
+            Some(true) => {
+                queue.count += 1;
+                Ticket(queue.count)
             }
+            Some(false) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                Ticket::NEVER
+            }
+            None => Ticket::NEVER,
+        };
+        self.is_strict().then(|| {
+            ticket.note_here();
+            ticket
+        })
+    }
+
+    /// Returns once the event of `ticket` is on disk: never, where there was no place for it.
+    pub async fn until_written(&self, ticket: Ticket) {
+        if let Some(durability) = &self.durability {
+            durability.until(ticket).await;
         }
+    }
+
+    /// Whether it is on disk within `patience`. This thread waits for that.
+    #[must_use]
+    pub fn is_written_within(&self, ticket: Ticket, patience: Duration) -> bool {
+        self.durability.as_ref().is_none_or(|it| it.wait(ticket, patience))
     }
 
     /// Writes what waits, and ends the log in order. Waits for the disk.
     pub fn close(&self) {
         // Without a sender, the writer ends after the last event.
-        drop(self.queue.lock().take());
+        drop(self.queue.lock().sender.take());
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {

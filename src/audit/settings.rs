@@ -18,6 +18,10 @@ pub struct Settings {
     pub max_file_mib: NonZeroU32,
     /// Days that files are kept; 0 for ever.
     pub keep_days: u32,
+    /// MiB that all files may take, of which the oldest are removed above that; 0 is any number.
+    pub max_total_mib: u32,
+    /// Whether nothing that is decided takes effect before the disk has its record.
+    pub strict: bool,
     /// Whether client identifiers and addresses are written as keyed hashes: the same one for the same
     /// client, and nobody can tell whose without the secret of the log.
     pub mask: bool,
@@ -29,6 +33,8 @@ impl Default for Settings {
             dir: None,
             max_file_mib: NonZeroU32::MIN.saturating_add(63),
             keep_days: 90,
+            max_total_mib: 10_240,
+            strict: false,
             mask: false,
         }
     }
@@ -37,6 +43,11 @@ impl Default for Settings {
 impl Settings {
     pub(super) fn max_file_bytes(&self) -> u64 {
         u64::from(self.max_file_mib.get()) << 20
+    }
+
+    /// Bytes that all files may take, unless any number.
+    pub(super) fn max_total_bytes(&self) -> Option<u64> {
+        (self.max_total_mib > 0).then(|| u64::from(self.max_total_mib) << 20)
     }
 
     /// How long files are kept, unless for ever.

@@ -233,6 +233,73 @@ fn a_full_file_is_compressed_and_goes_on_in_the_next() {
 }
 
 #[test]
+fn what_a_strict_log_says_to_be_on_disk_is() {
+    let place = Place::new();
+    let log = place.open(&Settings { strict: true, ..Settings::default() });
+    for number in 0..20 {
+        let ticket = log.record(Now::read(), denied(number)).unwrap();
+        assert_eq!(Ticket::take_last_here(), Some(ticket));
+        assert!(log.is_written_within(ticket, Duration::from_secs(60)));
+        // One line is the beginning of the file.
+        assert_eq!(place.lines(1).len() as u64, number + 2);
+    }
+    assert_eq!(Ticket::take_last_here(), None);
+    log.close();
+    let late = log.record(Now::read(), denied(99)).unwrap();
+    assert!(!log.is_written_within(late, Duration::from_secs(3_600)), "nobody writes it");
+    assert_eq!(place.verify().findings, []);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_strict_log_is_woken() {
+    let place = Place::new();
+    let log = place.open(&Settings { strict: true, ..Settings::default() });
+    let tickets = (0..500).map(|number| log.record(Now::read(), denied(number)).unwrap());
+    for ticket in tickets.collect::<Vec<_>>() {
+        log.until_written(ticket).await;
+    }
+    assert_eq!(place.lines(1).len(), 501);
+}
+
+#[test]
+fn a_log_that_is_not_strict_has_nothing_to_wait_for() {
+    let place = Place::new();
+    let log = place.open(&Settings::default());
+    assert_eq!(log.record(Now::read(), denied(1)), None);
+}
+
+#[test]
+fn the_oldest_files_go_when_all_together_are_too_many_and_what_is_left_is_whole() {
+    let place = Place::new();
+    drop(place.open(&Settings::default()));
+    // Random names are as large compressed.
+    let settings = Settings { max_total_mib: 1, ..Settings::default() };
+    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
+    let mut writer =
+        Writer::open(&place.path(), keys, &settings, Arc::default(), Now::read()).unwrap();
+    let noise = |seed: u64| {
+        (0..40).fold(String::new(), |text, at| {
+            format!("{text}{:016x}", (seed * 40 + at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        })
+    };
+    for file in 0..12_u64 {
+        for number in 0..400 {
+            let event =
+                Event::BanExpired { kind: "client_id", subject: noise(file * 400 + number) };
+            writer.add(Entry { at: Now::read().unix, event });
+        }
+        writer.rotate_for_test();
+        let files = files_of(&place.path()).unwrap();
+        let total: u64 = files.iter().map(|it| fs::metadata(&it.path).unwrap().len()).sum();
+        assert!(total <= 1 << 20, "{total} bytes");
+    }
+    let files = files_of(&place.path()).unwrap();
+    assert!(files[0].number > 1 && files.len() > 1, "{files:?}");
+    drop(writer);
+    assert_eq!(place.verify().findings, []);
+}
+
+#[test]
 fn masked_names_are_the_same_for_the_same_client_and_tell_nothing() {
     let place = Place::new();
     let log = place.open(&Settings { mask: true, ..Settings::default() });

@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use super::chain::{Keys, Tag, end_line};
+use super::durability::Durability;
 use super::files::{compressed_path_of, files_of, lines_of, lock, path_of};
 use super::head::{FoundHead, Head};
 use super::verification::seq_and_tag;
@@ -52,6 +53,8 @@ pub(super) struct Writer {
     unsigned_since: Option<Instant>,
     /// What the head says by now.
     head_seq: u64,
+    /// What is known to be on disk, where somebody waits for that.
+    synced_seq: u64,
     /// Held as long as the log is written.
     _lock: File,
 }
@@ -99,6 +102,7 @@ impl Writer {
             unsigned: 0,
             unsigned_since: None,
             head_seq: earlier.seq,
+            synced_seq: earlier.seq,
             _lock: lock,
         };
         this.begin_file(now.unix);
@@ -106,14 +110,27 @@ impl Writer {
         Ok(this)
     }
 
-    /// Writes what comes until nobody can send any more.
-    pub(super) fn run(mut self, events: &Receiver<Entry>) {
+    /// Writes what comes until nobody can send any more. Where somebody waits for the disk, it is told of
+    /// what that has.
+    pub(super) fn run(mut self, events: &Receiver<Entry>, told: Option<&Durability>) {
         let mut last_tick = Instant::now();
+        let mut count = 0;
         loop {
             match events.recv_timeout(TICK) {
-                Ok(entry) if self.waiting.len() < MOST_WAITING => {
-                    self.add(entry);
-                    events.try_iter().take(TOGETHER).for_each(|entry| self.add(entry));
+                // Whoever waits for the disk waits until it works again: nothing is lost meanwhile.
+                Ok(entry) if self.waiting.len() < MOST_WAITING || told.is_some() => {
+                    for entry in std::iter::once(entry).chain(events.try_iter().take(TOGETHER)) {
+                        self.add(entry);
+                        count += 1;
+                    }
+                    while told.is_some() && self.waiting.len() >= MOST_WAITING {
+                        self.flush();
+                        std::thread::sleep(if self.waiting.is_empty() {
+                            Duration::ZERO
+                        } else {
+                            TICK
+                        });
+                    }
                 }
                 // It has come too late, and is counted with those that found no place.
                 Ok(_) => {
@@ -123,6 +140,12 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.flush();
+            if let Some(told) = told
+                && self.waiting.is_empty()
+                && self.is_synced()
+            {
+                told.reach(count);
+            }
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
                 self.tick();
@@ -131,7 +154,24 @@ impl Writer {
         self.end();
     }
 
-    fn add(&mut self, Entry { at, mut event }: Entry) {
+    /// Whether the disk has all that was written.
+    fn is_synced(&mut self) -> bool {
+        if self.synced_seq == self.seq {
+            return true;
+        }
+        match self.file.sync_data() {
+            Ok(()) => {
+                self.synced_seq = self.seq;
+                true
+            }
+            Err(error) => {
+                tracing::error!("what the audit log has written is not on disk: {error}");
+                false
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, Entry { at, mut event }: Entry) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             tracing::warn!(lost, "more happened than the audit log could be told");
@@ -257,17 +297,30 @@ impl Writer {
         compress(&self.directory, number)
     }
 
-    /// Removes files whose time is over, from the first on.
+    /// Removes files whose time is over, from the first on, and then those that are too many together. The one
+    /// that is written stays.
     fn remove_old(&mut self) -> Result<(), AuditError> {
-        let Some(keep) = self.settings.keep() else { return Ok(()) };
-        let Some(oldest) = SystemTime::now().checked_sub(keep) else { return Ok(()) };
+        let oldest = self.settings.keep().and_then(|keep| SystemTime::now().checked_sub(keep));
+        let most = self.settings.max_total_bytes().unwrap_or(u64::MAX);
         let mut gone = Vec::new();
-        for file in files_of(&self.directory)?.into_iter().filter(|it| it.number < self.number) {
-            let metadata = fs::metadata(&file.path);
-            let changed = metadata.and_then(|it| it.modified());
-            if changed.map_err(AuditError::system("look at", &file.path))? >= oldest {
+        let mut files = Vec::new();
+        for file in files_of(&self.directory)? {
+            let failed = AuditError::system("look at", &file.path);
+            let metadata = fs::metadata(&file.path).map_err(failed)?;
+            files.push((file, metadata));
+        }
+        let mut total: u64 = files.iter().map(|(_, metadata)| metadata.len()).sum();
+        for (file, metadata) in files.into_iter().filter(|(it, _)| it.number < self.number) {
+            let changed = metadata.modified().map_err(AuditError::system("look at", &file.path))?;
+            let is_too_much = total > most;
+            if oldest.is_none_or(|oldest| changed >= oldest) && !is_too_much {
                 break;
             }
+            if is_too_much {
+                let file = file.path.display();
+                tracing::warn!(%file, "removed: the audit log takes more than max_total_mib");
+            }
+            total -= metadata.len();
             gone.push(file);
         }
         let Some(last) = gone.last() else { return Ok(()) };
@@ -288,6 +341,7 @@ impl Writer {
     pub(super) fn rotate_for_test(&mut self) {
         self.rotate(Now::read().unix).unwrap();
         self.write_head();
+        self.remove_old().unwrap();
     }
 
     fn end(mut self) {

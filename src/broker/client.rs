@@ -10,6 +10,7 @@ mod report;
 mod throttling;
 mod timing;
 mod watching;
+mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
 
 use super::sentinel::Watch;
-use crate::audit::{AuditLog, Event};
+use crate::audit::{AuditLog, Event, Ticket};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::message::QoS;
@@ -14,6 +17,9 @@ use crate::telemetry::{
     AclDecision, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics, PacketKind,
     ProtocolFault, ProtocolVersion,
 };
+
+/// How long a decision waits for the audit log, where nobody else says how long.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The counters of one broker. Connections add to them once per round, not per message.
 #[derive(Debug)]
@@ -53,11 +59,26 @@ impl Counts {
         self.watch.observe(event);
     }
 
-    /// Has the audit log written, where there is one.
-    pub(super) fn audit(&self, event: impl FnOnce() -> Event) {
-        if let Some(audit) = &self.audit {
-            audit.record(Now::read(), event());
-        }
+    /// Has the audit log written, where there is one. Gives what to wait for, where that is strict.
+    pub(super) fn audit(&self, event: impl FnOnce() -> Event) -> Option<Ticket> {
+        self.audit.as_ref()?.record(Now::read(), event())
+    }
+
+    /// Whether what is decided waits for the audit log.
+    pub(super) fn has_strict_audit(&self) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.is_strict())
+    }
+
+    /// Whether the audit log has on disk what there is to wait for, by then.
+    pub(super) async fn is_written_by(&self, deadline: Instant, ticket: Option<Ticket>) -> bool {
+        let (Some(audit), Some(ticket)) = (&self.audit, ticket) else { return true };
+        timeout_at(deadline.into(), audit.until_written(ticket)).await.is_ok()
+    }
+
+    /// Whether the audit log soon has it on disk. This thread waits for that.
+    pub(super) fn is_soon_written(&self, ticket: Option<Ticket>) -> bool {
+        let (Some(audit), Some(ticket)) = (&self.audit, ticket) else { return true };
+        audit.is_written_within(ticket, AUDIT_PATIENCE)
     }
 
     pub(super) fn connected(&self) {

@@ -73,6 +73,7 @@ impl Broker {
         patience: Patience<impl Future<Output = ()>>,
     ) -> Result<Admitted, Refusal> {
         let Door { peer, authenticators } = door;
+        let deadline = patience.deadline;
         let offer = Offer::new(peer, &request, proof);
         let (user, offered) = (offer.user(), offer.method());
         let verdict = match self.refusal_of_all() {
@@ -86,7 +87,10 @@ impl Broker {
         };
         let by = verdict.by;
         let outcome = match verdict.outcome {
-            Ok(proven) => self.admit(&request, proven, peer, seat).await.map_err(Refused::from),
+            Ok(proven) => {
+                let admitted = self.admit(&request, proven, door, seat, deadline).await;
+                admitted.map_err(Refused::from)
+            }
             Err(refused) => Err(refused),
         };
         let reason = outcome.as_ref().err().map_or(ReasonCode::Success, Refused::reason);
@@ -145,7 +149,7 @@ impl Broker {
         } else if let Err(refused) = &outcome
             && !has_been_told(refused)
         {
-            self.counts.audit(|| Event::LoginRefused {
+            let ticket = self.counts.audit(|| Event::LoginRefused {
                 user: user.as_deref().map(|user| excerpt(user).to_string()),
                 client_id: excerpt(&request.client_id).to_string(),
                 address: peer.address.to_string(),
@@ -154,6 +158,9 @@ impl Broker {
                 reason: format!("{:?}", refused.reason()),
                 why: refused.why.to_string(),
             });
+            if !self.counts.is_written_by(deadline, ticket).await {
+                return Err(not_written());
+            }
         }
         outcome.map_err(|refused| refused.refusal)
     }
@@ -162,8 +169,9 @@ impl Broker {
         &self,
         request: &ConnectRequest,
         proven: Proven,
-        peer: &Peer,
+        Door { peer, .. }: Door<'_>,
         seat: &Arc<Seat>,
+        deadline: Instant,
     ) -> Result<Admitted, Refusal> {
         let Proven { principal, attributes, standing, ends, rules, authentication_data } = proven;
         let is_by_http = matches!(principal, Principal::Http(_));
@@ -199,6 +207,12 @@ impl Broker {
         if let Some(refusal) = self.refusal_of_banned(gate.who()) {
             return Err(refusal);
         }
+        if self.counts.has_strict_audit() {
+            let ticket = self.counts.audit(|| Event::Admitted { who: gate.who().as_subject() });
+            if !self.counts.is_written_by(deadline, ticket).await {
+                return Err(not_written());
+            }
+        }
         seat.belongs_to(gate.who());
         let claimed = self.claim(&mut gate, seat, request).await?;
         // Nor by a ban before it could be found.
@@ -219,6 +233,12 @@ impl Broker {
         let lease = lease.if_any();
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
     }
+}
+
+/// What a client is told while a strict audit log cannot be written: neither that it is let in nor that it
+/// is not.
+fn not_written() -> Refusal {
+    Refusal::new(ReasonCode::ServerUnavailable, "logins cannot be written down now")
 }
 
 /// Whether the client is locked out or banned, or one of too many.

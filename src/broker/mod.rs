@@ -351,6 +351,21 @@ impl Broker {
         self.counts.audit(event);
     }
 
+    /// As [`Self::audit`], for what is about to be done: whether it may be, by then. It may not where the audit
+    /// log is strict, and has not got it on disk.
+    pub async fn may_do(&self, deadline: Instant, event: impl FnOnce() -> Event) -> bool {
+        let ticket = self.counts.audit(event);
+        self.counts.is_written_by(deadline, ticket).await
+    }
+
+    /// As [`Self::may_do`], for what only a strict log is told of. This thread waits for it.
+    pub fn may_soon_do(&self, event: impl FnOnce() -> Event) -> bool {
+        !self.counts.has_strict_audit() || {
+            let ticket = self.counts.audit(event);
+            self.counts.is_soon_written(ticket)
+        }
+    }
+
     /// Sets the gauges that are read off the state rather than kept.
     fn update_gauges(&self) {
         let metrics = &self.counts.metrics;

@@ -40,7 +40,7 @@ impl Sum {
 
     /// How many there are to be told of, if it is time.
     pub(super) fn due(&self, now: Duration) -> Option<u64> {
-        let is_due = |told: u64| (told + BETWEEN <= now.as_secs()).then(|| now.as_secs());
+        let is_due = |told: u64| (told + BETWEEN <= now.as_secs()).then_some(now.as_secs());
         if self.untold.load(Ordering::Relaxed) == 0 {
             return None;
         }

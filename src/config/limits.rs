@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 30] = [
+const LIMITS: [(&str, i64, i64); 31] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -37,6 +37,8 @@ const LIMITS: [(&str, i64, i64); 30] = [
     ("auth.lockout_max_seconds", 1, 604_800),
     // Files that can still be read at once, up to a TiB.
     ("audit.max_file_mib", 1, 1 << 20),
+    // As many as such files.
+    ("audit.max_total_mib", 0, 1 << 30),
     // A century.
     ("audit.keep_days", 0, 36_500),
     // From what a service on this machine takes to what no client waits for.

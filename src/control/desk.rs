@@ -31,6 +31,8 @@ const KICK_PATIENCE: Duration = Duration::from_secs(5);
 const KEEP_PATIENCE: Duration = Duration::from_secs(5);
 /// After how long an operator is told that the store is still being copied.
 const COPY_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a command waits for a strict audit log.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of the longest pattern.
 const MAX_PATTERN_BYTES: usize = 1_024;
 
@@ -85,13 +87,18 @@ impl<F: Files> Desk<F> {
         replies: &mut Replies<W>,
     ) -> io::Result<()> {
         let by = By { operator, command: request.name() };
-        self.broker.audit(|| Event::Operator {
+        let by_then = Instant::now().into_std() + AUDIT_PATIENCE;
+        let command = || Event::Operator {
             user: operator.user.to_string(),
             uid: operator.uid,
             pid: operator.pid,
             command: request.name(),
             request: serde_json::to_value(&request).unwrap_or_default(),
-        });
+        };
+        if !self.broker.may_do(by_then, command).await {
+            let told = "the audit log, which is strict, cannot be written: nothing is done";
+            return replies.say(Answer::Error(told.to_owned())).await;
+        }
         match request {
             Request::Status => {
                 by.report("");

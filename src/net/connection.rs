@@ -152,6 +152,12 @@ impl Connection {
                 return if ended == Ended::AfterLogin { ended } else { Ended::TooLate };
             }
             self.deliver(now);
+            if let Some(is_written) = self.client.is_written_down(now.instant + self.send_timeout)
+                && !is_written.await
+            {
+                self.client.on_lost(now);
+                return ended;
+            }
             self.reschedule(now.instant, sleep.as_mut());
         }
         Box::pin(self.take_leave()).await;

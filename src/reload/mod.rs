@@ -178,7 +178,11 @@ impl Reloader {
             let now = Signature::of(&files(state.what, &self.loaded));
             if everything || state.is_due(&now) {
                 let what = state.what;
-                let result = self.read(what);
+                let may = self.broker.may_soon_do(|| Event::Reloading { what: what.name() });
+                let result = match may {
+                    true => self.read(what),
+                    false => Err("the audit log, which is strict, cannot be written".to_owned()),
+                };
                 self.settle(at, now, result);
                 has_read = true;
             }

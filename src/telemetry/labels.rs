@@ -211,6 +211,8 @@ label! {
         Full = "full",
         /// The event has nobody to do it to who has proven who it is.
         Nobody = "nobody",
+        /// The audit log, which is strict, cannot be written.
+        Unwritten = "unwritten",
     }
 }
 

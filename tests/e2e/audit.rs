@@ -11,12 +11,17 @@ use crate::harness::http::metric;
 use crate::harness::raw::{self, Connect, RawClient};
 use crate::harness::{ADMIN, Broker, DEVICE1, bastionmq, scratch};
 
-/// A broker with an audit log in `place`.
+/// A broker with an audit log in `place`; `more` begins with settings of that.
 fn audited(place: &Path, more: &str) -> Broker {
     Broker::secure_with_settings(&format!(
         "\n[keys]\nmaster_key_file = \"{at}/master.key\"\n[audit]\ndir = \"{at}/audit\"\n{more}",
         at = place.display()
     ))
+}
+
+/// What stands in the first file of the log by now.
+fn written(place: &Path) -> String {
+    fs::read_to_string(place.join("audit/audit.00000001.jsonl")).unwrap()
 }
 
 fn audit(place: &Path, arguments: &[&str]) -> Output {
@@ -146,6 +151,41 @@ fn operators_lock_outs_limits_reloads_and_listeners_stand_in_it() {
         assert!(urls.iter().any(|it| it["listener"] == format!("mqtt://127.0.0.1:{port}")));
         assert_eq!(urls.len(), 2, "{event}");
     }
+}
+
+#[test]
+fn a_strict_log_has_each_decision_before_anybody_learns_of_it() {
+    let place = scratch();
+    let socket = format!("[control]\nsocket = \"{}/control/ctl.sock\"\n", place.path().display());
+    let mut broker = audited(place.path(), &format!("strict = true\n{socket}"));
+    let has = |parts: &[&str]| {
+        let text = written(place.path());
+        text.lines().any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    let connect = Connect::new(5, "device1").login(DEVICE1);
+    let mut device = RawClient::connected(broker.plain_port(), &connect);
+    assert!(has(&["\"admitted\"", "device1"]));
+    for number in 0..20 {
+        let topic = format!("devices/device2/{number}");
+        device.send(&raw::publish_with(5, 0x32, &topic, Some(1), &[], b"x"));
+        assert_eq!(device.expect(raw::PUBACK).acknowledged().1, 0x87);
+        assert!(has(&["\"denied\"", &topic]));
+    }
+    for number in 0..3 {
+        let id = format!("eve{number}");
+        let mut eve = RawClient::plain(broker.plain_port());
+        eve.send(&Connect::new(5, &id).login((DEVICE1.0, "the wrong word")).encode());
+        assert_eq!(eve.expect(raw::CONNACK).reason(), 0x86);
+        assert!(has(&["\"login_refused\"", &id]));
+    }
+    assert!(ctl(place.path(), &["ban", "add", "client:device1"]).status.success());
+    device.expect_disconnect(0x98);
+    assert!(has(&["\"operator\"", "client:device1"]));
+    assert!(ctl(place.path(), &["reload"]).status.success());
+    assert!(has(&["\"reloading\"", "policy"]));
+    broker.terminate();
+    broker.wait();
+    assert!(verify(place.path()).status.success());
 }
 
 #[test]

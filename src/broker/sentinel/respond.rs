@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::audit::Responded;
+use crate::audit::{self, Responded};
 use crate::broker::Broker;
 use crate::broker::register::SanctionOrder;
 use crate::codec::ReasonCode;
@@ -37,6 +37,9 @@ impl Broker {
             None => (ResponseOutcome::Nobody, 0),
             Some(subject) if self.bans.protects(subject) => (ResponseOutcome::Allowed, 0),
             Some(_) if finding.rule.dry_run => (ResponseOutcome::DryRun, 0),
+            Some(subject) if !self.may_respond(kind, target, subject, finding) => {
+                (ResponseOutcome::Unwritten, 0)
+            }
             Some(subject) => self.act(response, subject, finding),
         };
         self.counts.metrics.sentinel_responses.increment((kind, outcome));
@@ -47,6 +50,22 @@ impl Broker {
             seconds: response.lasts().map(|it| it.as_secs()),
             outcome: outcome.name(),
             connections,
+        })
+    }
+
+    /// Whether it may be done, which a strict audit log has on disk by then.
+    fn may_respond(
+        &self,
+        response: SentinelResponse,
+        target: Target,
+        subject: &Subject,
+        finding: &Finding,
+    ) -> bool {
+        self.may_soon_do(|| audit::Event::Responding {
+            rule: finding.rule.name.to_string(),
+            response: response.name(),
+            kind: target.name(),
+            subject: subject.to_string(),
         })
     }
 
