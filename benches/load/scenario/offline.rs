@@ -4,9 +4,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
+use crate::broker::Target;
 use crate::client::{Allowance, Publisher, Subscriber};
 use crate::flow::{Flow, Recipients, Shape};
 use crate::link::Link;
@@ -93,13 +94,16 @@ impl Absent {
         let count = returning as u64 * self.queued;
         let meter = Meter::start(load.broker);
         let mut crowd = Crowd::default();
-        for number in 0..returning {
-            let session = number * (self.sessions / returning);
-            let (link, is_present) = Link::connect(&load.target, &name(session), false).await?;
-            if !is_present {
-                bail!("the broker has lost the session of {}", name(session));
+        let mut links = JoinSet::new();
+        let mut coming = 0..returning;
+        loop {
+            for number in coming.by_ref().take(AT_ONCE - links.len()) {
+                let (target, session) = (load.target.clone(), number * (self.sessions / returning));
+                links.spawn_local(async move { (number, resume(&target, &name(session)).await) });
             }
-            crowd.admit(link, Subscriber::new(&flow, number).expecting(self.queued));
+            let Some(link) = links.join_next().await else { break };
+            let (number, link) = link.context("a client panicked")?;
+            crowd.admit(link?, Subscriber::new(&flow, number).expecting(self.queued));
         }
         let flows = [flow];
         let arrive = wait(load, &flows, Duration::ZERO, |delivered, _| delivered == count);
@@ -107,6 +111,12 @@ impl Absent {
         crowd.finish(load).await?;
         meter.finish("drain", count).await
     }
+}
+
+async fn resume(target: &Target, client_id: &str) -> anyhow::Result<Link> {
+    let (link, is_present) = Link::connect(target, client_id, false).await?;
+    ensure!(is_present, "the broker has lost the session of {client_id}");
+    Ok(link)
 }
 
 fn name(session: usize) -> String {
