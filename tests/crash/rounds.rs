@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use crate::chooser::Chooser;
 use crate::device::Device;
 use crate::harness::Broker;
+use crate::harness::http::metric;
 use crate::mortal::{Heir, Mortal};
 use crate::network::Network;
 use crate::place::{Place, kill, retained, stop};
@@ -148,9 +149,14 @@ fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
-/// Plays all rounds on brokers with these settings more.
-fn play(ending: Ending, settings: &[(&str, &str)]) {
-    let (rounds, seed) = (setting("CRASH_ROUNDS", ROUNDS), setting("CRASH_SEED", SEED));
+fn rounds() -> u64 {
+    setting("CRASH_ROUNDS", ROUNDS)
+}
+
+/// Plays all rounds on brokers with these settings more, and looks at the last one before all that waits
+/// is taken.
+fn play(ending: Ending, settings: &[(&str, &str)], look: impl FnOnce(&Broker)) {
+    let (rounds, seed) = (rounds(), setting("CRASH_SEED", SEED));
     eprintln!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
     let place = Place::new();
     let start = || place.start_with(settings);
@@ -168,18 +174,19 @@ fn play(ending: Ending, settings: &[(&str, &str)]) {
         }
         crowd.check(&broker, round);
     }
+    look(&broker);
     crowd.finish(&broker);
     stop(broker);
 }
 
 #[test]
 fn connections_that_break_lose_nothing_that_was_acknowledged() {
-    play(Ending::Cut, &[]);
+    play(Ending::Cut, &[], |_| ());
 }
 
 #[test]
 fn u06_a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
-    play(Ending::Kill, &[]);
+    play(Ending::Kill, &[], |_| ());
 }
 
 #[test]
@@ -188,5 +195,16 @@ fn u06_nor_does_it_when_nothing_was_synced() {
         ("BASTIONMQ_STORE_DURABILITY", "relaxed"),
         ("BASTIONMQ_STORE_RELAXED_WINDOW_MS", "3600000"),
     ];
-    play(Ending::Kill, &relaxed);
+    play(Ending::Kill, &relaxed, |_| ());
+}
+
+#[test]
+fn u06_nor_does_it_where_most_of_what_waits_is_on_disk_alone() {
+    // Half of it is what those who are away may have in memory, who are left more in each round.
+    let memory = (rounds() * (128 << 10)).max(1 << 20).to_string();
+    let spills = [("BASTIONMQ_BROKER_MAX_QUEUED_MEMORY_BYTES", &*memory)];
+    play(Ending::Kill, &spills, |broker| {
+        let on_disk = metric(broker.admin_port(), "bastionmq_queued_disk_bytes");
+        assert!(on_disk.is_some_and(|bytes| bytes > 0.0), "{on_disk:?}");
+    });
 }

@@ -68,7 +68,9 @@ impl Writer {
 fn next_message(topics: &mut [Numbered], random: &mut Random) -> Outgoing {
     let chosen = random.below(topics.len() as u64) as usize;
     let Numbered { topic, qos, count } = &mut topics[chosen];
-    let payload = format!("{count} {}", "x".repeat(random.below(300) as usize)).into_bytes();
+    // Some take far more room than what is remembered of one that is on disk alone.
+    let most = if random.once_in(4) { 4_000 } else { 300 };
+    let payload = format!("{count} {}", "x".repeat(random.below(most) as usize)).into_bytes();
     *count += 1;
     Outgoing { topic: topic.clone(), payload, qos: *qos }
 }
