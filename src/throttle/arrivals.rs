@@ -32,7 +32,7 @@ struct Buckets {
 }
 
 impl Arrivals {
-    /// Nothing has come yet. `seed` is secret: see [`Levels`].
+    /// Nothing has come yet. `seed` is secret, so that nobody can choose addresses that share a place.
     #[must_use]
     pub fn new(rates: ArrivalRates, seed: u64) -> Self {
         let mut this = Self { addresses: None, prefixes: None, all: None, level_of_all: 0, seed };
