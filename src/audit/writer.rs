@@ -55,6 +55,9 @@ pub(super) struct Writer {
     head_seq: u64,
     /// What is known to be on disk, where somebody waits for that.
     synced_seq: u64,
+    /// Whether the disk has ever failed to take what was written. Asked again it may say that all is well, of
+    /// what it has dropped.
+    has_failed_to_sync: bool,
     /// Held as long as the log is written.
     _lock: File,
 }
@@ -103,6 +106,7 @@ impl Writer {
             unsigned_since: None,
             head_seq: earlier.seq,
             synced_seq: earlier.seq,
+            has_failed_to_sync: false,
             _lock: lock,
         };
         this.begin_file(now.unix);
@@ -154,21 +158,33 @@ impl Writer {
         self.end();
     }
 
-    /// Whether the disk has all that was written.
+    /// Whether the disk has all that was written: never again, once it has failed in that.
     fn is_synced(&mut self) -> bool {
         if self.synced_seq == self.seq {
             return true;
         }
-        match self.file.sync_data() {
+        if self.has_failed_to_sync {
+            return false;
+        }
+        match self.sync() {
             Ok(()) => {
                 self.synced_seq = self.seq;
                 true
             }
             Err(error) => {
-                tracing::error!("what the audit log has written is not on disk: {error}");
+                tracing::error!(
+                    "the disk has not taken what the audit log has written, so nothing is decided any more: \
+                     mend it, and start the broker anew: {error}"
+                );
                 false
             }
         }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let synced = self.file.sync_data();
+        self.has_failed_to_sync |= synced.is_err();
+        synced
     }
 
     pub(super) fn add(&mut self, Entry { at, mut event }: Entry) {
@@ -271,7 +287,7 @@ impl Writer {
             return;
         }
         let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
-        let written = self.file.sync_data().map_err(AuditError::system("write", &self.directory));
+        let written = self.sync().map_err(AuditError::system("write", &self.directory));
         match written.and_then(|()| Ok(head.write(&self.directory, &self.keys)?)) {
             Ok(()) => self.head_seq = self.seq,
             Err(error) => tracing::error!("how far the audit log goes cannot be noted: {error}"),
