@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::files::{asked_for, assert_is_there, dashboards, exposition, expressions, panels};
 
 /// Units of Grafana that mean something for what we show.
-const UNITS: [&str; 7] = ["short", "ops", "Bps", "bytes", "s", "percentunit", "dateTimeFromNow"];
+const UNITS: [&str; 9] = ["short", "ops", "mps", "eps", "pps", "Bps", "bytes", "s", "percentunit"];
 
 /// Kinds of panels that are used.
 const KINDS: [&str; 4] = ["stat", "timeseries", "heatmap", "row"];
@@ -19,6 +19,9 @@ fn every_metric_and_label_of_the_dashboards_exists() {
         let expressions: Vec<_> = panels(&dashboard).flat_map(expressions).collect();
         assert!(expressions.len() > 10, "{name} has too few expressions");
         expressions.iter().for_each(|expression| assert_is_there(&exposition, expression));
+        for annotation in dashboard["annotations"]["list"].as_array().expect("annotations") {
+            assert_is_there(&exposition, annotation["expr"].as_str().expect("an expression"));
+        }
     }
 }
 
@@ -44,6 +47,9 @@ fn every_panel_says_what_it_shows_in_which_unit_and_when_to_worry() {
             let defaults = &panel["fieldConfig"]["defaults"];
             let unit = defaults["unit"].as_str().unwrap_or_default();
             assert!(UNITS.contains(&unit), "{name}, {title}: unit {unit:?}");
+            if panel["type"] != "heatmap" {
+                assert!(defaults["color"]["mode"].is_string(), "{name}, {title}: no colours");
+            }
             let steps = defaults["thresholds"]["steps"].as_array().expect("thresholds");
             assert!(
                 steps[0]["value"].is_null(),
