@@ -1,17 +1,20 @@
-"""What `grafana/demo` shows: devices that send measurements, somebody who reads them, and now and then an
-attacker who guesses passwords, scans, and publishes where it may not. MQTT 3.1.1 by hand, so that nothing has to
-be installed.
+"""What `grafana/demo` shows: devices that send measurements, somebody who reads them, an archive that is away for
+half of the time, and now and then an attacker who guesses passwords, scans, and publishes where it may not. MQTT 3.1.1
+by hand, so that nothing has to be installed.
 
-    demo_traffic.py PORT-FILE PASSWORD-FILE
+    demo_traffic.py DIRECTORY
 """
 
+import pathlib
 import random
 import socket
+import ssl
 import sys
 import threading
 import time
 
 DEVICES = 20
+AWAY = 60
 BETWEEN_ATTACKS = 40
 ATTACK = 20
 
@@ -36,11 +39,14 @@ def publish(topic, payload, qos=0, packet_id=1):
 
 
 class Client:
-    """A connection that is let in, or not: see `code`."""
+    """A connection that is let in, or not: see `code`. With `tls`, the port is the one of TLS."""
 
-    def __init__(self, port, client_id, user, password):
+    def __init__(self, port, client_id, user, password, tls=None, is_kept=False):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        connect = field("MQTT") + b"\x04\xc2\x00\x3c" + field(client_id) + field(user) + field(password)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        flags = b"\xc0" if is_kept else b"\xc2"
+        connect = field("MQTT") + b"\x04" + flags + b"\x00\x3c" + field(client_id) + field(user) + field(password)
         self.socket.sendall(packet(0x10, connect))
         self.code = self.read()[1][1]
 
@@ -67,18 +73,26 @@ class Client:
         self.socket.sendall(data)
 
 
-def read_all(port, password):
-    client = Client(port, "reader", "admin", password)
+def read_all(port, password, tls, client_id="reader", seconds=float("inf")):
+    client = Client(port, client_id, "admin", password, tls, is_kept=seconds != float("inf"))
     client.say(packet(0x82, b"\x00\x01" + field("sensors/#") + b"\x01"))
-    while True:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         first, body = client.read()
         if first & 0xF6 == 0x32:
             topic = int.from_bytes(body[:2], "big")
             client.say(packet(0x40, body[2 + topic : 4 + topic]))
+    client.say(packet(0xE0, b""))
+    client.socket.close()
 
 
-def measure(port, password, number):
-    client = Client(port, f"device-{number}", "device", password)
+def come_and_go(port, password, tls):
+    read_all(port, password, tls, "archive", seconds=AWAY)
+    time.sleep(AWAY)
+
+
+def measure(port, password, tls, number):
+    client = Client(port, f"device-{number}", "device", password, tls)
     turn = 0
     while True:
         turn = turn % 65_000 + 1
@@ -109,7 +123,7 @@ def attack_now_and_then(port, password):
 
 
 def for_ever(work, *arguments):
-    """Comes back after any fault of the network, as devices do."""
+    """Begins again when it is done, and comes back after any fault of the network, as devices do."""
 
     def run():
         while True:
@@ -123,14 +137,15 @@ def for_ever(work, *arguments):
 
 
 def main():
-    with open(sys.argv[1]) as file:
-        port = int(file.read())
-    with open(sys.argv[2]) as file:
-        passwords = dict(line.split() for line in file)
-    for_ever(read_all, port, passwords["admin"])
+    directory = pathlib.Path(sys.argv[1])
+    plain, secure = (int((directory / name).read_text()) for name in ("mqtt.port", "mqtts.port"))
+    passwords = dict(line.split() for line in (directory / "passwords.txt").read_text().splitlines())
+    tls = ssl.create_default_context(cafile=directory / "certs/ca.crt")
+    for_ever(read_all, secure, passwords["admin"], tls)
+    for_ever(come_and_go, secure, passwords["admin"], tls)
     for number in range(DEVICES):
-        for_ever(measure, port, passwords["device"], number)
-    for_ever(attack_now_and_then, port, passwords["device"])
+        for_ever(measure, secure, passwords["device"], tls, number)
+    for_ever(attack_now_and_then, plain, passwords["device"])
     threading.Event().wait()
 
 
