@@ -16,6 +16,7 @@ mod durability;
 mod event;
 mod files;
 mod head;
+mod progress;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ mod writer;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -36,10 +36,12 @@ pub use chain::{Keys, PublicKey};
 pub use durability::Ticket;
 pub use event::{Event, Responded, Subject};
 pub use files::{AuditError, AuditFile, files_of, lines_of};
+pub use progress::{Condition, Figures};
 pub use settings::Settings;
 pub use verification::{Finding, Verified, verify};
 
 use self::durability::Durability;
+use self::progress::Progress;
 use self::writer::Writer;
 use crate::clock::Now;
 
@@ -51,7 +53,7 @@ pub struct AuditLog {
     queue: Mutex<Queue>,
     /// Where decisions wait for the disk.
     durability: Option<Arc<Durability>>,
-    lost: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -80,9 +82,9 @@ impl AuditLog {
         settings: &Settings,
         now: Now,
     ) -> Result<Self, AuditError> {
-        let lost = Arc::new(AtomicU64::new(0));
+        let progress = Arc::<Progress>::default();
         let durability = settings.strict.then(Arc::<Durability>::default);
-        let writer = Writer::open(directory, keys, settings, Arc::clone(&lost), now)?;
+        let writer = Writer::open(directory, keys, settings, Arc::clone(&progress), now)?;
         let (sender, events) = sync_channel(QUEUE);
         let reached = durability.clone();
         let thread = thread::Builder::new()
@@ -90,7 +92,7 @@ impl AuditLog {
             .spawn(move || writer.run(&events, reached.as_deref()))
             .map_err(AuditError::system("write", directory))?;
         let queue = Mutex::new(Queue { sender: Some(sender), count: 0 });
-        Ok(Self { queue, durability, lost, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, durability, progress, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether decisions wait for the disk.
@@ -111,7 +113,7 @@ impl AuditLog {
                 Ticket(queue.count)
             }
             Some(false) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.progress.note_lost();
                 Ticket::NEVER
             }
             None => Ticket::NEVER,
@@ -133,6 +135,12 @@ impl AuditLog {
     #[must_use]
     pub fn is_written_within(&self, ticket: Ticket, patience: Duration) -> bool {
         self.durability.as_ref().is_none_or(|it| it.wait(ticket, patience))
+    }
+
+    /// How it is getting on.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.progress.figures()
     }
 
     /// Writes what waits, and ends the log in order. Waits for the disk.

@@ -219,9 +219,9 @@ fn a_full_file_is_compressed_and_goes_on_in_the_next() {
     let log = place.open(&Settings::default());
     log.close();
     let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
-    let lost = Arc::default();
+    let progress = Arc::default();
     let mut writer =
-        Writer::open(&place.path(), keys, &Settings::default(), lost, Now::read()).unwrap();
+        Writer::open(&place.path(), keys, &Settings::default(), progress, Now::read()).unwrap();
     writer.rotate_for_test();
     drop(writer);
     let files = files_of(&place.path()).unwrap();
@@ -259,6 +259,23 @@ async fn who_waits_for_a_strict_log_is_woken() {
         log.until_written(ticket).await;
     }
     assert_eq!(place.lines(1).len(), 501);
+}
+
+#[test]
+fn what_is_written_is_counted_and_so_is_what_finds_no_place() {
+    let place = Place::new();
+    let log = place.open(&Settings { strict: true, ..Settings::default() });
+    let ticket = log.record(Now::read(), denied(1)).unwrap();
+    assert!(log.is_written_within(ticket, Duration::from_secs(60)));
+    let figures = log.figures();
+    assert_eq!((figures.records, figures.lost), (2, 0), "its event, and that a file has begun");
+    assert_eq!(figures.condition, Condition::Well);
+    log.progress.note_lost();
+    let ticket = log.record(Now::read(), denied(2)).unwrap();
+    assert!(log.is_written_within(ticket, Duration::from_secs(60)));
+    let figures = log.figures();
+    assert_eq!((figures.records, figures.lost), (4, 1), "and that one was lost");
+    assert!(place.lines(1)[2].contains("\"event\":\"lost\",\"count\":1"));
 }
 
 #[test]

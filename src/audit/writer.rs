@@ -5,7 +5,6 @@ use std::io::{self, BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +16,7 @@ use super::chain::{Keys, Tag, end_line};
 use super::durability::Durability;
 use super::files::{compressed_path_of, files_of, lines_of, lock, path_of};
 use super::head::{FoundHead, Head};
+use super::progress::Progress;
 use super::verification::seq_and_tag;
 use super::{AuditError, Entry, Event, Settings};
 use crate::clock::{Moment, Now};
@@ -35,16 +35,17 @@ pub(super) struct Writer {
     directory: PathBuf,
     keys: Keys,
     settings: Settings,
-    lost: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     file: File,
     number: u64,
     /// Of the file, written.
     bytes: u64,
     /// Lines that are not written yet.
     waiting: Vec<u8>,
-    is_failing: bool,
     first_file: u64,
     seq: u64,
+    /// Of the last record of an earlier run.
+    seq_before: u64,
     tag: Tag,
     /// Of the whole file.
     digest: Sha256,
@@ -55,9 +56,6 @@ pub(super) struct Writer {
     head_seq: u64,
     /// What is known to be on disk, where somebody waits for that.
     synced_seq: u64,
-    /// Whether the disk has ever failed to take what was written. Asked again it may say that all is well, of
-    /// what it has dropped.
-    has_failed_to_sync: bool,
     /// Held as long as the log is written.
     _lock: File,
 }
@@ -76,7 +74,7 @@ impl Writer {
         directory: &Path,
         keys: Keys,
         settings: &Settings,
-        lost: Arc<AtomicU64>,
+        progress: Arc<Progress>,
         now: Now,
     ) -> Result<Self, AuditError> {
         let lock = lock(directory)?;
@@ -93,20 +91,19 @@ impl Writer {
             directory: directory.to_owned(),
             keys,
             settings: settings.clone(),
-            lost,
+            progress,
             number,
             bytes: 0,
             waiting: Vec::new(),
-            is_failing: false,
             first_file: earlier.first_file,
             seq: earlier.seq,
+            seq_before: earlier.seq,
             tag: earlier.tag,
             digest: Sha256::new(),
             unsigned: 0,
             unsigned_since: None,
             head_seq: earlier.seq,
             synced_seq: earlier.seq,
-            has_failed_to_sync: false,
             _lock: lock,
         };
         this.begin_file(now.unix);
@@ -138,7 +135,7 @@ impl Writer {
                 }
                 // It has come too late, and is counted with those that found no place.
                 Ok(_) => {
-                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    self.progress.note_lost();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -158,12 +155,13 @@ impl Writer {
         self.end();
     }
 
-    /// Whether the disk has all that was written: never again, once it has failed in that.
+    /// Whether the disk has all that was written: never again, once it has failed in that. Asked again it may
+    /// say that all is well, of what it has dropped.
     fn is_synced(&mut self) -> bool {
         if self.synced_seq == self.seq {
             return true;
         }
-        if self.has_failed_to_sync {
+        if self.progress.has_failed_to_sync() {
             return false;
         }
         match self.sync() {
@@ -183,12 +181,14 @@ impl Writer {
 
     fn sync(&mut self) -> io::Result<()> {
         let synced = self.file.sync_data();
-        self.has_failed_to_sync |= synced.is_err();
+        if synced.is_err() {
+            self.progress.note_failed_sync();
+        }
         synced
     }
 
     pub(super) fn add(&mut self, Entry { at, mut event }: Entry) {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let lost = self.progress.take_untold();
         if lost > 0 {
             tracing::warn!(lost, "more happened than the audit log could be told");
             self.line(at, &body_of(&Event::Lost { count: lost }));
@@ -250,12 +250,13 @@ impl Writer {
             Ok(()) => {
                 self.bytes += self.waiting.len() as u64;
                 self.waiting.clear();
-                self.is_failing = false;
+                self.progress.note_waits(false);
+                self.progress.note_records(self.seq - self.seq_before);
             }
             Err(error) => {
                 // Half a line would not be the beginning of the same one again.
                 let _ = self.file.set_len(self.bytes);
-                if !std::mem::replace(&mut self.is_failing, true) {
+                if !self.progress.note_waits(true) {
                     tracing::error!("the audit log cannot be written, and waits: {error}");
                 }
             }

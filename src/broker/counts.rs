@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::sentinel::Watch;
-use crate::audit::{AuditLog, Event, Ticket};
+use crate::audit::{AuditLog, Condition, Event, Figures, Ticket};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
 use crate::message::QoS;
 use crate::sentinel;
 use crate::session::Output;
 use crate::telemetry::{
-    AclDecision, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics, PacketKind,
-    ProtocolFault, ProtocolVersion,
+    AclDecision, AuditState, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics,
+    PacketKind, ProtocolFault, ProtocolVersion,
 };
 
 /// How long a decision waits for the audit log, where nobody else says how long.
@@ -35,7 +35,6 @@ pub(super) struct Counts {
 pub(super) struct Totals {
     pub(super) clients_connected: AtomicU64,
     pub(super) clients_maximum: AtomicU64,
-    pub(super) publishes_dropped: AtomicU64,
 }
 
 /// What one connection has received in this round.
@@ -81,6 +80,20 @@ impl Counts {
         audit.is_written_within(ticket, AUDIT_PATIENCE)
     }
 
+    /// Shows how the audit log is getting on.
+    pub(super) fn show_audit(&self) {
+        let Some(audit) = &self.audit else {
+            return self.metrics.audit.show(0, 0, AuditState::Off);
+        };
+        let Figures { records, lost, condition } = audit.figures();
+        let state = match condition {
+            Condition::Well => AuditState::Ok,
+            Condition::Waits => AuditState::Waiting,
+            Condition::Unsynced => AuditState::Unsynced,
+        };
+        self.metrics.audit.show(records, lost, state);
+    }
+
     pub(super) fn connected(&self) {
         let now = self.totals.clients_connected.fetch_add(1, Ordering::Relaxed) + 1;
         self.totals.clients_maximum.fetch_max(now, Ordering::Relaxed);
@@ -104,7 +117,6 @@ impl Counts {
     pub(super) fn dropped(&self, reason: DropReason, messages: usize) {
         if messages > 0 {
             self.metrics.messages_dropped.add(reason, messages as u64);
-            self.totals.publishes_dropped.fetch_add(messages as u64, Ordering::Relaxed);
         }
     }
 

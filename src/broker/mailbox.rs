@@ -83,11 +83,14 @@ impl Mailbox {
     /// Changes the queue, and what it takes of the budget of all.
     fn change<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.queue.lock();
-        let before = queue.charge(self.is_durable);
+        let (before, waiting) = (queue.charge(self.is_durable), queue.len());
         let outcome = work(&mut queue);
-        let after = queue.charge(self.is_durable);
+        let (after, waiting_after) = (queue.charge(self.is_durable), queue.len());
         if before != after {
             self.budget.settle(before, after);
+        }
+        if waiting != waiting_after {
+            self.budget.messages.change(waiting, waiting_after);
         }
         outcome
     }

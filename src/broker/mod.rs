@@ -373,6 +373,7 @@ impl Broker {
         metrics.retained_messages.set(messages as f64);
         metrics.retained_bytes.set(bytes as f64);
         let Charge { memory, kept, on_disk } = self.queue_budget.charged();
+        metrics.queued_messages.set(self.queue_budget.messages.value() as f64);
         metrics.queued_memory_bytes.set(memory as f64);
         metrics.queued_kept_bytes.set(kept as f64);
         metrics.queued_disk_bytes.set(on_disk as f64);
@@ -385,6 +386,7 @@ impl Broker {
         self.update_gauges_of_bans();
         self.update_gauges_of_quarantines();
         self.update_gauges_of_tightenings();
+        self.counts.show_audit();
     }
 
     /// Lets nobody in any more, and ends every connection: clients are sent to another server, where

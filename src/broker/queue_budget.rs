@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Settings;
 use super::spilled::PLACE_BYTES;
+use crate::telemetry::WorkerGauge;
 
 /// What a session that is not kept may have wait without being charged for it: most have less, and then
 /// cost nothing here. As much is always taken.
@@ -24,6 +25,8 @@ const SLACK: usize = 16;
 #[derive(Debug)]
 pub(super) struct QueueBudget {
     has_store: bool,
+    /// How many messages wait.
+    pub(super) messages: WorkerGauge,
     memory: AtomicUsize,
     kept: AtomicUsize,
     on_disk: AtomicUsize,
@@ -55,7 +58,8 @@ pub(super) struct Charge {
 impl QueueBudget {
     pub(super) fn new(settings: &Settings, has_store: bool) -> Self {
         let (memory, kept, on_disk) = Default::default();
-        let budget = Self { has_store, memory, kept, on_disk, bounds: Bounds::default() };
+        let messages = WorkerGauge::new();
+        let budget = Self { has_store, messages, memory, kept, on_disk, bounds: Bounds::default() };
         budget.follow(settings);
         budget
     }

@@ -247,15 +247,18 @@ impl Broker {
         for (share, message) in image.in_flight.owed_to_shares() {
             self.pass_on(share, message, &mut round);
         }
+        let mut dropped = 0;
         for entry in session.mailbox.close() {
-            if entry.share().is_some()
-                && let Some(outbound) = self.fetched(session.key, &entry)
+            if entry.share().is_none() {
+                dropped += 1;
+            } else if let Some(outbound) = self.fetched(session.key, &entry)
                 && let Some(share) = &outbound.share
             {
                 self.pass_on(share, &outbound.message, &mut round);
             }
             round.drop_kept(session.key, entry.kept());
         }
+        self.counts.dropped(DropReason::SessionEnded, dropped);
         for progress in image.in_flight.done() {
             round.progress(session.key, &progress);
         }

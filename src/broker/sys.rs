@@ -55,7 +55,7 @@ impl Broker {
             ("messages/sent", metrics.packets_sent.total().to_string()),
             ("publish/messages/received", metrics.publishes_received.total().to_string()),
             ("publish/messages/sent", metrics.publishes_sent.total().to_string()),
-            ("publish/messages/dropped", total(&totals.publishes_dropped)),
+            ("publish/messages/dropped", metrics.messages_dropped.total().to_string()),
             ("bytes/received", metrics.bytes_received.total().to_string()),
             ("bytes/sent", metrics.bytes_sent.total().to_string()),
             ("subscriptions/count", self.routes.len().to_string()),

@@ -403,6 +403,8 @@ label! {
         Throttled = "throttled",
         /// It waited on disk, and the disk does not give it as it was written.
         Unreadable = "unreadable",
+        /// Its session has ended.
+        SessionEnded = "session_ended",
     }
 }
 
@@ -471,6 +473,20 @@ label! {
         ReadOnly = "read_only",
         /// It fails.
         Failing = "failing",
+    }
+}
+
+label! {
+    /// How the disk of the audit log is.
+    AuditState as "state" {
+        /// There is no audit log.
+        Off = "off",
+        /// It takes what is written.
+        Ok = "ok",
+        /// What is to be written waits.
+        Waiting = "waiting",
+        /// It has once failed to sync what it had taken.
+        Unsynced = "unsynced",
     }
 }
 

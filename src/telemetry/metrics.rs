@@ -1,5 +1,7 @@
 //! Every counter and gauge of the broker, each a handle that costs one atomic addition.
 
+mod audit;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+pub use self::audit::AuditMetrics;
 use super::exposition::{self, Exposition, Kind};
 use super::register::Register;
 use super::{
@@ -98,11 +101,13 @@ pub struct Metrics {
     /// Messages of QoS 1 and 2 that clients, which are connected, have not acknowledged.
     pub in_flight: WorkerGauge,
     /// Messages that did not reach a recipient.
-    pub messages_dropped: Counters<DropReason>,
+    pub messages_dropped: WorkerCounters<DropReason>,
     /// Retained messages that are kept now.
     pub retained_messages: Gauge,
     /// Their bytes.
     pub retained_bytes: Gauge,
+    /// Messages that wait for sessions.
+    pub queued_messages: Gauge,
     /// Bytes of memory that messages waiting for sessions take.
     pub queued_memory_bytes: Gauge,
     /// Bytes of the messages that the store keeps for sessions.
@@ -150,6 +155,8 @@ pub struct Metrics {
     pub store_waiting_bytes: Gauge,
     /// 1 for how the disk is.
     pub store_state: Gauges<StoreState>,
+    /// The audit log.
+    pub audit: AuditMetrics,
     /// Events that the sentinel was told of.
     pub sentinel_events: Counter,
     /// Events that it was not, because too many waited.
@@ -339,7 +346,7 @@ impl Metrics {
                 &MICROS,
             ),
             in_flight: WorkerGauge::new(),
-            messages_dropped: register.counters(
+            messages_dropped: register.worker_counters(
                 "bastionmq_messages_dropped_total",
                 "Messages that did not reach a recipient, by reason",
             ),
@@ -347,6 +354,8 @@ impl Metrics {
                 .gauge("bastionmq_retained_messages", "Retained messages kept now"),
             retained_bytes: register
                 .gauge("bastionmq_retained_bytes", "Bytes of the retained messages kept now"),
+            queued_messages: register
+                .gauge("bastionmq_queued_messages", "Messages waiting for sessions"),
             queued_memory_bytes: register.gauge(
                 "bastionmq_queued_memory_bytes",
                 "Bytes of memory that messages waiting for sessions take",
@@ -428,6 +437,7 @@ impl Metrics {
                 "bastionmq_store_state",
                 "1 for the state that the disk of the store is in, 0 for the others",
             ),
+            audit: AuditMetrics::register(&register),
             sentinel_events: register.counter(
                 "bastionmq_sentinel_events_total",
                 "Events that the sentinel has looked at",
@@ -532,6 +542,7 @@ impl Metrics {
         self.publish_bytes_sent.show();
         self.bytes_received.show();
         self.bytes_sent.show();
+        self.messages_dropped.show();
     }
 }
 

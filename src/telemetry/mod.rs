@@ -14,12 +14,12 @@ mod settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
-    AclDecision, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult, LockoutScope,
-    LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult, Reloaded,
-    ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
+    AclDecision, AuditState, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult,
+    LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
+    Reloaded, ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
     WebhookResult,
 };
-pub use metrics::Metrics;
+pub use metrics::{AuditMetrics, Metrics};
 pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};
 pub use protocol_labels::{CipherSuite, KeyExchange, ProtocolVersion};
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};

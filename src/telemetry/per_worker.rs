@@ -93,13 +93,15 @@ impl<L: Label> WorkerCounters<L> {
 pub struct WorkerGauge(Cells);
 
 impl WorkerGauge {
-    pub(super) fn new() -> Self {
+    /// Of which there is nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self(Cells::new(1))
     }
 
     /// There is now `after` where there was `before`.
-    pub fn change(&self, before: u32, after: u32) {
-        self.0.add(0, u64::from(after).wrapping_sub(u64::from(before)));
+    pub fn change(&self, before: usize, after: usize) {
+        self.0.add(0, (after as u64).wrapping_sub(before as u64));
     }
 
     /// How much there is. While it changes this may be little off, and is never below 0.
@@ -179,6 +181,12 @@ fn with_bound(labels: &[metrics::Label], bound: f64) -> Vec<metrics::Label> {
         false => write!(text, "+Inf"),
     };
     labels.iter().cloned().chain([metrics::Label::new("le", text)]).collect()
+}
+
+impl Default for WorkerGauge {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<L: Label> fmt::Debug for WorkerCounters<L> {

@@ -48,10 +48,11 @@ impl Client {
 
     /// Shows how many messages its client has not acknowledged yet.
     pub(super) fn count_in_flight(&mut self, in_flight: usize) {
-        let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
-        if in_flight != self.in_flight {
-            self.broker.counts.metrics.in_flight.change(self.in_flight, in_flight);
-            self.in_flight = in_flight;
+        // No window has more than 65,535.
+        let shown = u32::try_from(in_flight).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut self.in_flight, shown);
+        if before != shown {
+            self.broker.counts.metrics.in_flight.change(before as usize, shown as usize);
         }
     }
 }

@@ -215,6 +215,28 @@ fn r22_ten_thousand_sessions_that_expire_leave_nothing() {
 }
 
 #[test]
+fn what_waits_for_a_session_is_counted_and_so_is_what_ends_with_it() {
+    let broker = broker();
+    let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));
+    let (mut leaving, _) = Driver::enter(&broker, Visit { expiry: 1, ..Visit::of("s") });
+    leaving.subscribe("a", QoS::AtLeastOnce);
+    leaving.client.on_lost(leaving.now);
+    for _ in 0..3 {
+        publisher.publish("a", false);
+    }
+    let shows = |line: &str| {
+        broker.update_gauges();
+        let shown = broker.metrics().render();
+        assert!(shown.lines().any(|it| it == line), "{line}\n{shown}");
+    };
+    shows("bastionmq_queued_messages 3");
+    shows("bastionmq_messages_dropped_total{reason=\"session_ended\"} 0");
+    broker.run_timers(leaving.now.after(Duration::from_secs(2)).instant);
+    shows("bastionmq_queued_messages 0");
+    shows("bastionmq_messages_dropped_total{reason=\"session_ended\"} 3");
+}
+
+#[test]
 fn r18_a_thousand_take_overs_leave_one_session_and_lose_nothing() {
     let broker = broker();
     let (mut publisher, _) = Driver::enter(&broker, Visit::of("p"));

@@ -154,11 +154,14 @@ fn a_start_takes_no_more_memory_than_it_may_whatever_waits() {
         let line = shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse::<f64>().unwrap()
     };
+    assert_eq!(gauge("bastionmq_queued_messages"), 400.0);
     assert!(gauge("bastionmq_queued_memory_bytes") <= 300_000.0);
     assert!(gauge("bastionmq_queued_kept_bytes") > 800_000.0);
     assert!(gauge("bastionmq_queued_disk_bytes") > 500_000.0);
     assert_eq!(read_all(&broker, "reader"), Vec::from_iter(0..300));
     assert_eq!(read_all(&broker, "other"), Vec::from_iter((0..300).step_by(3)));
+    broker.update_gauges();
+    assert!(broker.metrics().render().contains("\nbastionmq_queued_messages 0\n"));
     assert_eq!(records(&disk, &broker), 0);
 }
 
