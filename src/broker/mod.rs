@@ -20,6 +20,7 @@ mod judging;
 mod kept_queues;
 mod kept_sessions;
 mod kick;
+mod knocks;
 mod lane;
 mod lease;
 mod live;
@@ -93,6 +94,7 @@ use self::authority::Authority;
 use self::counts::Counts;
 use self::durable::Keeper;
 use self::envelopes::Envelopes;
+use self::knocks::Knocks;
 use self::live::Live;
 use self::lockouts::Lockouts;
 use self::passwords::{Means, Passwords};
@@ -202,6 +204,7 @@ pub struct Broker {
     turnstile: Turnstile,
     /// What limits have refused and nobody has been told of.
     sums: Sums,
+    knocks: Knocks,
     bans: Register,
     quarantines: Register,
     tightenings: Tightenings,
@@ -282,6 +285,7 @@ impl Broker {
             throttles: Throttles::new(throttles, Arc::clone(&metrics)),
             turnstile,
             sums: Sums::default(),
+            knocks: Knocks::default(),
             counts,
             next_number: AtomicU64::new(last_number.saturating_add(1)),
             share_turn: AtomicUsize::new(0),
@@ -499,6 +503,7 @@ impl Broker {
                     self.retained.remove_expired(now.into_std()).await;
                     self.throttles.forget(now.into_std());
                     self.tell_sums();
+                    self.tell_knocks();
                     self.expire_bans();
                     self.expire_quarantines();
                     self.expire_tightenings();

@@ -20,6 +20,7 @@ use super::transport::Transport;
 use crate::broker::{Client, Delivered, Patience};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
+use crate::identity::Peer;
 
 /// Bytes of output above which nothing more is read from a client that does not read.
 const READ_HIGH_WATER: usize = 1 << 20;
@@ -111,6 +112,11 @@ impl Connection {
             farewell_deadline: None,
             send_timeout,
         }
+    }
+
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> &Peer {
+        self.client.peer()
     }
 
     /// Serves the client to the end of its connection; from when it has been let in, it is counted

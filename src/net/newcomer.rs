@@ -7,7 +7,7 @@ use super::budgets::Place;
 use super::connection::{Connection, Ended};
 use super::listener::Accepted;
 use super::occupancy::Occupant;
-use super::shared::Shared;
+use super::shared::{Origin, Shared};
 use super::terms::Terms;
 use super::welcome::{Arrival, Welcomed};
 use crate::broker::Client;
@@ -39,10 +39,12 @@ impl Newcomer {
             if let Some(Welcomed { transport, peer, mut place }) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
                 let mut connection = Connection::new(transport, client, deadline, send_timeout);
-                match connection.run(&stop, &shared.inside, &mut place).await {
+                let ended = connection.run(&stop, &shared.inside, &mut place).await;
+                let from = Origin::of(connection.peer());
+                match ended {
                     Ended::AfterLogin => {}
-                    Ended::TooLate => shared.refused(Refusal::Timeout),
-                    Ended::BeforeLogin => shared.refused(Refusal::Protocol),
+                    Ended::TooLate => shared.refused(Refusal::Timeout, from),
+                    Ended::BeforeLogin => shared.refused(Refusal::Protocol, from),
                 }
             }
             drop((occupant, open));

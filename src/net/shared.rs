@@ -13,6 +13,7 @@ use super::occupancy::Occupancy;
 use super::pace::Pace;
 use super::stop::Stop;
 use crate::broker::Broker;
+use crate::identity::Peer;
 use crate::telemetry::Refusal;
 use crate::tls::Negotiated;
 
@@ -29,6 +30,20 @@ pub struct Shared {
     refusals: Pace,
     /// Clients that have been let in, until their connections have ended.
     pub(super) inside: Arc<Occupancy>,
+}
+
+/// Where a connection comes from, and by which listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    /// A process of this machine has none.
+    pub(super) address: Option<IpAddr>,
+    pub(super) listener: &'a Arc<str>,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn of(peer: &'a Peer) -> Self {
+        Self { address: peer.address.ip(), listener: &peer.listener }
+    }
 }
 
 impl Shared {
@@ -95,6 +110,7 @@ impl Shared {
         &self,
         deadline: Instant,
         stop: &Stop,
+        from: Origin<'_>,
         handshake: impl Future<Output = T>,
     ) -> Option<T> {
         let handshake = tokio::select! {
@@ -102,7 +118,7 @@ impl Shared {
             () = stop.requested() => return None,
         };
         if handshake.is_err() {
-            self.refused(Refusal::Timeout);
+            self.refused(Refusal::HandshakeTimeout, from);
         }
         handshake.ok()
     }
@@ -116,16 +132,30 @@ impl Shared {
         metrics.tls_handshake_seconds.record((), took);
     }
 
-    pub(super) fn refused(&self, why: Refusal) {
+    /// Counts a connection that has ended before its client was let in.
+    pub(super) fn refused(&self, why: Refusal, from: Origin<'_>) {
+        self.broker.metrics().connections_refused.increment(why);
+        self.broker.note_knock(why, from.address, from.listener);
+    }
+
+    /// Counts a connection that was not kept up by the other side, as by a proxy that looks whether the broker
+    /// is there.
+    pub(super) fn went_away(&self, why: Refusal) {
         self.broker.metrics().connections_refused.increment(why);
     }
 
     /// Counts a connection that is refused at once; that shows in the log, but not each.
-    pub(super) fn turned_away(&self, why: Refusal, address: Option<SocketAddr>, listener: &str) {
-        self.refused(why);
+    pub(super) fn turned_away(
+        &self,
+        why: Refusal,
+        address: Option<SocketAddr>,
+        listener: &Arc<str>,
+    ) {
+        self.refused(why, Origin { address: address.map(|address| address.ip()), listener });
         self.broker.note_refused_connection(why, address.map(|address| address.ip()));
         if let Some(left_out) = self.refusals.line(Instant::now()) {
             let (why, address) = (why.name(), address.map(tracing::field::display));
+            let listener = &**listener;
             tracing::warn!(address, listener, why, left_out, "connection refused");
         }
     }

@@ -15,7 +15,7 @@ use super::WebSocketSettings;
 use super::budgets::Place;
 use super::listener::{Accepted, turn_away};
 use super::proxied::{self, Introduction, IntroductionError};
-use super::shared::Shared;
+use super::shared::{Origin, Shared};
 use super::terms::Terms;
 use super::transport::Transport;
 use super::websocket::{self, UpgradeError, WebSocket};
@@ -60,7 +60,8 @@ impl Terms {
         let mut certificate = None;
         if let Some(proxy) = &self.endpoint.proxy {
             let said = proxied::introduction(&mut stream, address, proxy);
-            let said = shared.in_time(deadline, &self.stop, said).await?;
+            let from = Origin { address: Some(address.ip()), listener: &listener };
+            let said = shared.in_time(deadline, &self.stop, from, said).await?;
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
             let admitted = shared.admit(address.ip());
@@ -86,10 +87,11 @@ impl Terms {
         deadline: Instant,
         shared: &Shared,
     ) -> Option<PeerAddress> {
-        match shared.in_time(deadline, &self.stop, self.doorman.admit(stream)).await? {
+        let from = Origin { address: None, listener: &self.name };
+        match shared.in_time(deadline, &self.stop, from, self.doorman.admit(stream)).await? {
             Ok(peer) => Some(PeerAddress::Unix(Arc::new(peer))),
             Err(error) => {
-                shared.refused(Refusal::UnixPeer);
+                shared.refused(Refusal::UnixPeer, from);
                 tracing::warn!(listener = &*self.name, "refused: {error}");
                 None
             }
@@ -124,7 +126,8 @@ impl Terms {
         let (config, generation) = tls.handshake();
         let accept = TlsAcceptor::from(config).accept(stream);
         let began = Instant::now();
-        let stream = secure(shared.in_time(deadline, &self.stop, accept).await?, &peer, shared)?;
+        let shaken = shared.in_time(deadline, &self.stop, Origin::of(&peer), accept).await?;
+        let stream = secure(shaken, &peer, shared)?;
         drop(under_way);
         shared.shaken(&Negotiated::of(stream.get_ref().1), began.elapsed());
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -149,10 +152,11 @@ impl Terms {
     ) -> Option<WebSocket<S>> {
         let listener = &*self.name;
         let request = websocket::accept(stream, address, settings);
-        match shared.in_time(deadline, &self.stop, request).await? {
+        let from = Origin { address: Some(address.ip()), listener: &self.name };
+        match shared.in_time(deadline, &self.stop, from, request).await? {
             Ok(socket) => Some(socket),
             Err(error) => {
-                shared.refused(Refusal::WebSocket);
+                shared.refused(Refusal::WebSocket, from);
                 match error {
                     UpgradeError::Broken(error) => {
                         tracing::debug!(%address, listener, "no WebSocket: {error}");
@@ -171,17 +175,23 @@ impl Terms {
 fn believe(
     said: Result<Introduction, IntroductionError>,
     proxy: SocketAddr,
-    listener: &str,
+    listener: &Arc<str>,
     shared: &Shared,
 ) -> Option<Introduction> {
     let error = match said {
         Ok(introduction) => return Some(introduction),
         Err(error) => error,
     };
-    shared.refused(Refusal::ProxyHeader);
+    let from = Origin { address: Some(proxy.ip()), listener };
     match error {
-        IntroductionError::Broken(_) => tracing::debug!(%proxy, listener, "refused: {error}"),
-        _ => tracing::warn!(%proxy, listener, "refused: {error}"),
+        IntroductionError::Broken(_) => {
+            shared.went_away(Refusal::ProxyHeader);
+            tracing::debug!(%proxy, %listener, "refused: {error}");
+        }
+        _ => {
+            shared.refused(Refusal::ProxyHeader, from);
+            tracing::warn!(%proxy, %listener, "refused: {error}");
+        }
     }
     None
 }
@@ -199,7 +209,7 @@ fn identify(
         match tls.identify(shown, generation) {
             Ok(certificate) => peer.certificate = Some(Arc::new(certificate)),
             Err(error) => {
-                shared.refused(Refusal::Tls);
+                shared.refused(Refusal::Tls, Origin::of(&peer));
                 let Peer { address, listener, .. } = peer;
                 tracing::warn!(%address, %listener, "refused: {error}");
                 return None;
@@ -219,7 +229,7 @@ fn secure(
     match shaken {
         Ok(stream) => Some(stream),
         Err(error) => {
-            shared.refused(Refusal::Tls);
+            shared.refused(Refusal::Tls, Origin::of(peer));
             let Peer { address, listener, .. } = peer;
             match distrust(&error) {
                 Some(why) => tracing::warn!(%address, %listener, "refused: {why}"),

@@ -12,6 +12,8 @@ use crate::identity::{ClientCertificate, ClientId, Principal};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// A connection has ended before its client said who it is.
+    ConnectionRefused,
     /// A client was let in.
     Connected,
     /// A client was not.
@@ -44,7 +46,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::ConnectionRefused,
         Self::Connected,
         Self::LoginRefused,
         Self::Denied,
@@ -65,6 +68,7 @@ impl Kind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::ConnectionRefused => "connection_refused",
             Self::Connected => "connected",
             Self::LoginRefused => "login_refused",
             Self::Denied => "denied",
@@ -98,6 +102,7 @@ impl Kind {
     #[must_use]
     pub fn reasons(self) -> &'static [&'static str] {
         match self {
+            Self::ConnectionRefused => &CONNECTION_REFUSALS,
             Self::Connected => &["new", "resumed"],
             Self::LoginRefused => &[
                 "credentials",
@@ -127,6 +132,28 @@ impl Kind {
         }
     }
 }
+
+/// Why connections end before their clients have said who they are.
+const CONNECTION_REFUSALS: [&str; 18] = [
+    "too_many_connections",
+    "too_many_of_address",
+    "too_many_of_prefix",
+    "too_many_handshakes_of_address",
+    "too_many_handshakes_of_prefix",
+    "too_many_handshakes",
+    "too_many_tls_handshakes",
+    "rate_of_address",
+    "rate_of_prefix",
+    "rate",
+    "proxy_address",
+    "proxy_header",
+    "handshake_timeout",
+    "connect_timeout",
+    "tls_handshake",
+    "websocket_handshake",
+    "unix_peer",
+    "protocol",
+];
 
 /// How clients break the protocol.
 const FAULTS: [&str; 8] = [

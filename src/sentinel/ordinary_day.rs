@@ -127,10 +127,28 @@ impl Device {
         }
     }
 
+    /// What becomes of its connections before anybody has said who it is: a bad network, a clock or certificates
+    /// that are wrong for a day, a port that is not this one's.
+    fn knock(&self, dice: &mut Dice, events: &mut Vec<Event>) {
+        let mut refused = |reason, times| {
+            let address = Some(self.address);
+            events.push(Event { address, times, ..Event::new(Kind::ConnectionRefused, reason) });
+        };
+        match self.sort {
+            Sort::Tracker if dice.is_one_in(20) => refused("handshake_timeout", 1),
+            Sort::Tracker if dice.is_one_in(50) => refused("connect_timeout", 1),
+            Sort::Sensor if dice.is_one_in(500) => refused("tls_handshake", 20),
+            Sort::App if dice.is_one_in(100) => refused("websocket_handshake", 3),
+            Sort::App if dice.is_one_in(1_000) => refused("protocol", 2),
+            _ => {}
+        }
+    }
+
     /// What it does `now`.
     fn act(&mut self, now: u64, dice: &mut Dice, events: &mut Vec<Event>) {
         let is_day = (7 * HOUR..20 * HOUR).contains(&now);
         if !self.is_inside {
+            self.knock(dice, events);
             self.enter(dice, events);
         }
         for topic in self.topics.clone() {
@@ -207,7 +225,14 @@ fn a_day() -> (Vec<Finding>, u32) {
     let rules = RuleSet::of(&Settings::default(), &[]).expect("the rules of the broker");
     let mut sentinel = Sentinel::new(rules, 1);
     let (mut findings, mut events, mut seen) = (Vec::new(), Vec::new(), 0);
+    // What is in front looks whether the broker is there, and ends in the middle of a handshake.
+    let probe = Event {
+        address: Some(Ipv4Addr::new(192, 0, 2, 250).into()),
+        times: 20,
+        ..Event::new(Kind::ConnectionRefused, "tls_handshake")
+    };
     for now in (0..DAY).step_by(10) {
+        sentinel.observe(Duration::from_secs(now), &probe, &mut findings);
         for device in devices.iter_mut().filter(|device| device.acts_at <= now) {
             device.act(now, &mut dice, &mut events);
             seen += events.len() as u32;

@@ -71,6 +71,8 @@ label! {
         ProxyAddress = "proxy_address",
         /// What a proxy said in front of it was no PROXY header that is believed.
         ProxyHeader = "proxy_header",
+        /// TLS, WebSocket or a PROXY header did not come to an end in time.
+        HandshakeTimeout = "handshake_timeout",
         /// No CONNECT was accepted in time.
         Timeout = "connect_timeout",
         /// The TLS handshake failed.

@@ -188,7 +188,7 @@ fn r16_a_header_is_awaited_no_longer_than_a_connect() {
     {
         behind(broker.plain_port(), beginning).expect_end();
     }
-    assert!(refused(&broker, "connect_timeout") > 2.5);
+    assert!(refused(&broker, "handshake_timeout") > 2.5);
 }
 
 #[test]

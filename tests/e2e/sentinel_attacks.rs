@@ -7,8 +7,9 @@ use std::net::Ipv4Addr;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::budgets::until;
 use crate::harness::raw::{self, Connect, RawClient, Will};
-use crate::harness::{ADMIN, Broker, DEVICE1, Login, Site, bastionmq, scratch};
+use crate::harness::{ADMIN, Broker, DEVICE1, Login, Site, Stream, bastionmq, scratch};
 use crate::sentinel::{
     alert_of, audited, device, fails_to_log_in, found, listener, recorded, watched,
 };
@@ -79,6 +80,128 @@ fn change(rule: &str, settings: &str) -> String {
 
 fn loopback(network: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, network, 1)
+}
+
+/// So many connections from there, each of which is refused at once.
+fn refused_from(broker: &Broker, source: Ipv4Addr, connections: u32) {
+    for _ in 0..connections {
+        RawClient::plain_from(source, broker.plain_port()).expect_end();
+    }
+}
+
+const FEW_CONNECTIONS: &str = "[network]\nconnection_rate_per_address = 1\n\
+                               connection_burst_per_address = 5\n";
+
+#[test]
+fn a_flood_of_connections_from_one_address() {
+    let rule = change("connection-flood", "threshold = 50");
+    let scene = Scene::with(&(FEW_CONNECTIONS.to_owned() + &rule));
+    let attackers: Vec<_> =
+        (0..5).map(|_| RawClient::plain_from(loopback(7), scene.broker.plain_port())).collect();
+    refused_from(&scene.broker, loopback(7), 70);
+    let told = scene.finds("connection-flood");
+    let event = (&told["key"]["address"], &told["event"]);
+    assert_eq!(event, (&"127.0.7.1".into(), &"connection_refused.rate_of_address".into()));
+    // It is told of in sums: what a second has come to at once, and not one by one.
+    assert!(told["value"].as_f64() >= Some(50.0), "{told}");
+    assert!(told["listener"].as_str().is_some_and(|it| it.starts_with("mqtt://")), "{told}");
+    drop(attackers);
+}
+
+#[test]
+fn a_flood_of_connections_from_one_network() {
+    let rule = change("connection-flood-of-network", "threshold = 60");
+    let scene = Scene::with(&(FEW_CONNECTIONS.to_owned() + &rule));
+    for host in 1..=4 {
+        let source = Ipv4Addr::new(127, 0, 7, host);
+        let attackers: Vec<_> =
+            (0..5).map(|_| RawClient::plain_from(source, scene.broker.plain_port())).collect();
+        refused_from(&scene.broker, source, 25);
+        drop(attackers);
+    }
+    let told = scene.finds("connection-flood-of-network");
+    assert_eq!(told["key"]["prefix"], "127.0.7.0/24");
+}
+
+#[test]
+fn more_connections_than_the_broker_takes() {
+    let rule = change("connection-flood-of-all", "threshold = 20");
+    let limit = "[network]\nconnection_rate = 1\nconnection_burst = 8\n";
+    let scene = Scene::with(&(limit.to_owned() + &rule));
+    let taken: Vec<_> =
+        (0..8).map(|_| RawClient::plain_from(loopback(7), scene.broker.plain_port())).collect();
+    // A second each lets one more in, of which there are few.
+    (1..=30).for_each(|network| {
+        let mut one_of_many = RawClient::plain_from(loopback(network), scene.broker.plain_port());
+        one_of_many.send(b"\x10\xff\xff\xff\xff\xff\xff");
+        one_of_many.expect_end();
+    });
+    let told = scene.finds("connection-flood-of-all");
+    let event = (&told["key"], &told["event"]);
+    assert_eq!(event, (&serde_json::json!({}), &"connection_refused.rate".into()));
+    drop(taken);
+}
+
+#[test]
+fn handshakes_that_fail_again_and_again() {
+    let scene = Scene::with(&change("failed-handshakes", "threshold = 30"));
+    for _ in 0..30 {
+        let mut scanner = RawClient::plain_from(loopback(7), scene.broker.tls_port());
+        scanner.send(b"GET / HTTP/1.0\r\n\r\n");
+        while scanner.read_bytes::<1>().is_some() {}
+    }
+    let told = scene.finds("failed-handshakes");
+    let event = (&told["key"]["address"], &told["event"]);
+    assert_eq!(event, (&"127.0.7.1".into(), &"connection_refused.tls_handshake".into()));
+}
+
+#[test]
+fn connections_that_say_nothing_or_too_little_in_their_time() {
+    let scene = Scene::with("[network]\nconnect_timeout_seconds = 1\n");
+    let dribble = |port: u16, said: &[u8]| {
+        let mut slow = RawClient::plain_from(loopback(7), port);
+        slow.send(said);
+        slow
+    };
+    let (plain, tls) = (scene.broker.plain_port(), scene.broker.tls_port());
+    let slow: Vec<_> = (0..5)
+        .flat_map(|_| {
+            [(plain, &b""[..]), (plain, b"\x10\x20\0\x04MQTT"), (tls, b""), (tls, b"\x16\x03")]
+        })
+        .map(|(port, said)| dribble(port, said))
+        .collect();
+    let told = scene.finds("slow-handshakes");
+    let event = (&told["key"]["address"], &told["value"]);
+    assert_eq!(event, (&"127.0.7.1".into(), &20.0.into()));
+    drop(slow);
+}
+
+#[test]
+fn a_first_packet_that_is_no_connect() {
+    let scene = Scene::new();
+    for _ in 0..10 {
+        let mut scanner = RawClient::plain_from(loopback(7), scene.broker.plain_port());
+        scanner.send(&raw::packet(raw::PINGREQ, &[]));
+        scanner.expect_end();
+    }
+    let told = scene.finds("malformed-packets");
+    let event = (&told["key"]["address"], &told["event"]);
+    assert_eq!(event, (&"127.0.7.1".into(), &"connection_refused.protocol".into()));
+}
+
+#[test]
+fn coming_past_the_proxy_or_with_a_forged_header() {
+    let broker = Broker::behind_proxy(&[]);
+    refused_from(&broker, loopback(7), 10);
+    for _ in 0..10 {
+        let mut forger = RawClient::plain(broker.plain_port());
+        forger.send(b"PROXY TCP4 nobody nowhere 1 2\r\n");
+        forger.expect_end();
+    }
+    // Whoever only looks whether somebody listens forges nothing.
+    (0..10).for_each(|_| drop(RawClient::plain_from(loopback(1), broker.plain_port())));
+    until("both are found", || found(&broker, "proxy-forgery", "warning") > 1.5);
+    broker.process().wait_for_text(Stream::Err, "connection_refused.proxy_address");
 }
 
 #[test]

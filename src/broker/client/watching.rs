@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use super::{Client, Stage};
 use crate::clock::Now;
+use crate::identity::Peer;
 use crate::sentinel::{Event, Kind};
 use crate::session::Closed;
-use crate::telemetry::ProtocolFault;
+use crate::telemetry::{ProtocolFault, Refusal};
 
 impl Client {
+    /// Who is at the other end of the connection.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// The connection has ended, by a `fault` of its client where there is one.
     pub(super) fn watch_end(&self, closed: Closed, fault: Option<ProtocolFault>) {
         let counts = &self.broker.counts;
@@ -17,8 +24,14 @@ impl Client {
             Closed::Violation { .. } | Closed::KeepAlive => Some(Kind::Violation),
             _ => None,
         };
-        if let (Some(kind), Some(fault)) = (broken, fault) {
-            counts.observe(|| self.as_event(kind, fault.name()));
+        match (broken, fault) {
+            // Of somebody who is nobody yet, there is nothing but that this was no CONNECT.
+            (Some(Kind::Violation), Some(_)) if !self.is_inside() => {
+                let why = Refusal::Protocol.name();
+                counts.observe(|| self.as_event(Kind::ConnectionRefused, why));
+            }
+            (Some(kind), Some(fault)) => counts.observe(|| self.as_event(kind, fault.name())),
+            _ => {}
         }
         if let Stage::Inside(inside) = &self.stage {
             let why = match closed {

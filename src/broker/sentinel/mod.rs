@@ -231,7 +231,9 @@ fn log(report: &Report<'_>, severity: Severity) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{DeniedAction, EnvelopeRefusal, Label, ProtocolFault, Throttled};
+    use crate::telemetry::{
+        DeniedAction, EnvelopeRefusal, Label, ProtocolFault, Refusal, Throttled,
+    };
 
     fn names<L: Label>(name: fn(L) -> &'static str) -> Vec<&'static str> {
         (0..L::COUNT).filter_map(L::at).map(name).collect()
@@ -243,6 +245,9 @@ mod tests {
         assert_eq!(Kind::Malformed.reasons(), names(ProtocolFault::name));
         assert_eq!(Kind::Violation.reasons(), names(ProtocolFault::name));
         assert_eq!(Kind::Throttled.reasons(), names(Throttled::name));
+        let mut refusals = names(Refusal::name);
+        refusals.retain(|name| *name != Refusal::Banned.name());
+        assert_eq!(Kind::ConnectionRefused.reasons(), refusals);
         let denied = names(DeniedAction::name);
         assert!(Kind::Denied.reasons().iter().all(|reason| denied.contains(reason)));
     }

@@ -211,7 +211,7 @@ mod tests {
             (r#"{"event": "connected"}"#, "\"time\""),
             (r#"{"time": -1, "event": "connected"}"#, "\"time\""),
             (r#"{"time": "today", "event": "connected"}"#, "\"time\""),
-            (r#"{"time": 1, "event": "connect"}"#, "there are connected"),
+            (r#"{"time": 1, "event": "connect"}"#, "there are connection_refused, connected"),
             (r#"{"time": 1, "event": "denied.delete"}"#, "publish, subscribe"),
             (r#"{"time": 1, "event": "denied", "pricipal": "user:a"}"#, "unknown field"),
             (r#"{"time": 1, "event": "denied", "principal": "ann"}"#, "no principal"),
