@@ -307,6 +307,17 @@ impl Gate {
 
     /// Has the sentinel look at what the client does with a topic or a filter.
     pub(super) fn watch(&mut self, counts: &Counts, kind: Kind, reason: &'static str, topic: &str) {
+        self.watch_measured(counts, kind, (reason, 1.0), topic);
+    }
+
+    /// As [`Self::watch`], where something was measured.
+    pub(super) fn watch_measured(
+        &mut self,
+        counts: &Counts,
+        kind: Kind,
+        (reason, number): (&'static str, f64),
+        topic: &str,
+    ) {
         if !counts.watch.is_on() {
             return;
         }
@@ -314,6 +325,7 @@ impl Gate {
         counts.observe(|| sentinel::Event {
             topic: (!topic.is_empty()).then(|| excerpt(topic).into()),
             times,
+            number,
             ..self.who.as_event(kind, reason)
         });
     }

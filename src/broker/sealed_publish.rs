@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::envelopes::{Admission, Brought, PacketKind, Refused};
+use super::envelopes::{Admission, Brought, PacketKind, Refused, millis};
 use super::gate::{Delivery, Gate};
 use super::publish_memo::PublishMemo;
 use super::round::Round;
@@ -15,8 +15,8 @@ use crate::envelope::{Envelope, MAGIC};
 use crate::message::{Message, QoS};
 use crate::replay_log::Accepted;
 use crate::sentinel::Kind;
-use crate::telemetry::DropReason;
 use crate::telemetry::logging::excerpt;
+use crate::telemetry::{DropReason, EnvelopeRefusal};
 
 /// Messages that wait at most, before they are written down and routed.
 const MOST_WAITING: usize = 64;
@@ -118,6 +118,9 @@ impl Broker {
                 let packet = packet_id.map(PacketKind::Publish);
                 let brought = Brought { who: &who, message, packet, now };
                 let admission = self.envelopes.admit(&mut gate.envelopes, terms, brought);
+                if let Ok(Admission::New(accepted)) = &admission {
+                    self.watch_clock(gate, message, accepted.time_ms, now);
+                }
                 admission.map(|admission| (Arc::clone(message), admission.into()))
             }
         };
@@ -133,12 +136,25 @@ impl Broker {
         }
     }
 
+    /// Has the sentinel hear of a clock that is off, by the time of what it has sealed.
+    fn watch_clock(&self, gate: &mut Gate, message: &Message, time_ms: u64, now: Now) {
+        if let Some(skew) = self.counts.watch.clock_skew(time_ms, millis(now.unix)) {
+            let topic = message.topic.as_str();
+            gate.watch_measured(&self.counts, Kind::ClockSkew, skew, topic);
+        }
+    }
+
     /// Counts a payload that is refused, and tells the log.
     fn report_refused(&self, gate: &mut Gate, message: &Message, refused: &Refused, now: Now) {
         let label = refused.label();
         self.counts.metrics.envelopes_refused.increment(label);
         let topic = message.topic.as_str();
         gate.watch(&self.counts, Kind::EnvelopeRefused, label.name(), topic);
+        if matches!(label, EnvelopeRefusal::Expired | EnvelopeRefusal::FromFuture)
+            && let Ok(envelope) = Envelope::parse(&message.payload)
+        {
+            self.watch_clock(gate, message, envelope.time_ms(), now);
+        }
         let who = Arc::clone(gate.who());
         let memo = self.envelopes.memo(&mut gate.envelopes, &who);
         let Some(unreported) = memo.report(now.instant) else { return };

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 31] = [
+const LIMITS: [(&str, i64, i64); 32] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -20,6 +20,8 @@ const LIMITS: [(&str, i64, i64); 31] = [
     ("throttle.seconds", 1, 86_400),
     // Below 16 rules forget what they are about; beyond that they take gigabytes.
     ("sentinel.max_keys", 16, 1 << 22),
+    // A day: clocks that are further off are wrong by any measure.
+    ("sentinel.clock_skew_seconds", 1, 86_400),
     // 90 days.
     ("sentinel.rule.seconds", 1, 90 * 86_400),
     // 2^50: sums over all sessions stay far from the end of 64 bits.

@@ -84,7 +84,7 @@ impl Sentinel {
     }
 
     /// Goes by other rules. Those that stay as they are remember what they did.
-    pub fn follow(&mut self, RuleSet { rules, max_keys }: RuleSet) {
+    pub fn follow(&mut self, RuleSet { rules, max_keys, .. }: RuleSet) {
         if std::mem::replace(&mut self.max_keys, max_keys) != max_keys {
             self.watches.clear();
         }

@@ -30,6 +30,8 @@ pub enum Kind {
     TakenOver,
     /// A payload was refused, by what has to hold for the envelopes on its topic.
     EnvelopeRefused,
+    /// The time in a payload is further off than clocks may be; the number is by how many seconds.
+    ClockSkew,
     /// A client did more than a rule of `[[throttle]]` allows.
     Throttled,
     /// A will was published.
@@ -46,7 +48,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectionRefused,
         Self::Connected,
         Self::LoginRefused,
@@ -56,6 +58,7 @@ impl Kind {
         Self::Disconnected,
         Self::TakenOver,
         Self::EnvelopeRefused,
+        Self::ClockSkew,
         Self::Throttled,
         Self::Will,
         Self::Subscribed,
@@ -77,6 +80,7 @@ impl Kind {
             Self::Disconnected => "disconnected",
             Self::TakenOver => "taken_over",
             Self::EnvelopeRefused => "envelope_refused",
+            Self::ClockSkew => "clock_skew",
             Self::Throttled => "throttled",
             Self::Will => "will",
             Self::Subscribed => "subscribed",
@@ -117,6 +121,7 @@ impl Kind {
             Self::Malformed | Self::Violation => &FAULTS,
             Self::Disconnected => &["by_client", "by_broker", "keep_alive", "lost", "fault"],
             Self::EnvelopeRefused => &ENVELOPE_REFUSALS,
+            Self::ClockSkew => &["ahead", "behind"],
             Self::Throttled => &[
                 "messages_in",
                 "bytes_in",

@@ -189,6 +189,7 @@ impl Device {
                 events.push(Event { times: 20, ..self.event(Kind::Throttled, "messages_in") });
             }
             Sort::Sensor if dice.is_one_in(5_000) => {
+                events.push(self.event(Kind::ClockSkew, "behind"));
                 events.push(self.event(Kind::EnvelopeRefused, "expired"));
             }
             _ => {}

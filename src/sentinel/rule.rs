@@ -104,6 +104,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Of how many keys each of them keeps what it needs to know.
     pub max_keys: usize,
+    /// Clocks that are further off are told of, ahead or behind.
+    pub clock_skew: Duration,
 }
 
 /// Why a rule cannot be gone by.
@@ -245,7 +247,8 @@ impl RuleSet {
             return Err(faults);
         }
         let max_keys = settings.max_keys.get() as usize;
-        Ok(if settings.enabled { Self { rules, max_keys } } else { Self::default() })
+        let clock_skew = settings.clock_skew();
+        Ok(if settings.enabled { Self { rules, max_keys, clock_skew } } else { Self::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[sentinel]`: whether and how it is looked for what is out of the ordinary.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,14 @@ pub struct Settings {
     /// where different ones are counted, and 4 KiB where quantiles are taken. Who comes only once in a
     /// while is forgotten where there are more.
     pub max_keys: NonZeroU32,
+    /// Seconds that the clock of whoever seals payloads may be off before that is an event.
+    pub clock_skew_seconds: NonZeroU32,
+}
+
+impl Settings {
+    pub(super) fn clock_skew(&self) -> Duration {
+        Duration::from_secs(self.clock_skew_seconds.get().into())
+    }
 }
 
 impl Default for Settings {
@@ -24,6 +33,7 @@ impl Default for Settings {
             enabled: true,
             default_rules: true,
             max_keys: NonZeroU32::MIN.saturating_add(16_383),
+            clock_skew_seconds: NonZeroU32::MIN.saturating_add(29),
         }
     }
 }

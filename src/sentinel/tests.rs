@@ -16,7 +16,7 @@ fn rules(text: &str) -> Vec<Rule> {
 }
 
 fn sentinel(rules: Vec<Rule>, max_keys: usize) -> Sentinel {
-    Sentinel::new(RuleSet { rules, max_keys }, 1)
+    Sentinel::new(RuleSet { rules, max_keys, ..RuleSet::default() }, 1)
 }
 
 /// An event from a line such as `login_refused.credentials principal=user:ann address=192.0.2.1`.
@@ -279,7 +279,7 @@ fn rules_that_stay_remember_when_others_change() {
     (0..2).for_each(|_| sentinel.observe(Duration::ZERO, &refused, &mut found));
     let other = GUESSING.replace("\"guessing\"", "\"other\"");
     let rules = rules(&format!("{GUESSING}{other}"));
-    sentinel.follow(RuleSet { rules, max_keys: 64 });
+    sentinel.follow(RuleSet { rules, max_keys: 64, ..RuleSet::default() });
     sentinel.observe(Duration::ZERO, &refused, &mut found);
     assert_eq!(found.iter().map(|it| &*it.rule.name).collect::<Vec<_>>(), ["guessing"]);
     assert_eq!(sentinel.keys(), 2);
@@ -438,6 +438,6 @@ fn a_rule_tells_how_it_is_getting_on_and_is_tried_without_forgetting() {
     let report = sentinel.report();
     let [watched] = &report[..] else { panic!("one") };
     assert_eq!((watched.found, watched.last, watched.keys), (1, Some(at), 1));
-    sentinel.follow(RuleSet { rules: rules(GUESSING), max_keys: 64 });
+    sentinel.follow(RuleSet { rules: rules(GUESSING), max_keys: 64, ..RuleSet::default() });
     assert!(sentinel.report().iter().all(|it| !it.rule.dry_run));
 }

@@ -74,8 +74,26 @@ fn payloads_that_are_not_sealed() {
 
 #[test]
 fn payloads_of_a_clock_that_is_wrong() {
+    for (time, event) in
+        [(now_ms() + 3_600_000, "clock_skew.ahead"), (1_000, "envelope_refused.expired")]
+    {
+        let mut sealer = sealer();
+        let payloads: Vec<_> = (0..3).map(|_| seal_at(&mut sealer, time, b"x")).collect();
+        attack("clock-skew", event, payloads);
+    }
+}
+
+#[test]
+fn payloads_of_a_clock_that_is_off_and_not_so_far_that_they_are_refused() {
+    let plant = Plant::start();
+    let watcher = plant.reader("$bastion/alerts/#");
+    let mut device = plant.client(DEVICE1, "device");
     let mut sealer = sealer();
-    let ahead = now_ms() + 3_600_000;
-    let payloads: Vec<_> = (0..3).map(|_| seal_at(&mut sealer, ahead, b"x")).collect();
-    attack("clock-skew", "envelope_refused.from_future", payloads);
+    for packet_id in 1..4 {
+        let ahead = seal_at(&mut sealer, now_ms() + 45_000, b"x");
+        assert!(send(&mut device, TOPIC, packet_id, &ahead) < 0x80);
+    }
+    let told = finds(plant, watcher, "clock-skew");
+    assert_eq!((&told["event"], &told["severity"]), (&"clock_skew.ahead".into(), &"notice".into()));
+    assert_eq!(told["key"]["principal"], "user:device1");
 }

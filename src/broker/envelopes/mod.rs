@@ -177,6 +177,6 @@ impl Refused {
     }
 }
 
-fn millis(since_epoch: Duration) -> u64 {
+pub(super) fn millis(since_epoch: Duration) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ mod respond;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -48,6 +48,8 @@ pub(super) struct Watch {
     /// Until the thread takes it.
     waiting: Mutex<Option<Receiver<Seen>>>,
     sentinel: Mutex<Sentinel>,
+    /// Milliseconds that clocks may be off.
+    clock_skew_ms: AtomicU64,
     /// The time of the sentinel is counted from here.
     begin: Instant,
     /// The last alerts, as JSON.
@@ -76,6 +78,7 @@ impl Watch {
             is_on: AtomicBool::new(false),
             queue,
             strangers: AtomicUsize::new(0),
+            clock_skew_ms: AtomicU64::new(0),
             waiting: Mutex::new(Some(waiting)),
             sentinel: Mutex::new(Sentinel::new(RuleSet::default(), seed)),
             begin: Instant::now(),
@@ -92,6 +95,8 @@ impl Watch {
             self.metrics.shows_rule(&rule.name, rule.severity.name());
         }
         self.is_on.store(!rules.rules.is_empty(), Ordering::Relaxed);
+        let clock_skew_ms = u64::try_from(rules.clock_skew.as_millis()).unwrap_or(u64::MAX);
+        self.clock_skew_ms.store(clock_skew_ms, Ordering::Relaxed);
         self.sentinel.lock().follow(rules);
     }
 
@@ -107,6 +112,14 @@ impl Watch {
     /// Whether there are any rules.
     pub(super) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Whether the clock that says `time_ms` at `now_ms` is ahead or behind, and by how many seconds, if it is
+    /// further off than clocks may be.
+    pub(super) fn clock_skew(&self, time_ms: u64, now_ms: u64) -> Option<(&'static str, f64)> {
+        let off = time_ms.abs_diff(now_ms);
+        let side = if time_ms > now_ms { "ahead" } else { "behind" };
+        (off > self.clock_skew_ms.load(Ordering::Relaxed)).then_some((side, off as f64 / 1e3))
     }
 
     /// Has it looked at, if there are any rules. Never waits.
@@ -230,6 +243,8 @@ fn log(report: &Report<'_>, severity: Severity) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::telemetry::{
         DeniedAction, EnvelopeRefusal, Label, ProtocolFault, Refusal, Throttled,
@@ -250,6 +265,20 @@ mod tests {
         assert_eq!(Kind::ConnectionRefused.reasons(), refusals);
         let denied = names(DeniedAction::name);
         assert!(Kind::Denied.reasons().iter().all(|reason| denied.contains(reason)));
+    }
+
+    #[test]
+    fn a_clock_is_off_beyond_what_is_set_on_either_side() {
+        let rules = RuleSet::of(&crate::sentinel::Settings::default(), &[]).expect("rules");
+        let watch = Watch::new(rules, 1, Arc::new(Metrics::new()));
+        let now = 1_000_000;
+        for time in [now - 30_000, now, now + 30_000] {
+            assert_eq!(watch.clock_skew(time, now), None, "{time}");
+        }
+        assert_eq!(watch.clock_skew(now + 30_500, now), Some(("ahead", 30.5)));
+        assert_eq!(watch.clock_skew(0, now), Some(("behind", 1_000.0)));
+        watch.follow(RuleSet { clock_skew: Duration::from_secs(5), ..RuleSet::default() });
+        assert_eq!(watch.clock_skew(now - 6_000, now), Some(("behind", 6.0)));
     }
 
     #[test]
