@@ -163,7 +163,7 @@ impl Server {
             passwords: passwords.unwrap_or_default(),
             tokens,
             identity_service: identity_service.map_err(ServerError::NoRandomness)?,
-            webhook: webhook.map(|endpoint| Webhook::new(endpoint, Arc::clone(&metrics))),
+            webhook: Webhook::new(webhook, Arc::clone(&metrics)),
             ring: key_ring.unwrap_or_default(),
             windows,
             wrapped_dir: keys.wrapped_dir,

@@ -129,7 +129,7 @@ use crate::store::{Store, Table};
 use crate::telemetry::Metrics;
 use crate::throttle::Rule;
 use crate::tls::ListenerTls;
-use crate::webhook::Webhook;
+use crate::webhook::{Endpoint, Webhook};
 
 /// Between two writings of the verified credentials: what a crash forgets is hashed again.
 const BETWEEN_SAVES: Duration = Duration::from_secs(30);
@@ -155,8 +155,8 @@ pub struct Parts {
     pub tokens: Option<TokenVerifier>,
     /// Who is asked over HTTP who clients are; without it nobody is.
     pub identity_service: Option<IdentityService>,
-    /// Where alerts are posted; without it they are not.
-    pub webhook: Option<Webhook>,
+    /// Where alerts are posted.
+    pub webhook: Webhook,
     /// The keys of envelopes.
     pub ring: KeyRing,
     /// Which envelopes were accepted.
@@ -186,7 +186,7 @@ pub struct Broker {
     lockouts: Arc<Lockouts>,
     authority: Authority,
     identity_service: Option<IdentityService>,
-    webhook: Option<Webhook>,
+    webhook: Webhook,
     revalidations: Requests,
     envelopes: Envelopes,
     wrapped_keys: WrappedKeys,
@@ -338,6 +338,11 @@ impl Broker {
         }
     }
 
+    /// Posts alerts elsewhere, or otherwise, or not any more, from the next attempt on.
+    pub fn replace_webhook(&self, endpoint: Option<Endpoint>) {
+        self.webhook.follow(endpoint);
+    }
+
     /// Puts other keys of envelopes in force, for every payload from now on. What was sealed under one
     /// that is retiring goes on to be taken.
     pub fn replace_ring(&self, ring: KeyRing) {
@@ -435,11 +440,9 @@ impl Broker {
         self.is_shutting_down.load(Ordering::Acquire)
     }
 
-    /// Posts alerts to the webhook, where there is one. Never returns, unless there is none.
+    /// Posts alerts to the webhook, while there is one. Never returns.
     pub async fn post_alerts(self: Arc<Self>) {
-        if let Some(webhook) = &self.webhook {
-            webhook.run().await;
-        }
+        self.webhook.run().await;
     }
 
     /// Keeps files up to date: hashes that others replace in the password file, and what is kept of

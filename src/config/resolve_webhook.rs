@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Loaded, Problem, findings::Findings};
+use super::{ConfigError, Loaded, Problem, findings::Findings};
 use crate::{
     http_client::{Access, BearerToken, ServiceUrl},
     tls::{ClientFiles, client_config},
@@ -10,6 +10,19 @@ use crate::{
 };
 
 impl Loaded {
+    /// Where alerts are posted, where they are.
+    ///
+    /// # Errors
+    /// When the URL or one of its files cannot be used.
+    pub fn webhook(&self) -> Result<Option<Endpoint>, ConfigError> {
+        let mut findings = Findings::default();
+        let endpoint = self.read_webhook(&mut findings);
+        match findings.problems.is_empty() {
+            true => Ok(endpoint),
+            false => Err(ConfigError::of(findings.problems)),
+        }
+    }
+
     /// Where alerts are posted, where they are; what is wrong with it is reported.
     pub(super) fn read_webhook(&self, findings: &mut Findings) -> Option<Endpoint> {
         let Settings { url, ca_file, token_file, secret_file, timeout_ms } = &self.config.webhook;

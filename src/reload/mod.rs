@@ -29,6 +29,7 @@ use crate::identity_service::Settings;
 use crate::net::{ListenerSettings, Listeners, Shared};
 use crate::telemetry::logging::excerpt;
 use crate::telemetry::{ReloadResult, Reloaded};
+use crate::webhook;
 
 /// Between two looks at the files. A change is taken up once two looks have seen the same.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -236,6 +237,7 @@ impl Reloader {
                     self.broker.replace_http_access(access);
                 }
             }
+            Reloaded::Webhook => self.broker.replace_webhook(self.loaded.webhook()?),
         }
         Ok(notes)
     }
@@ -273,6 +275,7 @@ impl Reloader {
         let (throttles, sentinel) = (resolved.throttles, resolved.sentinel);
         settings::apply(&adopted.config, throttles, sentinel, &self.broker, &self.shared)
             .map_err(|error| error.to_string())?;
+        self.broker.replace_webhook(resolved.webhook);
         let mut changes = listeners.take_effect();
         self.loaded = adopted;
         changes.extend(live.iter().map(|setting| format!("`{setting}` is in force")));
@@ -375,6 +378,10 @@ fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
         Reloaded::HttpAccess => {
             let Settings { ca_file, client_cert, client_key, token_file, .. } = &config.http;
             [ca_file, client_cert, client_key, token_file].map(Clone::clone).to_vec()
+        }
+        Reloaded::Webhook => {
+            let webhook::Settings { ca_file, token_file, secret_file, .. } = &config.webhook;
+            [ca_file, token_file, secret_file].map(Clone::clone).to_vec()
         }
         Reloaded::Certificates => {
             let of_listener = |listener: &ListenerSettings| {

@@ -11,7 +11,7 @@ use crate::{auth, broker, identity_service, net};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 48] = [
+const LIVE: [&str; 49] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -26,6 +26,7 @@ const LIVE: [&str; 48] = [
     "bans.",
     "mqtt.",
     "sentinel.",
+    "webhook.",
     "broker.max_queued_messages",
     "broker.max_queued_bytes",
     "broker.max_queued_memory_bytes",
@@ -107,6 +108,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
         bans,
         sentinel,
         sentinel_rule,
+        webhook,
         acl,
         auth,
         mqtt,
@@ -121,6 +123,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.throttle = throttle;
     config.sentinel = sentinel;
     config.sentinel_rule = sentinel_rule;
+    config.webhook = webhook;
     config.bans = bans;
     config.acl = acl;
     config.mqtt = mqtt;

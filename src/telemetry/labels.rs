@@ -249,6 +249,8 @@ label! {
         Certificates = "certificates",
         /// What the HTTP service is reached by: authorities, certificate, key and token.
         HttpAccess = "http_access",
+        /// What the webhook is reached by: authorities, token and secret.
+        Webhook = "webhook",
         /// The key ring of envelopes.
         KeyRing = "key_ring",
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use hyper::StatusCode;
 use parking_lot::Mutex;
@@ -45,7 +46,8 @@ pub struct Endpoint {
 /// Takes alerts, and posts them once it is [run](Self::run).
 #[derive(Debug)]
 pub struct Webhook {
-    endpoint: Endpoint,
+    /// Without one nothing is posted.
+    endpoint: ArcSwapOption<Endpoint>,
     queue: Sender<Bytes>,
     /// Until it is run.
     waiting: Mutex<Option<Receiver<Bytes>>>,
@@ -76,14 +78,20 @@ impl Failure {
 impl Webhook {
     /// Nothing is posted yet.
     #[must_use]
-    pub fn new(endpoint: Endpoint, metrics: Arc<Metrics>) -> Self {
+    pub fn new(endpoint: Option<Endpoint>, metrics: Arc<Metrics>) -> Self {
         let (queue, waiting) = channel(QUEUE);
+        let endpoint = ArcSwapOption::from_pointee(endpoint);
         Self { endpoint, queue, waiting: Mutex::new(Some(waiting)), metrics }
     }
 
-    /// Has `alert`, which is JSON, posted soon. Never waits.
+    /// Posts to another one, or nowhere: from the next attempt on, of what waits as well.
+    pub fn follow(&self, endpoint: Option<Endpoint>) {
+        self.endpoint.store(endpoint.map(Arc::new));
+    }
+
+    /// Has `alert`, which is JSON, posted soon, where alerts are posted at all. Never waits.
     pub fn post(&self, alert: Bytes) {
-        if self.queue.try_send(alert).is_err() {
+        if self.endpoint.load().is_some() && self.queue.try_send(alert).is_err() {
             self.metrics.webhook_alerts.increment(WebhookResult::Dropped);
         }
     }
@@ -103,21 +111,24 @@ impl Webhook {
     async fn deliver(&self, alert: &Bytes, failures: &mut u32) -> WebhookResult {
         let id = signature::new_id();
         for _ in 0..ATTEMPTS {
+            // Nothing is to be posted any more.
+            let Some(endpoint) = self.endpoint.load_full() else { return WebhookResult::Dropped };
+            let url = &endpoint.access.url;
             let attempt = match &id {
-                Ok(id) => self.attempt(id, alert).await,
+                Ok(id) => endpoint.attempt(id, alert).await,
                 Err(error) => Err(io::Error::from(error.kind()).into()),
             };
             let failure = match attempt {
                 Ok(()) => {
                     if std::mem::take(failures) > 0 {
-                        tracing::info!(url = %self.endpoint.access.url, "the webhook answers again");
+                        tracing::info!(%url, "the webhook answers again");
                     }
                     return WebhookResult::Delivered;
                 }
                 Err(failure) => failure,
             };
             if *failures == 0 || failure.is_final() {
-                tracing::warn!(url = %self.endpoint.access.url, "the webhook fails: {failure}");
+                tracing::warn!(%url, "the webhook fails: {failure}");
             }
             if failure.is_final() {
                 *failures = 0;
@@ -128,9 +139,11 @@ impl Webhook {
         }
         WebhookResult::Failed
     }
+}
 
+impl Endpoint {
     async fn attempt(&self, id: &str, alert: &Bytes) -> Result<(), Failure> {
-        let Endpoint { access, key, timeout: patience } = &self.endpoint;
+        let Self { access, key, timeout: patience } = self;
         let headers = signature::headers(id, Now::read().unix, alert, key.as_ref());
         let posted = timeout(*patience, access.post(alert.clone(), headers)).await;
         Ok(posted.map_err(|_| Failure::Timeout)??)
@@ -157,7 +170,9 @@ mod tests {
         let access = Access { url: "http://127.0.0.1:9/".parse().unwrap(), tls: None, token: None };
         let endpoint = Endpoint { access, key: None, timeout: FIRST_PAUSE };
         let metrics = Arc::new(Metrics::new());
-        let webhook = Webhook::new(endpoint, Arc::clone(&metrics));
+        let webhook = Webhook::new(None, Arc::clone(&metrics));
+        (0..QUEUE + 9).for_each(|_| webhook.post(Bytes::from_static(b"{}")));
+        webhook.follow(Some(endpoint));
         (0..QUEUE + 3).for_each(|_| webhook.post(Bytes::from_static(b"{}")));
         let shown = metrics.render();
         assert!(shown.contains("bastionmq_webhook_alerts_total{result=\"dropped\"} 3"), "{shown}");

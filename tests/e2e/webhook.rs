@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::budgets::until;
 use crate::harness::identity_service::{IdentityService, Question, Reply};
 use crate::harness::raw::{Connect, RawClient};
-use crate::harness::{Broker, DEVICE1, Stream, http, scratch};
+use crate::harness::{Broker, DEVICE1, Place, Stream, http, scratch};
 
 const SECRET: [u8; 32] = [7; 32];
 
@@ -128,4 +128,50 @@ fn nobody_waits_for_a_webhook_that_says_nothing_and_rules_that_are_tried_are_not
     service.wait_for_questions(1);
     assert!(service.questions().iter().all(|it| it.json["rule"] == "denial"));
     assert_eq!(alerts(&broker, "delivered"), 0.0);
+}
+
+#[test]
+fn alerts_go_elsewhere_are_signed_otherwise_and_stay_while_the_broker_runs() {
+    let [one, other] = [(); 2].map(|()| IdentityService::start(|_| Reply::Json(json!({}))));
+    let place = Place::of_site();
+    let secret = place.file("webhook.secret");
+    let write_secret = |bytes: [u8; 32]| {
+        fs::write(&secret, format!("whsec_{}\n", Base64::encode_string(&bytes))).expect("a file");
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a mode");
+    };
+    write_secret([9; 32]);
+    let rule = "[[sentinel.rule]]\nname = \"denial\"\nevents = [\"denied\"]\n\
+                per = [\"topic\"]\nthreshold = 1\n";
+    let before = place.text("bastionmq.toml") + rule;
+    let posting_to = |service: &IdentityService, more: &str| {
+        let url = format!("http://127.0.0.1:{}/alerts", service.port());
+        format!("{before}[webhook]\nurl = \"{url}\"\n{more}")
+    };
+    place.replace("bastionmq.toml", posting_to(&one, ""));
+    place.reloaded("config");
+    ask_for(&place.broker, &["first"]);
+    one.wait_for_questions(1);
+
+    let signed = format!("secret_file = \"{}\"\n", secret.display());
+    place.replace("bastionmq.toml", posting_to(&other, &signed));
+    place.reloaded_times("config", 2);
+    ask_for(&place.broker, &["second"]);
+    other.wait_for_questions(1);
+    assert!(!is_signed(&other.questions()[0]), "by another secret");
+
+    // Its file is another one than before, which was none.
+    place.reloaded("webhook");
+    write_secret(SECRET);
+    place.reloaded_times("webhook", 2);
+    ask_for(&place.broker, &["third"]);
+    other.wait_for_questions(2);
+    assert!(is_signed(&other.questions()[1]));
+
+    place.replace("bastionmq.toml", before.clone());
+    place.reloaded_times("config", 3);
+    ask_for(&place.broker, &["fourth"]);
+    let found = "bastionmq_sentinel_findings_total{rule=\"denial\",severity=\"warning\"}";
+    until("it is found", || http::series(place.broker.admin_port(), found) > 3.5);
+    assert_eq!((one.questions().len(), other.questions().len()), (1, 2));
+    until("three are counted", || alerts(&place.broker, "delivered") > 2.5);
 }

@@ -177,11 +177,8 @@ impl Broker {
             return;
         };
         self.counts.watch.remember(json.clone());
-        if does(Response::Webhook)
-            && !rule.dry_run
-            && let Some(webhook) = &self.webhook
-        {
-            webhook.post(json.clone());
+        if does(Response::Webhook) && !rule.dry_run {
+            self.webhook.post(json.clone());
         }
         if does(Response::Alert)
             && !rule.dry_run

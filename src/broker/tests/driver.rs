@@ -31,6 +31,7 @@ use crate::session::{self, ConnectRequest, SessionExpiry};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::topic::{TopicFilterRef, TopicNameRef};
+use crate::webhook::Webhook;
 
 /// Everybody may do everything.
 pub(super) const OPEN: &str = include_str!("../../../acl/open.toml");
@@ -88,6 +89,7 @@ pub(super) fn broker_that_speaks(
 /// Those of a broker where everybody may do everything.
 pub(super) fn parts(passwords: PasswordFile) -> Parts {
     let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
+    let metrics = Arc::new(Metrics::new());
     Parts {
         settings: Settings::default(),
         mqtt: session::Settings::default(),
@@ -98,7 +100,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         auth,
         tokens: None,
         identity_service: None,
-        webhook: None,
+        webhook: Webhook::new(None, Arc::clone(&metrics)),
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
@@ -107,7 +109,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         bans: crate::sanctions::Settings::default(),
         throttles: Vec::new(),
         sentinel: RuleSet::default(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
     }
 }
 
