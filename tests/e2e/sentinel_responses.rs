@@ -3,12 +3,14 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::budgets::until;
 use crate::harness::raw::{self, CONNACK, Connect, PUBLISH, RawClient};
-use crate::harness::{ADMIN, Broker, DEVICE1, DEVICE2, Login, bastionmq, http, scratch};
+use crate::harness::{ADMIN, Broker, DEVICE1, DEVICE2, Login, Site, bastionmq, http, scratch};
 use crate::sentinel::{alert_of, device, found, listener, recorded, watched};
 
 const ADMINISTRATIVE_ACTION: u8 = 0x98;
@@ -221,4 +223,53 @@ fn a_rule_by_which_anybody_could_have_others_locked_out_is_refused() {
     assert!(said.contains("bastionmq.toml:6"), "{said}");
     assert!(said.contains("cannot ban the principal of refused logins"), "{said}");
     assert!(said.contains("`per` \"address\""), "{said}");
+}
+
+#[test]
+fn a_certificate_is_banned_by_a_rule_and_nobody_else_of_its_name_or_place() {
+    let place = scratch();
+    let at = place.path().display();
+    let control = format!("[control]\nsocket = \"{at}/control/ctl.sock\"\n");
+    let rule = denials("{ ban = \"certificate\", seconds = 3600 }");
+    let mut broker = watched(place.path(), &(control + &rule));
+    let (site, own) = (Site::shared(), scratch());
+    let (stolen, renewed) = (site.tls_as("device1"), site.tls_anew_as("device1", own.path()));
+    let mut watcher = listener(&broker);
+    let port = broker.tls_port();
+    let enters = |tls: &Arc<ClientConfig>, client_id: &str| {
+        let mut client = RawClient::tls(port, Arc::clone(tls));
+        client.send(&Connect::new(5, client_id).encode());
+        (client.expect(CONNACK).reason(), client)
+    };
+    let (reason, mut thief) = enters(&stolen, "thief");
+    assert_eq!(reason, 0);
+    let (reason, mut owner) = enters(&renewed, "owner");
+    assert_eq!(reason, 0);
+    probe(&mut thief);
+    let told = alert_of(&mut watcher, "probing");
+    let done = done(&told);
+    assert_eq!(
+        (&done["response"], &done["target"], &done["outcome"], &done["connections"]),
+        (&"ban".into(), &"certificate".into(), &"done".into(), &1.into())
+    );
+    let subject = done["subject"].as_str().expect("a certificate");
+    assert!(subject.starts_with("fingerprint:"), "{subject}");
+    while thief.read_or_end().is_some() {}
+
+    assert_eq!(enters(&stolen, "thief").0, BANNED);
+    assert_eq!(enters(&stolen, "another id").0, BANNED);
+    // The same name and address, and another certificate: it stays inside, and comes in.
+    owner.send(&raw::packet(raw::PINGREQ, &[]));
+    owner.expect(raw::PINGRESP);
+    assert_eq!(enters(&renewed, "owner").0, 0);
+    connect(&broker, "by password", DEVICE1);
+
+    let mut command = bastionmq();
+    command.args(["ctl", "--socket"]).arg(place.path().join("control/ctl.sock"));
+    let lifted = command.args(["ban", "lift", subject]).output().expect("it runs");
+    assert!(lifted.status.success(), "{lifted:?}");
+    assert_eq!(enters(&stolen, "thief").0, 0);
+    broker.terminate();
+    broker.wait();
+    assert_eq!(recorded_as(place.path(), "banned")[0]["by"], "rule:probing");
 }

@@ -89,10 +89,28 @@ policy_file = "{at}/policy.toml"
 
     /// As [`Site::tls`], and shows the certificate of `name`.
     pub(crate) fn tls_as(&self, name: &str) -> Arc<ClientConfig> {
-        let certificate = self.file(&format!("{name}.crt"));
+        self.tls_showing(&self.directory, name)
+    }
+
+    /// As [`Site::tls_as`], by another certificate of our authority for the same name, made in `place`.
+    pub(crate) fn tls_anew_as(&self, name: &str, place: &Path) -> Arc<ClientConfig> {
+        for file in ["ca.crt", "ca.key"] {
+            fs::copy(self.file(file), place.join(file)).expect("a copy");
+        }
+        let made = bastionmq()
+            .args(["certs", "client", "--dir", "."])
+            .arg(name)
+            .current_dir(place)
+            .output();
+        assert!(made.expect("bastionmq starts").status.success(), "a certificate for {name}");
+        self.tls_showing(place, name)
+    }
+
+    fn tls_showing(&self, place: &Path, name: &str) -> Arc<ClientConfig> {
+        let certificate = place.join(format!("{name}.crt"));
         let chain = CertificateDer::pem_file_iter(certificate).expect("a certificate file");
         let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
-        let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key"))).expect("a key");
+        let key = PrivateKeyDer::from_pem_file(place.join(format!("{name}.key"))).expect("a key");
         let config = trusting(&self.ca()).with_client_auth_cert(chain, key);
         Arc::new(config.expect("a certificate and its key"))
     }
