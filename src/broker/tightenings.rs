@@ -1,4 +1,4 @@
-//! Who may publish less for a while: whom a rule of the sentinel has slowed down. Kept in memory alone: it is
+//! Who may publish less, and is sent less, for a while: whom a rule of the sentinel has slowed down. Kept in memory alone: it is
 //! for minutes, and whoever goes on after a restart is found again.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::sanctions::{Author, Kind, PutError, Sanction, Settings, Standing, Sub
 use crate::telemetry::Metrics;
 use crate::throttle::{Action, Per, Rate, Rule, What};
 
-/// Those who are slowed down, and how much they have published lately.
+/// Those who are slowed down, and how much they have published and were sent lately.
 #[derive(Debug)]
 pub(super) struct Tightenings {
     slowed: Mutex<Slowed>,
@@ -27,8 +27,8 @@ pub(super) struct Tightenings {
 #[derive(Debug)]
 struct Slowed {
     table: Table,
-    /// Of each in the table, one for all of its connections together.
-    limits: HashMap<Subject, Limit>,
+    /// Of each in the table, for all of its connections together: in, and out.
+    limits: HashMap<Subject, [Limit; 2]>,
 }
 
 impl Tightenings {
@@ -42,7 +42,7 @@ impl Tightenings {
         self.slowed.lock().table.follow(settings);
     }
 
-    /// The limits of `who`: one of each subject that means it.
+    /// The limits of `who`: those of each subject that means it.
     fn of(&self, who: &Who) -> Vec<Limit> {
         if self.count.load(Ordering::Acquire) == 0 {
             return Vec::new();
@@ -50,7 +50,8 @@ impl Tightenings {
         let slowed = self.slowed.lock();
         let (suspect, now) = (who.as_suspect(), Now::read().unix);
         let subjects = slowed.table.all_of(&suspect, now).map(|sanction| &sanction.subject);
-        subjects.filter_map(|subject| slowed.limits.get(subject).cloned()).collect()
+        let limits = subjects.filter_map(|subject| slowed.limits.get(subject));
+        limits.flatten().cloned().collect()
     }
 
     /// Gives the one that holds now.
@@ -58,8 +59,9 @@ impl Tightenings {
         self.change(|slowed| {
             let holds = slowed.table.put(sanction.clone())?.clone();
             if holds == sanction {
-                let limit = Limit::by(rule_of(&sanction.by, rate), metrics);
-                slowed.limits.insert(sanction.subject, limit);
+                let limits = [What::MessagesIn, What::MessagesOut]
+                    .map(|what| Limit::by(rule_of(&sanction.by, what, rate), metrics));
+                slowed.limits.insert(sanction.subject, limits);
             }
             Ok(holds)
         })
@@ -83,11 +85,12 @@ impl Tightenings {
     }
 }
 
-/// So many messages, of all connections that it is about together; whoever sends more waits.
-fn rule_of(by: &Author, rate: Rate) -> Rule {
+/// So many messages, of all connections that it is about together. Whoever sends more waits, and what is for
+/// them waits in their queues.
+fn rule_of(by: &Author, what: What, rate: Rate) -> Rule {
     Rule {
         name: by.to_string().into(),
-        what: What::MessagesIn,
+        what,
         per: Per::User,
         roles: Box::default(),
         topics: None,
@@ -97,7 +100,7 @@ fn rule_of(by: &Author, rate: Rate) -> Rule {
 }
 
 impl Broker {
-    /// Has somebody publish at no more than `rate` from now on: those who are connected, and those who come.
+    /// Has somebody publish, and be sent, no more than `rate` from now on: those who are connected, and those who come.
     ///
     /// # Errors
     /// When the allow-list has its subject, or there are too many.

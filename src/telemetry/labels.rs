@@ -181,7 +181,7 @@ label! {
         Quarantine = "quarantine",
         /// It is banned for a time.
         Ban = "ban",
-        /// It may publish less for a time.
+        /// It may publish less, and is sent less, for a time.
         Tighten = "tighten",
     }
 }

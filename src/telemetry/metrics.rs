@@ -53,7 +53,7 @@ pub struct Metrics {
     pub ban_refusals: Counters<BanKind>,
     /// Quarantines that hold now.
     pub quarantines: Gauges<BanKind>,
-    /// Those who may publish less for a time, by whom they are about.
+    /// Those who may publish less, and are sent less, for a time, by whom they are about.
     pub tightenings: Gauges<BanKind>,
     /// Messages and wills of clients in quarantine.
     pub quarantined_messages: Counter,

@@ -9,7 +9,7 @@ use crate::budgets::until;
 use crate::control::Place;
 use crate::harness::http::series;
 use crate::harness::raw::{self, Connect, PUBACK, PUBLISH, RawClient};
-use crate::harness::{DEVICE1, DEVICE2, Stream, bastionmq};
+use crate::harness::{ADMIN, DEVICE1, DEVICE2, Stream, bastionmq};
 
 /// A rule about 3 denials of a client, which may then publish 2 messages a second for so long.
 fn slows_down(seconds: u32) -> String {
@@ -155,4 +155,23 @@ fn operators_see_rules_and_alerts_and_have_a_rule_only_tried() {
     assert!(said.code == Some(1) && said.err.contains("no-such-rule"), "{}", said.err);
     let said = place.ctl(&["sentinel", "rules"]).out;
     assert!(said.contains("probing") && said.contains(" rules in force\n"), "{said}");
+}
+
+#[test]
+fn who_is_slowed_down_is_sent_no_more_than_its_rate_and_the_rest_once_it_is_lifted() {
+    let place = Place::with(&slows_down(3_600));
+    let mut prober = device(&place, "prober");
+    assert_eq!(prober.subscribe(5, "devices/device1/down", 0), 0);
+    probe(&mut prober);
+    until("it shows", || tightened(&place) > 0.5);
+    let mut admin = place.connect(&Connect::new(5, "admin").login(ADMIN));
+    publish(&mut admin, "devices/device1/down", 20);
+    let waits =
+        "bastionmq_throttled_total{rule=\"rule:probing\",what=\"messages_out\",action=\"delay\"}";
+    until("some wait", || metric(&place, waits) > 0.5);
+    assert_eq!(place.ctl(&["sentinel", "loosen", "user:device1"]).code, Some(0));
+    for _ in 0..20 {
+        prober.expect(PUBLISH);
+    }
+    prober.expect_silence();
 }
