@@ -24,6 +24,7 @@ mod verification;
 mod writer;
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -42,7 +43,7 @@ pub use verification::{Finding, Verified, verify};
 
 use self::durability::Durability;
 use self::progress::Progress;
-use self::writer::Writer;
+use self::writer::{SyncData, Writer};
 use crate::clock::Now;
 
 /// Events that may wait to be written.
@@ -82,9 +83,21 @@ impl AuditLog {
         settings: &Settings,
         now: Now,
     ) -> Result<Self, AuditError> {
+        Self::open_on(directory, keys, settings, Box::new(File::sync_data), now)
+    }
+
+    /// As [`Self::open`], on a disk that takes what was written by `sync_data`.
+    fn open_on(
+        directory: &Path,
+        keys: Keys,
+        settings: &Settings,
+        sync_data: SyncData,
+        now: Now,
+    ) -> Result<Self, AuditError> {
         let progress = Arc::<Progress>::default();
         let durability = settings.strict.then(Arc::<Durability>::default);
-        let writer = Writer::open(directory, keys, settings, Arc::clone(&progress), now)?;
+        let writer =
+            Writer::open(directory, keys, settings, Arc::clone(&progress), sync_data, now)?;
         let (sender, events) = sync_channel(QUEUE);
         let reached = durability.clone();
         let thread = thread::Builder::new()
@@ -93,6 +106,23 @@ impl AuditLog {
             .map_err(AuditError::system("write", directory))?;
         let queue = Mutex::new(Queue { sender: Some(sender), count: 0 });
         Ok(Self { queue, durability, progress, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// A strict one in `directory`, whose disk takes all but what it is to have synced for the `nth` time.
+    #[cfg(test)]
+    pub(crate) fn strict_on_failing_disk(directory: &Path, keys: Keys, nth: u32) -> Self {
+        let mut syncs = 0;
+        let sync_data = move |file: &File| {
+            syncs += 1;
+            if syncs == nth {
+                Err(std::io::Error::other("it fails once"))
+            } else {
+                file.sync_data()
+            }
+        };
+        let settings = Settings { strict: true, ..Settings::default() };
+        let log = Self::open_on(directory, keys, &settings, Box::new(sync_data), Now::read());
+        log.expect("a log")
     }
 
     /// Whether decisions wait for the disk.

@@ -66,6 +66,10 @@ impl Place {
     }
 }
 
+fn synced() -> SyncData {
+    Box::new(File::sync_data)
+}
+
 fn subject(number: u64) -> Subject {
     Subject {
         principal: "user:ann".to_owned(),
@@ -221,7 +225,8 @@ fn a_full_file_is_compressed_and_goes_on_in_the_next() {
     let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
     let progress = Arc::default();
     let mut writer =
-        Writer::open(&place.path(), keys, &Settings::default(), progress, Now::read()).unwrap();
+        Writer::open(&place.path(), keys, &Settings::default(), progress, synced(), Now::read())
+            .unwrap();
     writer.rotate_for_test();
     drop(writer);
     let files = files_of(&place.path()).unwrap();
@@ -279,6 +284,24 @@ fn what_is_written_is_counted_and_so_is_what_finds_no_place() {
 }
 
 #[test]
+fn a_disk_that_has_once_failed_to_sync_is_not_believed_again() {
+    let place = Place::new();
+    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
+    let log = AuditLog::strict_on_failing_disk(&place.path(), keys, 2);
+    let decide = |number| {
+        let ticket = log.record(Now::read(), denied(number)).unwrap();
+        (ticket, log.is_written_within(ticket, Duration::from_millis(1_500)))
+    };
+    // The second sync is of one of these two, as time has it.
+    let [_, second] = [1, 2].map(decide);
+    assert!(!second.1, "{second:?}");
+    assert_eq!(log.figures().condition, Condition::Unsynced);
+    // The disk would take it now, and has lost what nobody knows.
+    assert!(!decide(3).1);
+    assert!(!log.is_written_within(second.0, Duration::ZERO));
+}
+
+#[test]
 fn a_log_that_is_not_strict_has_nothing_to_wait_for() {
     let place = Place::new();
     let log = place.open(&Settings::default());
@@ -293,7 +316,8 @@ fn the_oldest_files_go_when_all_together_are_too_many_and_what_is_left_is_whole(
     let settings = Settings { max_total_mib: 1, ..Settings::default() };
     let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
     let mut writer =
-        Writer::open(&place.path(), keys, &settings, Arc::default(), Now::read()).unwrap();
+        Writer::open(&place.path(), keys, &settings, Arc::default(), synced(), Now::read())
+            .unwrap();
     let noise = |seed: u64| {
         (0..40).fold(String::new(), |text, at| {
             format!("{text}{:016x}", (seed * 40 + at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))

@@ -31,11 +31,15 @@ const TICK: Duration = Duration::from_secs(1);
 const CHECKPOINT_RECORDS: u64 = 1_000;
 const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
 
+/// Has the disk take what was written to a file.
+pub(super) type SyncData = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+
 pub(super) struct Writer {
     directory: PathBuf,
     keys: Keys,
     settings: Settings,
     progress: Arc<Progress>,
+    sync_data: SyncData,
     file: File,
     number: u64,
     /// Of the file, written.
@@ -75,6 +79,7 @@ impl Writer {
         keys: Keys,
         settings: &Settings,
         progress: Arc<Progress>,
+        sync_data: SyncData,
         now: Now,
     ) -> Result<Self, AuditError> {
         let lock = lock(directory)?;
@@ -92,6 +97,7 @@ impl Writer {
             keys,
             settings: settings.clone(),
             progress,
+            sync_data,
             number,
             bytes: 0,
             waiting: Vec::new(),
@@ -180,7 +186,7 @@ impl Writer {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let synced = self.file.sync_data();
+        let synced = (self.sync_data)(&self.file);
         if synced.is_err() {
             self.progress.note_failed_sync();
         }

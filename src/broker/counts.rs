@@ -80,6 +80,11 @@ impl Counts {
         audit.is_written_within(ticket, AUDIT_PATIENCE)
     }
 
+    /// How the audit log is, where there is one.
+    pub(super) fn audit_condition(&self) -> Option<Condition> {
+        self.audit.as_ref().map(|audit| audit.figures().condition)
+    }
+
     /// Shows how the audit log is getting on.
     pub(super) fn show_audit(&self) {
         let Some(audit) = &self.audit else {

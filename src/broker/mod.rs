@@ -113,7 +113,7 @@ use self::timers::Timers;
 use self::turnstile::Turnstile;
 use self::wrapped_keys::WrappedKeys;
 use crate::acl::Policy;
-use crate::audit::{AuditLog, Event};
+use crate::audit::{self, AuditLog, Event};
 use crate::auth::{self, PasswordFile, TokenVerifier};
 use crate::clock::Now;
 use crate::codec::ReasonCode;
@@ -373,6 +373,12 @@ impl Broker {
             let ticket = self.counts.audit(event);
             self.counts.is_soon_written(ticket)
         }
+    }
+
+    /// How the audit log is, where there is one, and whether what is decided waits for it.
+    #[must_use]
+    pub fn audit_condition(&self) -> Option<(audit::Condition, bool)> {
+        Some((self.counts.audit_condition()?, self.counts.has_strict_audit()))
     }
 
     /// Sets the gauges that are read off the state rather than kept.

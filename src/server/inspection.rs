@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::admin::{Condition, Inspect, Part, Readiness};
+use crate::audit;
 use crate::broker::Broker;
 use crate::control::FileStatus;
 use crate::reload::ReloadHandle;
@@ -27,12 +28,30 @@ pub(super) fn of(broker: Arc<Broker>, files: &ReloadHandle, is_open: Arc<AtomicB
             true => Condition::Well,
             false => Condition::Failed("closed".to_owned()),
         };
-        let parts = [("listeners", Some(listeners)), ("store", store), ("http", http)];
+        let audit =
+            broker.audit_condition().map(|(condition, is_strict)| of_audit(condition, is_strict));
+        let parts =
+            [("listeners", Some(listeners)), ("store", store), ("audit", audit), ("http", http)];
         let parts = parts.into_iter().filter_map(|(name, condition)| {
             Some(Part { name: name.to_owned(), condition: condition? })
         });
         Readiness::of(parts.chain(files().into_iter().map(part)).collect())
     })
+}
+
+/// Where the log is strict, nobody is let in while it is not written.
+fn of_audit(condition: audit::Condition, is_strict: bool) -> Condition {
+    let why = match condition {
+        audit::Condition::Well => return Condition::Well,
+        audit::Condition::Waits => "the disk takes nothing",
+        audit::Condition::Unsynced => {
+            "the disk has failed to sync what it had taken: mend it, and start the broker anew"
+        }
+    };
+    match is_strict {
+        true => Condition::Failed(format!("nothing is decided: {why}")),
+        false => Condition::Degraded(why.to_owned()),
+    }
 }
 
 /// The log says what is wrong with a file; who asks here may not be meant to know.
@@ -44,4 +63,21 @@ fn part(file: FileStatus) -> Part {
         ),
     };
     Part { name: file.what, condition }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_a_broker_whose_strict_audit_log_is_not_written() {
+        for condition in [audit::Condition::Waits, audit::Condition::Unsynced] {
+            let of = |is_strict| of_audit(condition, is_strict);
+            assert!(matches!(of(true), Condition::Failed(_)), "{condition:?}");
+            assert!(matches!(of(false), Condition::Degraded(_)), "{condition:?}");
+        }
+        for is_strict in [false, true] {
+            assert_eq!(of_audit(audit::Condition::Well, is_strict), Condition::Well);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The broker without sockets: clients in the hands of a test, policies that change under them.
 
+mod audit;
 mod authentication;
 mod crashes;
 pub(super) mod driver;
