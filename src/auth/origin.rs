@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::identity::Network;
+
 /// An IPv4 address, or the 64 bits of an IPv6 address that its owner does not choose; the rest is
 /// anybody's who has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,12 +20,9 @@ pub enum Origin {
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match Network::of_owner(address).address() {
             IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            }
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
         }
     }
 }

@@ -37,6 +37,25 @@ impl Network {
         Self { address, length }
     }
 
+    /// What the owner of `address` has at least: one address of IPv4, or the /64 of IPv6 within which it chooses
+    /// any that it likes.
+    #[must_use]
+    pub fn of_owner(address: IpAddr) -> Self {
+        Self::around(address, if address.to_canonical().is_ipv4() { 32 } else { 64 })
+    }
+
+    /// What one customer of a provider has, or one place of its machines: a /24 of IPv4, a /56 of IPv6.
+    #[must_use]
+    pub fn of_customer(address: IpAddr) -> Self {
+        Self::around(address, if address.to_canonical().is_ipv4() { 24 } else { 56 })
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        self.address
+    }
+
     /// How many bits its addresses have in common.
     #[must_use]
     pub fn length(self) -> u8 {
@@ -141,6 +160,19 @@ mod tests {
         ] {
             assert_eq!(network(one).overlaps(network(other)), overlap, "{one} {other}");
             assert_eq!(network(other).overlaps(network(one)), overlap, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn an_owner_has_what_nobody_else_chooses_and_a_customer_what_a_provider_gives() {
+        for (address, owner, customer) in [
+            ("192.0.2.7", "192.0.2.7", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.0/24"),
+            ("2001:db8:1:2345:6::7", "2001:db8:1:2345::/64", "2001:db8:1:2300::/56"),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(Network::of_owner(address), network(owner));
+            assert_eq!(Network::of_customer(address), network(customer));
         }
     }
 

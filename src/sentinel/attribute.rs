@@ -1,11 +1,11 @@
 //! What events are told apart by.
 
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::Event;
+use crate::identity::Network;
 
 /// Something that an event may have, and others have in common with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,10 +49,7 @@ impl Attribute {
             Self::Principal => event.principal.as_ref().map(ToString::to_string),
             Self::Client => event.client.as_ref().map(ToString::to_string),
             Self::Address => event.address.map(|it| it.to_string()),
-            Self::Prefix => event.address.map(|it| match network_of(it) {
-                IpAddr::V4(network) => format!("{network}/24"),
-                IpAddr::V6(network) => format!("{network}/56"),
-            }),
+            Self::Prefix => event.address.map(|it| Network::of_customer(it).to_string()),
             Self::Listener => event.listener.as_deref().map(str::to_owned),
             Self::Topic => event.topic.as_deref().map(str::to_owned),
             Self::TopicClass => event.topic.as_deref().map(|it| topic_class(it).to_owned()),
@@ -71,18 +68,11 @@ impl Attribute {
             Self::Principal => add(event.principal.as_ref(), hasher),
             Self::Client => add(event.client.as_ref(), hasher),
             Self::Address => add(event.address, hasher),
-            Self::Prefix => add(event.address.map(network_of), hasher),
+            Self::Prefix => add(event.address.map(Network::of_customer), hasher),
             Self::Listener => add(event.listener.as_ref(), hasher),
             Self::Topic => add(event.topic.as_ref(), hasher),
             Self::TopicClass => add(event.topic.as_deref().map(topic_class), hasher),
         }
-    }
-}
-
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
     }
 }
 
@@ -96,13 +86,6 @@ pub fn topic_class(topic: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_network_is_what_one_customer_has() {
-        let network = |text: &str| network_of(text.parse().unwrap()).to_string();
-        assert_eq!(network("192.0.2.77"), "192.0.2.0");
-        assert_eq!(network("2001:db8:1:2345:6::7"), "2001:db8:1:2300::");
-    }
 
     #[test]
     fn a_topic_class_has_two_levels_at_most() {

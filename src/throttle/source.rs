@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::identity::Network;
+
 /// An address of IPv4, or the first 64 bits of one of IPv6, whose owner chooses the rest; or the prefix
 /// of such: /24 and /56, which is what one customer has of a provider, or one place of its machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +41,7 @@ impl Source {
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match Network::of_owner(address).address() {
             IpAddr::V4(address) => Self(OF_IPV4 | u64::from(address.to_bits())),
             IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64),
         }

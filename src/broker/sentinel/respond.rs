@@ -1,5 +1,6 @@
 //! What is done to those who have broken a rule: graded, for a time, and never to whom the allow-list has.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use crate::audit::{self, Responded};
@@ -11,9 +12,6 @@ use crate::sanctions::{Author, PutError, Subject};
 use crate::sentinel::{Event, Finding, Response, Target};
 use crate::telemetry::{ResponseOutcome, SentinelResponse};
 use crate::throttle::Rate;
-
-/// Bits that the addresses of one customer have in common, of IPv4 and of IPv6.
-const PREFIX_BITS: (u8, u8) = (24, 56);
 
 impl Broker {
     /// Does what the rule says beyond telling of it; what has come of each.
@@ -115,14 +113,10 @@ impl Broker {
 /// who are let in without a proof.
 fn subject_of(target: Target, event: &Event) -> Option<Subject> {
     let is_proven = || matches!(&event.principal, Some(it) if *it != Principal::Anonymous);
-    let bits = |lengths: (u8, u8)| {
-        let address = event.address?;
-        let length = if address.is_ipv4() { lengths.0 } else { lengths.1 };
-        Some(Subject::Network(Network::around(address, length)))
-    };
+    let network = |of: fn(IpAddr) -> Network| event.address.map(of).map(Subject::Network);
     match target {
-        Target::Address => bits((u8::MAX, u8::MAX)),
-        Target::Prefix => bits(PREFIX_BITS),
+        Target::Address => network(|address| Network::around(address, u8::MAX)),
+        Target::Prefix => network(Network::of_customer),
         _ if !is_proven() => None,
         Target::Principal => event.principal.clone().map(Subject::Principal),
         Target::Client => event.client.clone().map(Subject::ClientId),
