@@ -10,9 +10,10 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::configured::configured;
 use crate::audit::{AuditFile, Keys, PublicKey, files_of, lines_of, verify};
 use crate::clock::{End, Moment, Now};
-use crate::config::{Flags, Loaded, Sources};
+use crate::config::Loaded;
 use crate::keys::MasterKeySource;
 
 const EXAMPLES: &str = "\
@@ -27,9 +28,6 @@ Exit codes: 0 done, 1 it was not or the log was changed, 2 a mistake in the comm
 
 /// How often a log that is followed is looked at.
 const FOLLOW: Duration = Duration::from_millis(250);
-/// What the variables begin with that say the same as the settings in `[keys]` and `[audit]`.
-const VARIABLES: [&str; 2] = ["BASTIONMQ_KEYS_", "BASTIONMQ_AUDIT_"];
-const CONFIG: &str = "BASTIONMQ_CONFIG";
 
 /// Read the security audit log, and check that nobody has changed it
 #[derive(Debug, Args)]
@@ -131,14 +129,7 @@ pub(super) fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
 
 impl PlaceArgs {
     fn choose(&self) -> anyhow::Result<(PathBuf, Loaded)> {
-        let mut sources = Sources::of_process(self.config.clone(), Flags::default());
-        // What else a broker is told in its environment is no business of this command.
-        sources.environment.retain(|(name, _)| {
-            name.to_str().is_some_and(|name| {
-                VARIABLES.iter().any(|start| name.starts_with(start)) || name == CONFIG
-            })
-        });
-        let loaded = Loaded::load(&sources)?;
+        let loaded = configured(self.config.clone(), &["KEYS", "AUDIT"])?;
         let directory = self.dir.clone().or_else(|| loaded.config.audit.dir.clone());
         let directory = directory.context(
             "which log? Name its directory with --dir DIR, or --config with a configuration in which \

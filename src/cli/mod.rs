@@ -5,6 +5,7 @@ mod audit;
 mod certs;
 mod check_config;
 mod completions;
+mod configured;
 mod ctl;
 mod import;
 mod inspect;

@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Flags, Loaded, Sources};
+use super::configured::configured;
+use crate::config::Loaded;
 use crate::keys::{MasterKeySource, RingFile, Settings};
-
-/// What the variables begin with that say the same as the settings in `[keys]`.
-const VARIABLES: &str = "BASTIONMQ_KEYS_";
-const CONFIG: &str = "BASTIONMQ_CONFIG";
 
 /// Where keys are.
 #[derive(Debug, Args)]
@@ -41,12 +38,7 @@ impl RingArgs {
     }
 
     pub(super) fn choose(&self) -> anyhow::Result<ChosenRing> {
-        let mut sources = Sources::of_process(self.config.clone(), Flags::default());
-        // What else a broker is told in its environment is no business of this command.
-        sources.environment.retain(|(name, _)| {
-            name.to_str().is_some_and(|name| name.starts_with(VARIABLES) || name == CONFIG)
-        });
-        let loaded = Loaded::load(&sources)?;
+        let loaded = configured(self.config.clone(), &["KEYS"])?;
         let ring = self.ring.clone().or_else(|| loaded.config.keys.ring_file.clone());
         let ring = ring.context(
             "which key ring? Name it with --ring FILE, or --config with a configuration in which \

@@ -5,14 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use crate::cli::configured::configured;
 use crate::clock::Now;
-use crate::config::{Flags, Loaded, Sources};
 use crate::keys::MasterKeySource;
 use crate::store::{Directory, Opened};
-
-/// What the variables begin with that say the same as the settings in `[keys]` and `[store]`.
-const VARIABLES: [&str; 2] = ["BASTIONMQ_KEYS_", "BASTIONMQ_STORE_"];
-const CONFIG: &str = "BASTIONMQ_CONFIG";
 
 /// Where a store is.
 #[derive(Debug, Args)]
@@ -37,14 +33,7 @@ pub(super) struct Place {
 
 impl PlaceArgs {
     pub(super) fn choose(&self) -> anyhow::Result<Place> {
-        let mut sources = Sources::of_process(self.config.clone(), Flags::default());
-        // What else a broker is told in its environment is no business of this command.
-        sources.environment.retain(|(name, _)| {
-            name.to_str().is_some_and(|name| {
-                VARIABLES.iter().any(|start| name.starts_with(start)) || name == CONFIG
-            })
-        });
-        let config = Loaded::load(&sources)?.config;
+        let config = configured(self.config.clone(), &["KEYS", "STORE"])?.config;
         let directory = self.dir.clone().or(config.store.dir);
         let directory = directory.context(
             "which store? Name its directory with --dir DIR, or --config with a configuration in which \
