@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Broker;
+use super::authenticators::Refused;
 use super::gate::Who;
 use super::register::{Kept, SanctionOrder, Sanctioned};
 use super::registry::Holding;
@@ -136,6 +137,13 @@ impl Broker {
     pub(super) fn refusal_of_banned(&self, who: &Who) -> Option<Refusal> {
         let is_refused = self.refuses(|table, now| table.of(&who.as_suspect(), now));
         is_refused.then(|| Refusal::new(ReasonCode::Banned, "banned"))
+    }
+
+    /// Why somebody who comes with `client_id` may not come in, whatever it would prove to be. It is told what
+    /// everybody is told who proves nothing: no stranger learns who is banned.
+    pub(super) fn refusal_of_claim(&self, client_id: &str) -> Option<Refused> {
+        let is_refused = self.refuses(|table, now| table.of_claimed(client_id, now));
+        is_refused.then(Refused::banned_before_proof)
     }
 
     /// Ends the connection at `seat` if its client was banned while it was being let in.

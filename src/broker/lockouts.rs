@@ -157,6 +157,10 @@ impl Broker {
         if let Err(locked_out) = self.lockouts.admit(&attempt, patience).await {
             return Verdict { by: None, outcome: Err(locked_out.into()) };
         }
+        // Whoever is banned costs no hash.
+        if let Some(refused) = offer.claim_to_be_judged().and_then(|it| self.refusal_of_claim(it)) {
+            return Verdict { by: None, outcome: Err(refused) };
+        }
         let patience = Patience { deadline, departure };
         let verdict = self.find_out(offer, authenticators, patience).await;
         match &verdict.outcome {

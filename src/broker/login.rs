@@ -162,7 +162,7 @@ impl Broker {
                 return Err(not_written());
             }
         }
-        outcome.map_err(|refused| refused.refusal)
+        outcome.map_err(Refused::told)
     }
 
     async fn admit(

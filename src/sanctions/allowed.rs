@@ -32,6 +32,11 @@ impl Allowed {
         })
     }
 
+    /// Whether it has principals, of whom nobody is one before that is proven.
+    pub(super) fn has_principals(&self) -> bool {
+        self.0.iter().any(|entry| matches!(entry, Subject::Principal(_)))
+    }
+
     /// Whether it has `address`, or a network of it.
     #[must_use]
     pub fn has_address(&self, address: IpAddr) -> bool {

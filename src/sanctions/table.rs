@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Allowed, Kind, Settings, Subject, Suspect};
-use crate::identity::Network;
+use crate::identity::{ClientId, Network};
 
 /// How often it is told at most that a sanction has refused somebody.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
@@ -232,6 +232,15 @@ impl Table {
             .map(|(_, length)| Subject::Network(Network::around(address, *length)))
             .find_map(|subject| self.in_force(&subject, now))
             .filter(|_| !is_allowed())
+    }
+
+    /// The sanction about the client identifier that somebody comes with, who has not proven anything yet: none,
+    /// where the allow-list may keep from it whoever that turns out to be.
+    #[must_use]
+    pub fn of_claimed(&self, client_id: &str, now: Duration) -> Option<&Sanction> {
+        let subject = Subject::ClientId(ClientId::new(client_id));
+        let may_be_exempt = self.allowed.has_principals() || self.protects(&subject);
+        self.in_force(&subject, now).filter(|_| !may_be_exempt)
     }
 
     /// The sanction about `suspect`.

@@ -17,6 +17,7 @@ use crate::harness::raw::{self, CONNACK, Connect, PUBLISH, RawClient, Will};
 use crate::harness::{ADMIN, Broker, DEVICE1, Login, Site, Stream, bastionmq, scratch};
 
 const BANNED: u8 = 0x8A;
+const NOT_PROVEN: u8 = 0x86;
 const ADMINISTRATIVE_ACTION: u8 = 0x98;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -156,12 +157,40 @@ fn the_session_of_who_is_banned_waits_and_its_will_is_published() {
     scene.ban(&["add", "client:pump", "--for", "10m"]);
     pump.expect_disconnect(ADMINISTRATIVE_ACTION);
     assert_eq!(admin.expect(PUBLISH).publish(5).topic, "devices/device1/will");
-    assert_eq!(scene.knock(5, "pump", DEVICE1), BANNED);
+    assert_eq!(scene.knock(5, "pump", DEVICE1), NOT_PROVEN, "nobody looks at its password");
     assert_eq!(scene.knock(5, "pump-2", DEVICE1), 0);
     scene.ban(&["lift", "client:pump"]);
     let mut pump = RawClient::plain(scene.broker.plain_port());
     pump.send(&visit.encode());
     assert_eq!(pump.expect(CONNACK).body[..2], [1, 0], "the session is present");
+}
+
+#[test]
+fn a_client_id_that_is_banned_costs_no_hash_and_tells_strangers_nothing() {
+    let scene = Scene::new("");
+    scene.ban(&["add", "client:pump"]);
+    let refused = "bastionmq_ban_refusals_total{kind=\"client_id\"}";
+    let hits = scene.metric("bastionmq_credential_cache_hits_total");
+    for (at, password) in ["the wrong word", DEVICE1.1].into_iter().enumerate() {
+        let login = (DEVICE1.0, password);
+        assert_eq!(scene.knock(5, "pump", login), NOT_PROVEN);
+        assert_eq!(scene.knock(5, "other", (DEVICE1.0, "the wrong word")), NOT_PROVEN);
+        assert_eq!(scene.metric(refused), at as f64 + 1.0);
+    }
+    assert_eq!(scene.knock(4, "pump", DEVICE1), 4, "as to a wrong password in 3.1.1");
+    // Nothing was verified, and so nothing remembered: the first login that is looked at is hashed.
+    assert_eq!(scene.knock(5, "pump-2", DEVICE1), 0);
+    assert_eq!(scene.metric("bastionmq_credential_cache_hits_total"), hits);
+    assert_eq!(scene.knock(5, "pump-2", DEVICE1), 0);
+    assert_eq!(scene.metric("bastionmq_credential_cache_hits_total"), hits + 1.0);
+}
+
+#[test]
+fn whoever_may_be_on_the_allow_list_is_judged_by_who_it_is() {
+    let scene = Scene::new("[bans]\nallow = [\"user:admin\"]\n");
+    scene.ban(&["add", "client:pump"]);
+    assert_eq!(scene.knock(5, "pump", ADMIN), 0);
+    assert_eq!(scene.knock(5, "pump", DEVICE1), BANNED);
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub(super) struct Refused {
     pub(super) refusal: Refusal,
     /// What the log says.
     pub(super) why: Cow<'static, str>,
+    /// Whether it is not told that it is banned, since it has not proven anything.
+    is_unproven: bool,
 }
 
 /// An answer, and whose it is; nobody's, where no authenticator took the offer.
@@ -158,6 +160,11 @@ impl<'a> Offer<'a> {
         self.has_credentials().then(|| Attempt::new(self.user(), self.peer))
     }
 
+    /// The client identifier that it comes with, where there is a proof that costs something to look at.
+    pub(super) fn claim_to_be_judged(&self) -> Option<&str> {
+        (self.password.is_some() && self.exchange.is_none()).then_some(self.client_id)
+    }
+
     /// What the login counts as, whoever answers for it or nobody.
     pub(super) fn method(&self) -> LoginMethod {
         if self.exchange.is_some() {
@@ -213,7 +220,7 @@ impl<'a> Offer<'a> {
 /// The client is told all there is to say.
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { why: refusal.text.clone(), refusal }
+        Self { why: refusal.text.clone(), refusal, is_unproven: false }
     }
 }
 
@@ -224,27 +231,50 @@ impl From<TooManyFailures> for Refused {
 }
 
 impl Refused {
-    /// For the CONNACK.
+    /// What counts, and shows.
     pub(super) fn reason(&self) -> ReasonCode {
         self.refusal.reason
+    }
+
+    /// For the CONNACK.
+    pub(super) fn told(self) -> Refusal {
+        match self.is_unproven {
+            true => Self::bad_credentials("").refusal,
+            false => self.refusal,
+        }
+    }
+
+    /// Of somebody who is banned by what it calls itself, whose proof nobody has looked at.
+    pub(super) fn banned_before_proof() -> Self {
+        let banned = Self::from(Refusal::new(ReasonCode::Banned, "banned"));
+        Self { is_unproven: true, ..banned }
     }
 
     /// The client is told that its user name or password is wrong, and not which.
     fn bad_credentials(why: impl Into<Cow<'static, str>>) -> Self {
         let text = "bad user name or password";
-        Self { refusal: Refusal::new(ReasonCode::BadUserNameOrPassword, text), why: why.into() }
+        Self::told_otherwise(ReasonCode::BadUserNameOrPassword, text, why)
     }
 
     /// The client is told to send what it has not.
     fn credentials_missing(why: impl Into<Cow<'static, str>>) -> Self {
         let text = "credentials are required";
-        Self { refusal: Refusal::new(ReasonCode::NotAuthorized, text), why: why.into() }
+        Self::told_otherwise(ReasonCode::NotAuthorized, text, why)
     }
 
     /// The client is told that nobody can tell who it is now.
     fn unavailable(why: impl Into<Cow<'static, str>>) -> Self {
         let text = "logins cannot be checked now";
-        Self { refusal: Refusal::new(ReasonCode::ServerUnavailable, text), why: why.into() }
+        Self::told_otherwise(ReasonCode::ServerUnavailable, text, why)
+    }
+
+    /// The client is told less than the log.
+    fn told_otherwise(
+        reason: ReasonCode,
+        text: &'static str,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { refusal: Refusal::new(reason, text), why: why.into(), is_unproven: false }
     }
 
     /// Too many logins are under way: the client is told to come back later.

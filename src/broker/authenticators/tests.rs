@@ -46,7 +46,7 @@ async fn said(broker: &Broker, list: &str, sent: Sent<'_>) -> String {
     let by = by.map_or("nobody", Authenticator::name);
     match outcome {
         Ok(proven) => format!("{by} {}", proven.principal),
-        Err(Refused { refusal, why }) => format!("{by} {:?}: {why}", refusal.reason),
+        Err(Refused { refusal, why, .. }) => format!("{by} {:?}: {why}", refusal.reason),
     }
 }
 

@@ -214,3 +214,20 @@ fn rules_leave_room_for_operators() {
     table.put(sanction("10.0.1.1", Some(60))).expect("there is room");
     table.put(by_rule("10.0.0.1", Some(90))).expect("it is there already");
 }
+
+#[test]
+fn a_client_identifier_is_banned_before_any_proof_unless_somebody_may_be_exempt() {
+    let found = |allow: &[&str], client_id: &str| {
+        let table = table(&["client:pump", "user:anna", "203.0.113.7"], allow);
+        table.of_claimed(client_id, NOW).map(|ban| ban.subject.to_string())
+    };
+    assert_eq!(found(&[], "pump").as_deref(), Some("client:pump"));
+    assert_eq!(found(&["10.0.0.0/8"], "pump").as_deref(), Some("client:pump"));
+    for allow in ["client:pump", "user:admin"] {
+        assert_eq!(found(&[allow], "pump"), None, "{allow}");
+    }
+    assert_eq!(found(&[], "anna"), None);
+    let mut over = Table::new(&settings(&[], 10));
+    over.put(sanction("client:pump", Some(0))).expect("there is room");
+    assert_eq!(over.of_claimed("pump", NOW), None);
+}
