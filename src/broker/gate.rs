@@ -321,7 +321,7 @@ impl Gate {
         if !counts.watch.is_on() {
             return;
         }
-        let Some(times) = self.pace.admit(kind, reason, Instant::now()) else { return };
+        let Some(times) = self.pace.admit(kind, reason, topic, Instant::now()) else { return };
         counts.observe(|| sentinel::Event {
             topic: (!topic.is_empty()).then(|| excerpt(topic).into()),
             times,
