@@ -129,6 +129,21 @@ fn an_older_client_that_cannot_be_told_is_disconnected() {
 }
 
 #[test]
+fn an_older_client_is_told_that_a_subscription_fails_and_stays() {
+    let what = "what = \"subscriptions\"\nrate = 1\nseconds = 3600\naction = \"reject\"\n\
+                per = \"client\"";
+    let broker = limited(&rule(what));
+    for (version, id) in [(4, "3.1.1"), (3, "3.1")] {
+        let connect = Connect::new(version, id).login(ADMIN);
+        let mut old = RawClient::connected(broker.plain_port(), &connect);
+        let granted = ["a", "b"].map(|filter| old.subscribe(version, filter, 0));
+        assert_eq!(granted, [0, 0x80], "{id}");
+        old.send(&raw::packet(raw::PINGREQ, &[]));
+        old.expect(raw::PINGRESP);
+    }
+}
+
+#[test]
 fn who_goes_too_far_is_disconnected_and_finds_its_bucket_again() {
     let rules = rule("rate = 2\nseconds = 3600\naction = \"disconnect\"\nper = \"client\"");
     let broker = limited(&rules);
