@@ -22,6 +22,7 @@ use bastionmq::identity::{ClientId, Peer, TransportSecurity};
 use bastionmq::sentinel::{Event, Kind, RuleSet, RuleSettings, Sentinel, Settings};
 use bastionmq::session;
 use bastionmq::telemetry::Metrics;
+use bastionmq::webhook::Webhook;
 use futures::FutureExt;
 
 const CONNACK: u8 = 2;
@@ -208,6 +209,7 @@ fn read(mut bytes: &[u8], into: &mut Vec<Heard>) {
 /// the rules that come with the broker.
 fn broker() -> Arc<Broker> {
     let auth = auth::Settings { allow_anonymous: true, ..auth::Settings::default() };
+    let metrics = Arc::new(Metrics::new());
     let parts = Parts {
         settings: broker::Settings::default(),
         mqtt: session::Settings {
@@ -222,7 +224,7 @@ fn broker() -> Arc<Broker> {
         passwords: PasswordFile::default(),
         tokens: None,
         identity_service: None,
-        webhook: None,
+        webhook: Webhook::new(None, Arc::clone(&metrics)),
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,
@@ -231,7 +233,7 @@ fn broker() -> Arc<Broker> {
         bans: bastionmq::sanctions::Settings::default(),
         throttles: Vec::new(),
         sentinel: RuleSet::of(&Settings::default(), &[]).expect("rules"),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
     };
     Arc::new(Broker::new(parts).expect("it starts"))
 }
