@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use super::chain::{Keys, Tag, end_line};
@@ -20,6 +18,7 @@ use super::progress::Progress;
 use super::verification::seq_and_tag;
 use super::{AuditError, Entry, Event, Settings};
 use crate::clock::{Moment, Now};
+use crate::private_file::compress;
 
 /// Events that are written together.
 const TOGETHER: usize = 1_024;
@@ -317,7 +316,9 @@ impl Writer {
         self.begin_file(at);
         self.flush();
         drop(full);
-        compress(&self.directory, number)
+        let (plain, compressed) =
+            (path_of(&self.directory, number), compressed_path_of(&self.directory, number));
+        Ok(compress(&plain, &compressed)?)
     }
 
     /// Removes files whose time is over, from the first on, and then those that are too many together. The one
@@ -438,23 +439,4 @@ fn create(directory: &Path, number: u64) -> Result<File, AuditError> {
     let mut options = OpenOptions::new();
     let file = options.append(true).create_new(true).mode(0o600).open(&path);
     file.map_err(AuditError::system("create", &path))
-}
-
-/// Compresses a file that is whole. Written aside and renamed: a crash leaves one of both.
-fn compress(directory: &Path, number: u64) -> Result<(), AuditError> {
-    let (plain, compressed) = (path_of(directory, number), compressed_path_of(directory, number));
-    let aside = compressed.with_extension("gz.part");
-    let write = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        let mut encoder = GzEncoder::new(file, Compression::default());
-        io::copy(&mut File::open(&plain)?, &mut encoder)?;
-        encoder.finish()?.sync_all()?;
-        // Its age is that of its last record.
-        let modified = fs::metadata(&plain)?.modified()?;
-        File::options().write(true).open(&aside)?.set_modified(modified)?;
-        fs::rename(&aside, &compressed)?;
-        fs::remove_file(&plain)
-    };
-    write().map_err(AuditError::system("compress", &plain))
 }

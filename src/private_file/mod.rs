@@ -10,6 +10,7 @@
 //! writer that was killed has left behind has a name that the next one knows and clears away.
 
 mod change;
+mod compressed;
 mod directory;
 mod revision;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use change::Change;
+pub use compressed::compress;
 pub use directory::{LockedDirectory, Staged};
 pub use revision::Revision;
 
