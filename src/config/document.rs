@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Keys whose values are paths; a relative one is meant relative to the file that it stands in.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 21] = [
     "tls_cert",
     "tls_key",
     "client_ca",
@@ -36,6 +36,8 @@ const PATHS: [&str; 19] = [
     "client_key",
     "token_file",
     "secret_file",
+    "file",
+    "journald_socket",
 ];
 
 /// Takes `text`, the content of `file`, apart.

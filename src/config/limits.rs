@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 32] = [
+const LIMITS: [(&str, i64, i64); 36] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -43,6 +43,11 @@ const LIMITS: [(&str, i64, i64); 32] = [
     ("audit.max_total_mib", 0, 1 << 30),
     // A century.
     ("audit.keep_days", 0, 36_500),
+    ("log.max_file_mib", 1, 1 << 20),
+    ("log.max_total_mib", 0, 1 << 30),
+    ("log.keep_days", 0, 36_500),
+    // All of them are looked at whenever one is added.
+    ("log.keep_files", 0, 100_000),
     // From what a service on this machine takes to what no client waits for.
     ("http.timeout_ms", 1, 600_000),
     // Each is a connection, and a file descriptor.

@@ -105,6 +105,7 @@ impl Loaded {
         self.check_that_credentials_can_be_sealed(&mut findings);
         self.check_that_the_store_has_a_key(&mut findings);
         self.check_that_the_audit_log_has_a_key(&mut findings);
+        self.check_targets_of_the_log(&mut findings);
         let admin = self.admin_address(&mut findings);
         let control = self.control(&mut findings);
         match policy {

@@ -78,7 +78,7 @@ const ALL: [Lacking; 54] = [
     note("connection_messages", ALWAYS),
     note("log_timestamp", ALWAYS),
     note("log_timestamp_format", "times are always UTC, in RFC 3339"),
-    note("log_facility", "the log goes to standard error: systemd or a container collects it"),
+    note("log_facility", "set syslog_facility in [log], where syslog is among its targets"),
     note("pid_file", "a service manager knows the process: Type=notify of systemd is supported"),
     note("user", "the broker never changes its user: start it as that one, User= in systemd"),
     note("retry_interval", "MQTT has no such retries"),

@@ -141,7 +141,9 @@ fn log_destination(directive: &Directive, findings: &mut Findings) {
         "stderr" => return,
         "none" => "set level = \"off\" in [log]",
         "topic" => "the log is never published: who reads it is for the operator to say",
-        _ => "the log goes to standard error: systemd, a container or a shell takes it further",
+        "file" => "add \"file\" to targets of [log], and set file there to a path of its own",
+        "syslog" => "add \"syslog\" to targets of [log]",
+        _ => "see targets of [log] for what there is: standard error, a file, syslog, the journal",
     };
     findings.missing(&directive.place, directive.shown(), remedy);
 }

@@ -27,7 +27,7 @@ use crate::config::{ConfigError, Loaded};
 use crate::control::{FileStatus, Files};
 use crate::identity_service::Settings;
 use crate::net::{ListenerSettings, Listeners, Shared};
-use crate::telemetry::logging::excerpt;
+use crate::telemetry::logging::{self, excerpt};
 use crate::telemetry::{ReloadResult, Reloaded};
 use crate::webhook;
 
@@ -161,6 +161,7 @@ impl Reloader {
         loop {
             match asked.recv_timeout(LOOK_EVERY) {
                 Ok(answer) => {
+                    logging::reopen();
                     self.reload(true);
                     // Who has asked may have gone.
                     let _ = answer.send(());

@@ -18,7 +18,7 @@ use super::{
     HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod, LoginResult, PacketKind,
     ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
     SentinelResponse, StoreState, ThrottleAction, Throttled, WebhookResult, WorkerCounters,
-    WorkerGauge, WorkerHistogram, process, runtime,
+    WorkerGauge, WorkerHistogram, logging, process, runtime,
 };
 use crate::message::QoS;
 
@@ -522,6 +522,7 @@ impl Metrics {
         own.sample(in_flight, &[], self.in_flight.value());
         process::expose(&mut own);
         runtime::expose(&mut own);
+        logging::expose(&mut own);
         self.exporter.render() + &own.into_text()
     }
 

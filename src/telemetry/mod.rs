@@ -3,6 +3,7 @@
 mod exposition;
 mod label;
 mod labels;
+mod log_targets;
 pub mod logging;
 mod metrics;
 mod per_worker;
@@ -11,6 +12,7 @@ mod protocol_labels;
 mod register;
 mod runtime;
 mod settings;
+mod syslog_settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
@@ -19,7 +21,9 @@ pub use labels::{
     Reloaded, ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
     WebhookResult,
 };
+pub use log_targets::{LogTarget, LogTargetError, LogTargets};
 pub use metrics::{AuditMetrics, Metrics};
 pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};
 pub use protocol_labels::{CipherSuite, KeyExchange, ProtocolVersion};
-pub use settings::{LogFormat, LogLevel, LogLevelError, LogSettings};
+pub use settings::{LogFormat, LogLevel, LogLevelError, LogRotation, LogSettings};
+pub use syslog_settings::{SyslogAddress, SyslogAddressError, SyslogFacility, SyslogFormat};

@@ -11,6 +11,7 @@ mod defaults;
 mod files;
 mod http;
 mod listeners;
+mod log;
 mod precedence;
 mod process;
 mod ranges;

@@ -26,6 +26,7 @@ mod floods;
 mod http_service;
 mod listeners;
 mod logins;
+mod logs;
 mod mosquitto_matrix;
 mod operations;
 mod permissions;
