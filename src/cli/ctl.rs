@@ -1,6 +1,7 @@
 //! `bastionmq ctl`: speaks to a broker that runs.
 
 mod bans;
+mod log;
 mod sentinel;
 mod show;
 
@@ -12,6 +13,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
 use self::bans::{BanCommand, QuarantineCommand};
+use self::log::LogArgs;
 use self::sentinel::SentinelCommand;
 pub(super) use self::show::printable;
 use self::show::{show_files, show_lockout, show_session, show_status};
@@ -40,6 +42,7 @@ Examples:
   bastionmq ctl quarantine add client:pump-7 --for 1h
   bastionmq ctl sentinel alerts                 what was out of the ordinary lately
   bastionmq ctl sentinel dry-run flapping on    only report what this rule finds
+  bastionmq ctl log info,bastionmq::net=debug --for 10m
   bastionmq ctl store backup /var/backups/bastionmq/monday
   bastionmq ctl --socket /run/bastionmq/ctl.sock status --json
 
@@ -115,6 +118,8 @@ enum Command {
     /// What the sentinel looks for, what it has found, and whom it has slowed down
     #[command(subcommand)]
     Sentinel(SentinelCommand),
+    /// Show what the broker logs, or have it log more or less for a time
+    Log(LogArgs),
     /// What concerns the store of the broker
     #[command(subcommand)]
     Store(StoreCommand),
@@ -195,6 +200,7 @@ fn execute(socket: &Path, command: Command, out: &mut impl Write) -> anyhow::Res
         Command::Ban(command) => bans::ban(&mut broker, command, out),
         Command::Quarantine(command) => bans::quarantine(&mut broker, command, out),
         Command::Sentinel(command) => sentinel::sentinel(&mut broker, command, out),
+        Command::Log(args) => log::log(&mut broker, args, out),
         Command::Store(StoreCommand::Backup { path, json }) => {
             back_up(&mut broker, &path, json, out)
         }

@@ -39,6 +39,18 @@ pub struct Status {
     pub files: Vec<FileStatus>,
 }
 
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevelRow {
+    /// What is in force.
+    pub level: String,
+    /// What the configuration says, and is in force again once it is read anew.
+    pub configured: String,
+    /// In how many seconds it is in force again without that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
 /// One kind of file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStatus {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::answers::{KickOutcome, LockoutRow, SanctionKept, SanctionRow, SessionRow, Status};
 use super::files::Files;
 use super::glob;
+use super::log_level::LogDesk;
 use super::protocol::{Answer, Lifted, Request, SanctionRequest, SessionQuery, write_answer};
 use super::watch;
 use crate::audit::Event;
@@ -43,6 +44,7 @@ pub struct Desk<F> {
     files: F,
     /// Where metrics are served.
     metrics: Option<String>,
+    log: LogDesk,
     /// Sessions are listed for one operator at a time: each connection has room for one question.
     listing: Mutex<()>,
 }
@@ -73,7 +75,7 @@ impl<F: Files> Desk<F> {
     /// For a broker whose metrics are served at `metrics`.
     #[must_use]
     pub fn new(broker: Arc<Broker>, files: F, metrics: Option<String>) -> Self {
-        Self { broker, files, metrics, listing: Mutex::default() }
+        Self { broker, files, metrics, log: LogDesk::default(), listing: Mutex::default() }
     }
 
     /// Does what `operator` asks for, and says in the log that it has.
@@ -174,6 +176,22 @@ impl<F: Files> Desk<F> {
             Request::SentinelLoosen { subject } => {
                 let answer = self.lift_sanction(&subject, operator, Broker::lift_tightening).await;
                 by.report(&format!("{subject:?}: {answer:?}"));
+                replies.say(answer).await
+            }
+            Request::LogLevel => {
+                by.report("");
+                replies.say(self.log.level()).await
+            }
+            Request::SetLogLevel { level, seconds } => {
+                // Before and after: one of the two levels may have it, and the other not.
+                by.report(&format!("{level:?} is asked for"));
+                let answer = self.log.set(&level, seconds);
+                by.report(&format!("{answer:?}"));
+                replies.say(answer).await
+            }
+            Request::RestoreLogLevel => {
+                let answer = self.log.restore();
+                by.report(&format!("{answer:?}"));
                 replies.say(answer).await
             }
             Request::BackUp { path } => {

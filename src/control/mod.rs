@@ -8,14 +8,15 @@ mod client;
 mod desk;
 mod files;
 mod glob;
+mod log_level;
 mod protocol;
 mod serve;
 mod settings;
 mod watch;
 
 pub use answers::{
-    AttributeRow, FileStatus, KickOutcome, LockoutRow, RuleRow, SanctionKept, SanctionRow,
-    SessionRow, SessionState, Status, TopicRows,
+    AttributeRow, FileStatus, KickOutcome, LockoutRow, LogLevelRow, RuleRow, SanctionKept,
+    SanctionRow, SessionRow, SessionState, Status, TopicRows,
 };
 pub use client::{ControlError, Conversation};
 pub use desk::Desk;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{
-    FileStatus, KickOutcome, LockoutRow, RuleRow, SanctionKept, SanctionRow, SessionRow, Status,
+    FileStatus, KickOutcome, LockoutRow, LogLevelRow, RuleRow, SanctionKept, SanctionRow,
+    SessionRow, Status,
 };
 
 /// The version of the protocol that is spoken here. Another one is refused, and told this.
@@ -91,6 +92,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
     },
+    /// What is logged: [`Answer::LogLevel`].
+    LogLevel,
+    /// Log something else, until the configuration is read anew: [`Answer::LogLevel`].
+    SetLogLevel {
+        /// As `level` in `[log]`.
+        level: String,
+        /// For how long; until then where there is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<NonZeroU32>,
+    },
+    /// Log what the configuration says: [`Answer::LogLevel`].
+    RestoreLogLevel,
     /// Copy the store: any number of [`Answer::Copying`], then [`Answer::BackedUp`] and
     /// [`Answer::Listed`].
     BackUp {
@@ -193,6 +206,8 @@ pub enum Answer {
     Rule(RuleRow),
     /// One alert, as it was published.
     Alert(serde_json::Value),
+    /// What is logged.
+    LogLevel(LogLevelRow),
     /// The store is still being copied.
     Copying,
     /// The store was copied.
@@ -248,6 +263,9 @@ impl Request {
             Self::SentinelDryRun { .. } => "sentinel dry-run",
             Self::SentinelTightened { .. } => "sentinel tightened",
             Self::SentinelLoosen { .. } => "sentinel loosen",
+            Self::LogLevel => "log",
+            Self::SetLogLevel { .. } => "log set",
+            Self::RestoreLogLevel => "log restore",
             Self::BackUp { .. } => "store backup",
         }
     }
@@ -309,6 +327,7 @@ mod tests {
                 why: "\n".to_owned(),
             }),
             Request::LiftBan { subject: Some("client:x".to_owned()) },
+            Request::SetLogLevel { level: "off".to_owned(), seconds: NonZeroU32::new(9) },
         ] {
             let line = write_request(request.clone()).unwrap();
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

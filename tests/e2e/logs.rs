@@ -1,4 +1,4 @@
-//! Where the log goes: files that are rotated, syslog, the journal.
+//! Where the log goes: files that are rotated, syslog, the journal; and what is logged, changed at run time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::budgets::until;
 use crate::harness::http::series;
@@ -267,6 +268,69 @@ fn a_line_of_a_file_for_people_ends_where_the_broker_ends_it() {
     let text = text_of(&file);
     assert!(text.lines().all(|line| line.starts_with("20") || line.starts_with("    ")), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
+}
+
+/// `bastionmq ctl` at the broker whose socket is in `place`.
+fn ctl(place: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = bastionmq();
+    command.arg("ctl").arg("--socket").arg(place.join("control/ctl.sock")).args(words);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+fn controlled(place: &Path) -> Broker {
+    let at = place.display();
+    Broker::secure_with_settings(&format!(
+        "\n[control]\nsocket = \"{at}/control/ctl.sock\"\n[log]\nlevel = \"warn\"\n[keys]\n\
+         master_key_file = \"{at}/master.key\"\n[audit]\ndir = \"{at}/audit\"\n"
+    ))
+}
+
+#[test]
+fn what_is_logged_is_shown_changed_at_once_and_goes_back() {
+    let place = scratch();
+    let broker = controlled(place.path());
+    let log = |words: &[&str]| ctl(place.path(), &[&["log"], words].concat());
+    let done = |said: &str| (Some(0), format!("{said}\n"));
+    let enters = |client_id: &str| come_and_go(&broker, client_id);
+    assert_eq!(log(&[]), done("warn, as the configuration says"));
+    enters("unseen-1");
+    let until_reload = "until the configuration is read anew; then warn";
+    let levels = "warn,bastionmq::broker=info";
+    assert_eq!(log(&[levels]), done(&format!("{levels}, {until_reload}")));
+    enters("seen-1");
+    broker.process().wait_for_text(Stream::Err, "seen-1");
+    assert_eq!(log(&["--restore"]), done("warn, as the configuration says"));
+    enters("unseen-2");
+    assert_eq!(ctl(place.path(), &["log", "info"]).0, Some(0));
+    assert_eq!(ctl(place.path(), &["reload"]).0, Some(0));
+    assert_eq!(log(&[]), done("warn, as the configuration says"));
+    enters("unseen-3");
+    let (code, said) = log(&["info", "--for", "1h", "--json"]);
+    let row: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (code, &row["level"], &row["configured"]),
+        (Some(0), &"info".into(), &"warn".into())
+    );
+    assert!((3_500..=3_600).contains(&row["seconds"].as_u64().unwrap()), "{row}");
+    assert_eq!(log(&["info", "--for", "1s"]).0, Some(0));
+    until("it goes back", || log(&[]) == done("warn, as the configuration says"));
+    broker.process().wait_for_text(Stream::Err, "the time of this log level is over");
+    let stderr = broker.process().lines(Stream::Err).concat();
+    assert!(!stderr.contains("unseen"), "{stderr}");
+
+    for bad in [&["loud"][..], &["info", "--for", "31d"], &["--for", "1h"], &["info", "--restore"]]
+    {
+        assert_ne!(log(bad).0, Some(0), "{bad:?}");
+    }
+    let mut search = bastionmq();
+    search
+        .args(["audit", "search", "--event", "operator", "--dir"])
+        .arg(place.path().join("audit"));
+    let found = String::from_utf8(search.output().unwrap().stdout).unwrap();
+    let asked = "{\"set_log_level\":{\"level\":\"info\",\"seconds\":3600}}";
+    assert!(found.contains(asked), "{found}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) struct LiftArgs {
 }
 
 /// Reads `12h`.
-fn seconds(text: &str) -> Result<NonZeroU32, String> {
+pub(super) fn seconds(text: &str) -> Result<NonZeroU32, String> {
     let wrong = || "a number and s, m, h or d, such as 90s or 12h, of at most 136 years".to_owned();
     let (number, unit) = text.split_at(text.len() - text.ends_with(['s', 'm', 'h', 'd']) as usize);
     let factor = match unit {
