@@ -19,6 +19,7 @@ mod overrides;
 mod problem;
 mod read_file;
 mod resolve;
+mod resolve_access;
 mod resolve_authenticators;
 mod resolve_control;
 mod resolve_http;

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Loaded, Problem, findings::Findings};
-use crate::{
-    http_client::{Access, BearerToken, ServiceUrl},
-    tls::{ClientFiles, client_config},
-    webhook::{Endpoint, Settings, SigningKey},
-};
+use super::{ConfigError, Loaded, Problem, findings::Findings, resolve_access::Destination};
+use crate::webhook::{Endpoint, Settings, SigningKey};
 
 impl Loaded {
     /// Where alerts are posted, where they are.
@@ -33,37 +29,19 @@ impl Loaded {
             }
             return None;
         };
-        let mut complain = |key: &str, message: String| {
-            findings.problems.push(self.problem(key, message));
+        let destination = Destination {
+            setting: "webhook.url",
+            url,
+            ca_file: ca_file.as_ref(),
+            token_file: token_file.as_ref(),
+            secret: "who is attacked by whom",
         };
-        let url = match url.parse::<ServiceUrl>() {
-            Ok(url) => url,
-            Err(error) => {
-                // What is wrong with it may be that it holds a secret, which is not quoted then.
-                complain("webhook.url", format!("`webhook.url` {error}"));
-                return None;
-            }
-        };
-        if !url.is_tls() && !url.is_loopback() {
-            let message = "`webhook.url` is plain HTTP off loopback: everybody on the way reads who is \
-                           attacked by whom; use https://";
-            complain("webhook.url", message.to_owned());
-            return None;
-        }
-        if ca_file.is_some() && !url.is_tls() {
-            let message =
-                format!("`webhook.ca_file` means nothing for {url}: it is for https:// URLs");
-            complain("webhook.ca_file", message);
-        }
-        let files = ClientFiles { ca: ca_file.clone(), identity: None };
-        let tls = url.is_tls().then(|| client_config(&files)).transpose();
-        let tls = tls.map_err(|error| complain("webhook.url", error.to_string()));
-        let token = token_file.as_deref().map(BearerToken::read).transpose();
-        let token = token.map_err(|error| complain("webhook.token_file", error.to_string()));
+        let access = self.access_to(destination, findings);
         let key = secret_file.as_deref().map(SigningKey::read).transpose();
-        let key = key.map_err(|error| complain("webhook.secret_file", error.to_string()));
-        let access = Access { url, tls: tls.ok()?, token: token.ok()? };
+        let key = key.map_err(|error| {
+            findings.problems.push(self.problem("webhook.secret_file", error.to_string()));
+        });
         let timeout = Duration::from_millis(timeout_ms.get().into());
-        Some(Endpoint { access, key: key.ok()?, timeout })
+        Some(Endpoint { access: access?, key: key.ok()?, timeout })
     }
 }

@@ -102,12 +102,11 @@ impl Access {
         read(answer).await
     }
 
-    /// Posts `body`, which is JSON, with more `headers`, on a connection of its own. What is answered is read and
-    /// of no interest.
+    /// Posts `body`, which is JSON, with more `headers`, on a connection of its own, and reads the answer.
     ///
     /// # Errors
     /// Any answer but a success (2xx), and what goes wrong on the way.
-    pub async fn post(&self, body: Bytes, headers: HeaderMap) -> Result<(), Fault> {
+    pub async fn post(&self, body: Bytes, headers: HeaderMap) -> Result<Bytes, Fault> {
         let mut connection = self.connect().await?;
         connection.ready().await?;
         let mut request = self.request(body);
@@ -116,7 +115,7 @@ impl Access {
         if !answer.status().is_success() {
             return Err(Fault::Status(answer.status()));
         }
-        read(answer).await.map(drop)
+        read(answer).await
     }
 
     fn request(&self, question: Bytes) -> Request<Full<Bytes>> {

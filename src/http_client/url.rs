@@ -85,6 +85,12 @@ impl ServiceUrl {
         self.is_tls
     }
 
+    /// Where on the service it is.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.path()
+    }
+
     /// Whether what is sent there stays on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -20,17 +20,13 @@ pub use settings::Settings;
 pub use signature::{SigningKey, SigningKeyError};
 
 use crate::clock::Now;
-use crate::http_client::{Access, Fault};
+use crate::http_client::{Access, Fault, pause_after};
 use crate::telemetry::{Metrics, WebhookResult};
 
 /// Alerts that may wait.
 const QUEUE: usize = 256;
 /// How often one is tried.
 const ATTEMPTS: u32 = 5;
-/// The time after the first failure in a row; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How the URL is reached.
 #[derive(Clone, Debug)]
@@ -146,12 +142,9 @@ impl Endpoint {
         let Self { access, key, timeout: patience } = self;
         let headers = signature::headers(id, Now::read().unix, alert, key.as_ref());
         let posted = timeout(*patience, access.post(alert.clone(), headers)).await;
-        Ok(posted.map_err(|_| Failure::Timeout)??)
+        posted.map_err(|_| Failure::Timeout)??;
+        Ok(())
     }
-}
-
-fn pause_after(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -159,16 +152,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_minute() {
-        let pauses: Vec<_> = (0..9).map(|failures| pause_after(failures).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(pause_after(u32::MAX), LONGEST_PAUSE);
-    }
-
-    #[test]
     fn what_finds_no_place_among_those_that_wait_is_counted() {
         let access = Access { url: "http://127.0.0.1:9/".parse().unwrap(), tls: None, token: None };
-        let endpoint = Endpoint { access, key: None, timeout: FIRST_PAUSE };
+        let endpoint = Endpoint { access, key: None, timeout: Duration::from_secs(1) };
         let metrics = Arc::new(Metrics::new());
         let webhook = Webhook::new(None, Arc::clone(&metrics));
         (0..QUEUE + 9).for_each(|_| webhook.post(Bytes::from_static(b"{}")));
