@@ -14,6 +14,8 @@ pub mod clock;
 pub mod secret;
 pub mod topic;
 #[cfg(feature = "broker")]
+pub mod trace_context;
+#[cfg(feature = "broker")]
 pub mod message;
 #[cfg(feature = "broker")]
 pub mod identity;
@@ -58,6 +60,8 @@ pub mod http_client;
 pub mod identity_service;
 #[cfg(feature = "broker")]
 pub mod webhook;
+#[cfg(feature = "broker")]
+pub mod tracer;
 #[cfg(feature = "broker")]
 pub mod store;
 

@@ -1,5 +1,6 @@
 //! One application message, shared by all of its recipients.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::topic::TopicName;
+use crate::trace_context::MessageTrace;
 
 /// Quality of service (MQTT 5.0 section 4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +79,8 @@ pub struct Message {
     pub arrived: Option<Instant>,
     /// The session that published it, for the No Local option; the broker's own have none.
     pub publisher: Option<SessionKey>,
+    /// The span that its deliveries are children of; most messages are not traced.
+    pub trace: Option<Arc<MessageTrace>>,
 }
 
 /// What the store has of a message for those of its recipients whose sessions outlive the process. Each of
@@ -177,6 +181,7 @@ mod tests {
             expiry,
             arrived: None,
             publisher: None,
+            trace: None,
         }
     }
 

@@ -27,11 +27,15 @@ use crate::keys::{self, MasterKeyError};
 use crate::net::{self, ListenError, Listener, Listeners, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
+use crate::tracer::Tracer;
 use crate::unix::UnixSocketError;
 use crate::webhook::Webhook;
 
 /// How long a shutdown waits for the disk.
 const LAST_SAVE: Duration = Duration::from_secs(5);
+
+/// How long it waits for the collector of traces.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// A broker whose ports are bound: whoever connects waits until it runs.
 #[derive(Debug)]
@@ -115,6 +119,7 @@ impl Server {
             http_access,
             http,
             webhook,
+            tracing,
             auth,
             keys,
             key_ring,
@@ -163,6 +168,10 @@ impl Server {
             passwords: passwords.unwrap_or_default(),
             tokens,
             identity_service: identity_service.map_err(ServerError::NoRandomness)?,
+            tracer: tracing.map(|endpoint| {
+                let settings = &loaded.config.tracing;
+                Arc::new(Tracer::new(endpoint, settings, Arc::clone(&metrics)))
+            }),
             webhook: Webhook::new(webhook, Arc::clone(&metrics)),
             ring: key_ring.unwrap_or_default(),
             windows,
@@ -236,6 +245,10 @@ impl Server {
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());
         let poster = tokio::spawn(Arc::clone(&broker).post_alerts());
+        let exporter = broker.tracer().cloned().map(|tracer| {
+            let exporting = Arc::clone(&tracer);
+            (tracer, tokio::spawn(async move { exporting.run().await }))
+        });
         let judge = tokio::spawn(Arc::clone(&broker).judge_sessions());
         let file_keeper = tokio::spawn(Arc::clone(&broker).keep_files());
         let sweeper = tokio::spawn(Arc::clone(&broker).sweep_queues());
@@ -266,6 +279,13 @@ impl Server {
         revalidator.abort();
         file_keeper.abort();
         sweeper.abort();
+        if let Some((tracer, mut exporter)) = exporter {
+            tracer.close();
+            if timeout(LAST_SPANS, &mut exporter).await.is_err() {
+                exporter.abort();
+                tracing::warn!("the collector of traces is too slow: the last spans are lost");
+            }
+        }
         if timeout(LAST_SAVE, broker.save_files()).await.is_err() {
             tracing::warn!("the disk is too slow: verified credentials are not kept");
         }

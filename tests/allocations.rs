@@ -225,6 +225,7 @@ fn broker() -> Arc<Broker> {
         tokens: None,
         identity_service: None,
         webhook: Webhook::new(None, Arc::clone(&metrics)),
+        tracer: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,

@@ -150,6 +150,7 @@ fn message(qos: QoS) -> Arc<Message> {
         expiry: None,
         arrived: None,
         publisher: None,
+        trace: None,
     })
 }
 

@@ -9,6 +9,7 @@ mod renewal;
 mod report;
 mod throttling;
 mod timing;
+mod traces;
 mod watching;
 mod written;
 
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use self::held::Held;
 use self::timing::Timed;
+use self::traces::Traces;
 use super::Broker;
 use super::bell::Bell;
 use super::counts::Received;
@@ -71,6 +73,8 @@ pub struct Client {
     in_flight: u32,
     /// Until it is sent.
     timed: Option<Timed>,
+    /// Where anything is traced.
+    traces: Option<Box<Traces>>,
 }
 
 #[derive(Debug)]
@@ -131,6 +135,7 @@ impl Client {
     #[must_use]
     pub fn new(broker: Arc<Broker>, peer: Peer, authenticators: Arc<Authenticators>) -> Self {
         let session = Session::new(broker.live.mqtt.load_full());
+        let traces = broker.tracer().and_then(Traces::new);
         Self {
             broker,
             peer,
@@ -147,6 +152,7 @@ impl Client {
             version: ProtocolVersion::default(),
             in_flight: 0,
             timed: None,
+            traces,
         }
     }
 
@@ -156,6 +162,9 @@ impl Client {
         self.tell_of_conduct(now);
         self.ends_with_lease(now);
         self.judge(now);
+        if let Some(traces) = &mut self.traces {
+            traces.follow();
+        }
         self.is_behind = false;
         let mut taken = 0;
         let mut received = Received::default();
@@ -274,9 +283,12 @@ impl Client {
         }
         let found = batch.len();
         for outbound in batch.drain(..) {
-            let timing = self.timing(&outbound);
+            let (timing, traced) = (self.timing(&outbound), self.traced(&outbound));
             self.deliver_one(now, outbound);
             self.time(timing);
+            if let Some(traced) = traced {
+                self.trace_delivery(traced);
+            }
         }
         if let Stage::Inside(inside) = &mut self.stage {
             inside.batch = batch;
@@ -385,6 +397,7 @@ impl Client {
     pub fn on_sent(&mut self, now: Now, count: usize) {
         self.broker.counts.bytes_sent(count);
         self.note_sent(count, now.instant);
+        self.trace_sent(count, now);
         self.sent += count;
         if self.sent >= self.output.bytes.len() {
             self.discard_output();
@@ -401,6 +414,7 @@ impl Client {
     pub fn discard_output(&mut self) {
         self.output.bytes = Vec::new();
         self.timed = None;
+        self.trace_discarded();
         if let Some(held) = &mut self.held {
             held.clear();
         }
@@ -469,6 +483,7 @@ impl Client {
         match action {
             Action::Identify(request) => {
                 self.version = self.session.version().map_or(self.version, ProtocolVersion::Known);
+                self.trace_connect(now);
                 self.identify(now, request);
             }
             Action::Authenticate { data } => self.authenticate(now, data.as_ref()),
@@ -499,6 +514,7 @@ impl Client {
     /// The session is left at once, so that a successor does not wait for the farewell to be sent.
     fn close(&mut self, now: Now, closed: Closed) {
         self.report(closed);
+        self.trace_close(closed);
         self.closed = Some(closed);
         self.leave(now.instant);
     }

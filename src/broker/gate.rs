@@ -20,6 +20,7 @@ use crate::sentinel::{self, Kind};
 use crate::telemetry::DeniedAction;
 use crate::telemetry::logging::excerpt;
 use crate::topic::{TopicFilterRef, TopicName};
+use crate::tracer::Identifiers;
 
 /// Of a client that is nobody any more.
 const NOTHING: Decision = Decision { allowed: false, rule: None };
@@ -88,6 +89,12 @@ impl Who {
             listener: self.listener.to_string(),
             since: self.connected_at,
         }
+    }
+
+    /// As traces name it, where they do.
+    pub(super) fn identifiers(&self) -> Identifiers<'_> {
+        let (client_id, user) = (self.client_id.as_str(), self.principal.name());
+        Identifiers { client_id, user, address: &self.address }
     }
 
     /// Something that it does, as the sentinel sees it.

@@ -23,6 +23,7 @@ use crate::sentinel::{self, Kind};
 use crate::session::{ConnectRequest, Refusal};
 use crate::telemetry::LoginMethod;
 use crate::telemetry::logging::excerpt;
+use crate::tracer::{ConnectTrace, Stage};
 
 /// Bytes of the longest client identifier; the standard asks for 23 `[MQTT-3.1.3-5]`.
 const MAX_CLIENT_ID: usize = 1_024;
@@ -71,6 +72,7 @@ impl Broker {
         door: Door<'_>,
         seat: &Arc<Seat>,
         patience: Patience<impl Future<Output = ()>>,
+        trace: Option<&mut ConnectTrace>,
     ) -> Result<Admitted, Refusal> {
         let Door { peer, authenticators } = door;
         let deadline = patience.deadline;
@@ -86,6 +88,9 @@ impl Broker {
             },
         };
         let by = verdict.by;
+        if let Some(trace) = trace {
+            trace_verdict(trace, by.map_or(offered, LoginMethod::from), &verdict);
+        }
         let outcome = match verdict.outcome {
             Ok(proven) => {
                 let admitted = self.admit(&request, proven, door, seat, deadline).await;
@@ -232,6 +237,18 @@ impl Broker {
         }
         let lease = lease.if_any();
         Ok(Admitted { gate, claimed, is_client_id_assigned, lease, authentication_data })
+    }
+}
+
+/// It is known who the client is, or that nobody knows.
+fn trace_verdict(trace: &mut ConnectTrace, method: LoginMethod, verdict: &Verdict) {
+    trace.set_stage("bastionmq.login.method", method.name());
+    match &verdict.outcome {
+        Ok(_) => trace.begin(Stage::Session, Instant::now()),
+        Err(refused) => {
+            trace.fail_stage(format!("{:?}", refused.reason()));
+            trace.end_stage(Instant::now());
+        }
     }
 }
 

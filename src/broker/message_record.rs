@@ -84,6 +84,7 @@ pub(super) fn decode(bytes: &[u8], clocks: Now) -> Option<Message> {
         expiry,
         arrived: None,
         publisher,
+        trace: None,
     })
 }
 
@@ -103,6 +104,7 @@ mod tests {
             expiry: Some(now.instant + Duration::from_secs(100)),
             arrived: None,
             publisher: Some(SessionKey(7)),
+            trace: None,
         }
     }
 

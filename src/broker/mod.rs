@@ -129,6 +129,7 @@ use crate::store::{Store, Table};
 use crate::telemetry::Metrics;
 use crate::throttle::Rule;
 use crate::tls::ListenerTls;
+use crate::tracer::Tracer;
 use crate::webhook::{Endpoint, Webhook};
 
 /// Between two writings of the verified credentials: what a crash forgets is hashed again.
@@ -157,6 +158,8 @@ pub struct Parts {
     pub identity_service: Option<IdentityService>,
     /// Where alerts are posted.
     pub webhook: Webhook,
+    /// What traces connections and messages; without it none are.
+    pub tracer: Option<Arc<Tracer>>,
     /// The keys of envelopes.
     pub ring: KeyRing,
     /// Which envelopes were accepted.
@@ -187,6 +190,7 @@ pub struct Broker {
     authority: Authority,
     identity_service: Option<IdentityService>,
     webhook: Webhook,
+    tracer: Option<Arc<Tracer>>,
     revalidations: Requests,
     envelopes: Envelopes,
     wrapped_keys: WrappedKeys,
@@ -232,6 +236,7 @@ impl Broker {
             tokens,
             identity_service,
             webhook,
+            tracer,
             ring,
             windows,
             wrapped_dir,
@@ -268,6 +273,7 @@ impl Broker {
             authority: Authority::new(policy, Arc::clone(&passwords), tokens, Now::read()),
             identity_service,
             webhook,
+            tracer,
             revalidations: Requests::new(),
             wrapped_keys: WrappedKeys(wrapped_dir),
             envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
@@ -353,6 +359,12 @@ impl Broker {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.counts.metrics
+    }
+
+    /// What traces connections and messages, where anything does.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
     }
 
     /// Has the audit log written, where there is one.

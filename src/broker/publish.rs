@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Broker;
 use super::gate::Gate;
@@ -183,6 +184,9 @@ impl Broker {
         matches: &Matches<Arc<Mailbox>>,
         round: &mut Round,
     ) -> ReasonCode {
+        if let Some(trace) = &message.trace {
+            trace.set_routed(matches.routes.len() + matches.shares.len(), Instant::now());
+        }
         if matches.is_empty() {
             return ReasonCode::NoMatchingSubscribers;
         }

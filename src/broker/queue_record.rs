@@ -214,6 +214,7 @@ mod tests {
             expiry: None,
             arrived: None,
             publisher: Some(SessionKey(7)),
+            trace: None,
         };
         Outbound {
             message: Arc::new(message),

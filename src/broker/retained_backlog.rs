@@ -233,6 +233,7 @@ mod tests {
                 expiry: None,
                 arrived: None,
                 publisher: None,
+                trace: None,
             };
             store.update(&Arc::new(message)).expect("room");
         }

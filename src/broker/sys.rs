@@ -77,6 +77,7 @@ impl Broker {
             expiry: None,
             arrived: None,
             publisher: None,
+            trace: None,
         }));
     }
 }

@@ -86,6 +86,7 @@ fn blank_answer(request: &Message) -> Option<Message> {
         expiry: None,
         arrived: None,
         publisher: None,
+        trace: None,
     })
 }
 

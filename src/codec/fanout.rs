@@ -83,6 +83,7 @@ mod tests {
             expiry: Some(now + Duration::from_secs(10)),
             arrived: None,
             publisher: None,
+            trace: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 36] = [
+const LIMITS: [(&str, i64, i64); 41] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -61,6 +61,13 @@ const LIMITS: [(&str, i64, i64); 36] = [
     ("http.breaker_failures", 1, 1_000_000),
     ("http.breaker_seconds", 1, 86_400),
     ("webhook.timeout_ms", 1, 600_000),
+    ("tracing.timeout_ms", 1, 600_000),
+    // Each takes up to some KiB.
+    ("tracing.max_queued_spans", 1, 1_000_000),
+    // More than a collector takes.
+    ("tracing.forced_per_second", 0, 1_000_000),
+    ("tracing.forced_per_client_per_second", 0, 1_000_000),
+    ("tracing.max_deliveries", 0, 1_000_000),
 ];
 
 /// The fixed header of 5 bytes and the largest Remaining Length (MQTT 5.0 section 1.5.5).

@@ -171,6 +171,7 @@ fn config_of(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         broker: read("broker", of("broker"), problems),
         network: read("network", of("network"), problems),
         admin: read("admin", of("admin"), problems),
+        tracing: read("tracing", of("tracing"), problems),
         control: read("control", of("control"), problems),
         log: read("log", of("log"), problems),
     }

@@ -28,6 +28,7 @@ mod resolve_log;
 mod resolve_proxy;
 mod resolve_sentinel;
 mod resolve_throttle;
+mod resolve_tracing;
 mod resolve_unix;
 mod resolve_webhook;
 mod section;

@@ -27,7 +27,7 @@ use crate::{
     session, store, telemetry,
     throttle::Rule,
     tls::ClientAuth,
-    webhook,
+    tracer, webhook,
 };
 
 /// Everything that the server needs, ready to be used.
@@ -49,6 +49,8 @@ pub struct Resolved {
     pub http: identity_service::Settings,
     /// `[webhook]`: where alerts are posted; without it they are not.
     pub webhook: Option<webhook::Endpoint>,
+    /// `[tracing]`: where traces are posted; without it nothing is traced.
+    pub tracing: Option<tracer::Endpoint>,
     /// `[auth]`.
     pub auth: auth::Settings,
     /// `[keys]`.
@@ -98,6 +100,7 @@ impl Loaded {
         let key_ring = self.read_key_ring(&mut findings);
         let http_access = self.read_http_access(&mut findings);
         let webhook = self.read_webhook(&mut findings);
+        let tracing = self.read_tracing(&mut findings);
         let throttles = self.throttles(&mut findings);
         let sentinel = self.sentinel_rules(&mut findings);
         self.check_that_somebody_can_log_in(&mut findings);
@@ -119,6 +122,7 @@ impl Loaded {
                     key_ring,
                     http_access,
                     webhook,
+                    tracing,
                     throttles,
                     sentinel,
                 },
@@ -426,6 +430,7 @@ struct Known {
     key_ring: Option<KeyRing>,
     http_access: Option<Access>,
     webhook: Option<webhook::Endpoint>,
+    tracing: Option<tracer::Endpoint>,
     throttles: Vec<Rule>,
     sentinel: RuleSet,
 }
@@ -443,8 +448,17 @@ fn assemble(
     Desks { admin, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
-    let Known { policy, passwords, tokens, key_ring, http_access, webhook, throttles, sentinel } =
-        known;
+    let Known {
+        policy,
+        passwords,
+        tokens,
+        key_ring,
+        http_access,
+        webhook,
+        tracing,
+        throttles,
+        sentinel,
+    } = known;
     let Config {
         http, auth, keys, envelope, store, audit, bans, mqtt, broker, network, log, ..
     } = loaded.config.clone();
@@ -457,6 +471,7 @@ fn assemble(
         http_access,
         http,
         webhook,
+        tracing,
         auth,
         keys,
         envelope,

@@ -8,7 +8,7 @@ use super::fields::fields_of;
 use crate::acl::PolicyFormat;
 use crate::{
     admin, audit, auth, broker, control, identity_service, keys, net, sanctions, sentinel, session,
-    store, telemetry, throttle, webhook,
+    store, telemetry, throttle, tracer, webhook,
 };
 
 /// Everything that can be set. The default lacks what only the operator knows: where to listen and
@@ -51,6 +51,8 @@ pub struct Config {
     pub network: net::Settings,
     /// `[admin]`: metrics and health.
     pub admin: admin::Settings,
+    /// `[tracing]`: what is traced, and who gets to know it.
+    pub tracing: tracer::Settings,
     /// `[control]`: where operators speak to a broker that runs.
     pub control: control::Settings,
     /// `[log]`: what is logged, and in which form.
@@ -83,7 +85,7 @@ pub(super) const THROTTLE: &str = "throttle";
 pub(super) const SENTINEL_RULE: &str = "sentinel.rule";
 
 /// Every section that is not repeated, in the order in which they are shown.
-pub(super) const SECTIONS: [Section; 17] = [
+pub(super) const SECTIONS: [Section; 18] = [
     Section { name: "auth", keys: fields_of::<auth::Settings> },
     Section { name: "keys", keys: fields_of::<keys::Settings> },
     Section { name: "envelope", keys: fields_of::<broker::EnvelopeSettings> },
@@ -99,6 +101,7 @@ pub(super) const SECTIONS: [Section; 17] = [
     Section { name: "broker", keys: fields_of::<broker::Settings> },
     Section { name: "network", keys: fields_of::<net::Settings> },
     Section { name: "admin", keys: fields_of::<admin::Settings> },
+    Section { name: "tracing", keys: fields_of::<tracer::Settings> },
     Section { name: "control", keys: fields_of::<control::Settings> },
     Section { name: "log", keys: fields_of::<telemetry::LogSettings> },
 ];

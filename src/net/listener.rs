@@ -26,6 +26,7 @@ use super::{BindAddress, Endpoint, ListenUrl, Settings};
 use crate::audit::Event;
 use crate::broker::Broker;
 use crate::telemetry::Refusal;
+use crate::tracer::{ConnectSampler, ConnectTrace, Tracer};
 use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
@@ -198,6 +199,7 @@ impl Listener {
             let settings = shared.settings.load();
             (settings.backlog, settings.max_connections_per_second)
         };
+        let mut traces = shared.broker.tracer().and_then(Tracer::connections);
         let mut waiting = WaitingRoom::new(seats, per_second, Instant::now());
         let pace = Pace::default();
         // After an error.
@@ -224,7 +226,8 @@ impl Listener {
                 accepted = self.socket.accept(), if accepts => match accepted {
                     Ok(accepted) => {
                         if let Some(newcomer) = self.admit(accepted, &shared) {
-                            waiting.enter(newcomer);
+                            let trace = traces.as_mut().and_then(ConnectSampler::sample);
+                            waiting.enter(Admitted { trace, ..newcomer });
                         }
                         yield_now().await;
                     }
@@ -252,7 +255,7 @@ impl Listener {
     /// Whoever may wait for their turn: the connection that was accepted, or one that came behind it.
     fn admit(&self, accepted: Accepted, shared: &Shared) -> Option<Admitted> {
         match self.occupy(accepted.address(), shared) {
-            Some(occupant) => Some(Admitted { accepted, occupant }),
+            Some(occupant) => Some(Admitted { accepted, occupant, trace: None }),
             None => {
                 accepted.turn_away();
                 self.turn_away_next(shared)
@@ -274,7 +277,8 @@ impl Listener {
                 Some(occupant) => {
                     socket.set_nonblocking(true).ok()?;
                     let stream = TcpStream::from_std(socket.into()).ok()?;
-                    return Some(Admitted { accepted: Accepted::Tcp(stream, address), occupant });
+                    let accepted = Accepted::Tcp(stream, address);
+                    return Some(Admitted { accepted, occupant, trace: None });
                 }
                 // Otherwise it ends in order.
                 None => drop(socket.set_linger(Some(Duration::ZERO))),
@@ -301,7 +305,8 @@ impl Listener {
 
     /// Serves a connection whose turn it is, or refuses it; whether it is served. What it takes of the
     /// handshakes of its address it has from now on: waiting is none of them.
-    fn let_in(&self, Admitted { accepted, occupant }: Admitted, shared: &Arc<Shared>) -> bool {
+    fn let_in(&self, admitted: Admitted, shared: &Arc<Shared>) -> bool {
+        let Admitted { accepted, occupant, trace } = admitted;
         let terms = self.terms();
         let place = match (accepted.address(), &terms.endpoint.proxy) {
             (Some(address), None) => shared.place_of(address.ip()),
@@ -309,7 +314,7 @@ impl Listener {
         };
         match place {
             Ok(place) => {
-                let newcomer = Newcomer { accepted, place, terms, occupant };
+                let newcomer = Newcomer { accepted, place, terms, occupant, trace };
                 tokio::spawn(newcomer.serve(Arc::clone(shared)));
                 true
             }
@@ -326,6 +331,8 @@ impl Listener {
 struct Admitted {
     accepted: Accepted,
     occupant: Occupant,
+    /// Where it is traced.
+    trace: Option<Box<ConnectTrace>>,
 }
 
 fn bind(
@@ -379,6 +386,14 @@ impl ListenerSocket {
 }
 
 impl Accepted {
+    /// What carries it, as OpenTelemetry calls that.
+    pub(super) fn transport(&self) -> &'static str {
+        match self {
+            Self::Tcp(..) => "tcp",
+            Self::Unix(_) => "unix",
+        }
+    }
+
     /// Where it comes from over the network.
     fn address(&self) -> Option<SocketAddr> {
         match self {

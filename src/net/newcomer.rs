@@ -12,6 +12,7 @@ use super::terms::Terms;
 use super::welcome::{Arrival, Welcomed};
 use crate::broker::Client;
 use crate::telemetry::{Metrics, Refusal};
+use crate::tracer::ConnectTrace;
 
 /// A connection of which nothing is known but its address.
 pub(super) struct Newcomer {
@@ -19,13 +20,19 @@ pub(super) struct Newcomer {
     pub(super) place: Place,
     pub(super) terms: Arc<Terms>,
     pub(super) occupant: Occupant,
+    /// Where it is traced.
+    pub(super) trace: Option<Box<ConnectTrace>>,
 }
 
 impl Newcomer {
     /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
     /// handshakes alone is on the heap, and gone with them.
     pub(super) fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
-        let Self { accepted, place, terms, occupant } = self;
+        let Self { accepted, place, terms, occupant, mut trace } = self;
+        if let Some(trace) = &mut trace {
+            trace.set_listener(&terms.name, accepted.transport());
+            trace.end_stage(Instant::now());
+        }
         let open = Open::count(Arc::clone(shared.broker.metrics()));
         let settings = shared.settings.load_full();
         let seconds = settings.connect_timeout_seconds.get().into();
@@ -33,11 +40,12 @@ impl Newcomer {
         let send_timeout = settings.send_timeout();
         let authenticators = Arc::clone(&terms.endpoint.authenticators);
         let stop = Arc::clone(&terms.stop);
-        let arrival = Arrival { accepted, place, deadline };
+        let arrival = Arrival { accepted, place, deadline, trace };
         let welcome = Box::pin(terms.welcome(arrival, Arc::clone(&shared)));
         async move {
-            if let Some(Welcomed { transport, peer, mut place }) = welcome.await {
+            if let Some(Welcomed { transport, peer, mut place, trace }) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
+                let client = client.traced_by(trace);
                 let mut connection = Connection::new(transport, client, deadline, send_timeout);
                 let ended = connection.run(&stop, &shared.inside, &mut place).await;
                 let from = Origin::of(connection.peer());

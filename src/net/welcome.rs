@@ -22,6 +22,7 @@ use super::websocket::{self, UpgradeError, WebSocket};
 use crate::identity::{Peer, PeerAddress, TransportSecurity};
 use crate::telemetry::Refusal;
 use crate::tls::{Distrust, ListenerTls, Negotiated};
+use crate::tracer::{ConnectTrace, Stage};
 
 /// A connection as it comes in.
 pub(super) struct Arrival {
@@ -29,6 +30,8 @@ pub(super) struct Arrival {
     pub(super) place: Place,
     /// When its client must have been let in.
     pub(super) deadline: Instant,
+    /// Where it is traced.
+    pub(super) trace: Option<Box<ConnectTrace>>,
 }
 
 /// A connection that carries MQTT.
@@ -36,6 +39,7 @@ pub(super) struct Welcomed {
     pub(super) transport: Transport,
     pub(super) peer: Peer,
     pub(super) place: Place,
+    pub(super) trace: Option<Box<ConnectTrace>>,
 }
 
 impl Terms {
@@ -46,7 +50,7 @@ impl Terms {
         arrival: Arrival,
         shared: Arc<Shared>,
     ) -> Option<Welcomed> {
-        let Arrival { accepted, mut place, deadline } = arrival;
+        let Arrival { accepted, mut place, deadline, mut trace } = arrival;
         let listener = Arc::clone(&self.name);
         let (mut stream, mut address) = match accepted {
             Accepted::Tcp(stream, address) => (stream, address),
@@ -54,11 +58,12 @@ impl Terms {
                 let address = self.admit(&stream, deadline, &shared).await?;
                 let security = TransportSecurity::Unix;
                 let peer = Peer { address, listener, security, certificate: None };
-                return Some(Welcomed { transport: Transport::Unix(stream), peer, place });
+                return Some(Welcomed { transport: Transport::Unix(stream), peer, place, trace });
             }
         };
         let mut certificate = None;
         if let Some(proxy) = &self.endpoint.proxy {
+            begin(trace.as_deref_mut(), Stage::Proxy);
             let said = proxied::introduction(&mut stream, address, proxy);
             let from = Origin { address: Some(address.ip()), listener: &listener };
             let said = shared.in_time(deadline, &self.stop, from, said).await?;
@@ -76,8 +81,10 @@ impl Terms {
         }
         let security = TransportSecurity::Plain;
         let peer = Peer { address: address.into(), listener, security, certificate };
-        let (transport, peer) = self.shake_hands(stream, address, peer, deadline, &shared).await?;
-        Some(Welcomed { transport, peer, place })
+        let traced = trace.as_deref_mut();
+        let (transport, peer) =
+            self.shake_hands(stream, address, peer, deadline, &shared, traced).await?;
+        Some(Welcomed { transport, peer, place, trace })
     }
 
     /// Who is at the other end of a Unix socket, if that may connect.
@@ -106,12 +113,14 @@ impl Terms {
         peer: Peer,
         deadline: Instant,
         shared: &Shared,
+        mut trace: Option<&mut ConnectTrace>,
     ) -> Option<(Transport, Peer)> {
         let websocket = self.endpoint.websocket.as_ref();
         let Some(tls) = &self.endpoint.tls else {
             let transport = match websocket {
                 None => Transport::Plain(stream),
                 Some(settings) => {
+                    begin(trace, Stage::WebSocket);
                     let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
                     Transport::WebSocket(Box::new(socket))
                 }
@@ -123,18 +132,24 @@ impl Terms {
             turn_away(stream);
             return None;
         };
+        begin(trace.as_deref_mut(), Stage::Tls);
         let (config, generation) = tls.handshake();
         let accept = TlsAcceptor::from(config).accept(stream);
         let began = Instant::now();
         let shaken = shared.in_time(deadline, &self.stop, Origin::of(&peer), accept).await?;
         let stream = secure(shaken, &peer, shared)?;
         drop(under_way);
-        shared.shaken(&Negotiated::of(stream.get_ref().1), began.elapsed());
+        let negotiated = Negotiated::of(stream.get_ref().1);
+        shared.shaken(&negotiated, began.elapsed());
+        if let Some(trace) = trace.as_deref_mut() {
+            describe(trace, &negotiated);
+        }
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = identify(tls, shown, generation, peer, shared)?;
         let transport = match websocket {
             None => Transport::Tls(Box::new(stream)),
             Some(settings) => {
+                begin(trace, Stage::WebSocket);
                 let socket = self.upgrade(stream, address, settings, deadline, shared).await?;
                 Transport::SecureWebSocket(Box::new(socket))
             }
@@ -169,6 +184,23 @@ impl Terms {
             }
         }
     }
+}
+
+/// A stage begins now, where the connection is traced.
+fn begin(trace: Option<&mut ConnectTrace>, stage: Stage) {
+    if let Some(trace) = trace {
+        trace.begin(stage, Instant::now());
+    }
+}
+
+/// What a handshake has come to, as OpenTelemetry calls it.
+fn describe(trace: &mut ConnectTrace, negotiated: &Negotiated) {
+    let Negotiated { cipher, key_exchange, is_resumed } = *negotiated;
+    trace.set_stage("tls.protocol.name", "tls");
+    trace.set_stage("tls.protocol.version", cipher.names().0);
+    trace.set_stage("tls.cipher", cipher.names().1);
+    trace.set_stage("tls.curve", key_exchange.names().0);
+    trace.set_stage("tls.resumed", is_resumed);
 }
 
 /// What a proxy has said, if it is to be believed.

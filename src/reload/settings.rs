@@ -7,11 +7,11 @@ use crate::config::{Config, Loaded};
 use crate::sentinel::RuleSet;
 use crate::telemetry::logging::{self, LoggingError};
 use crate::throttle::Rule;
-use crate::{auth, broker, identity_service, net};
+use crate::{auth, broker, identity_service, net, tracer};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 49] = [
+const LIVE: [&str; 53] = [
     "acl.policy_file",
     "acl.acl_format",
     "auth.password_file",
@@ -60,6 +60,10 @@ const LIVE: [&str; 49] = [
     "network.connection_burst",
     "network.send_timeout_seconds",
     "network.max_connections_per_second",
+    "tracing.connect_ratio",
+    "tracing.publish_ratio",
+    "tracing.forced_per_second",
+    "tracing.forced_per_client_per_second",
     "log.level",
 ];
 
@@ -115,6 +119,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
         broker,
         http,
         network,
+        tracing,
         log,
         ..
     } = std::mem::replace(&mut adopted.config, in_force.config.clone());
@@ -128,6 +133,13 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.acl = acl;
     config.mqtt = mqtt;
     config.log.level = log.level;
+    config.tracing = tracer::Settings {
+        connect_ratio: tracing.connect_ratio,
+        publish_ratio: tracing.publish_ratio,
+        forced_per_second: tracing.forced_per_second,
+        forced_per_client_per_second: tracing.forced_per_client_per_second,
+        ..std::mem::take(&mut config.tracing)
+    };
     let before = config.broker.clone();
     config.broker = broker::Settings {
         shared_subscriptions: before.shared_subscriptions,
@@ -187,6 +199,9 @@ pub(super) fn apply(
         sentinel,
         max_connect_size: config.network.max_connect_size.get() as usize,
     });
+    if let Some(tracer) = broker.tracer() {
+        tracer.follow(&config.tracing);
+    }
     shared.follow(config.network.clone(), config.broker.max_connections.get());
     Ok(())
 }

@@ -205,6 +205,7 @@ mod tests {
             expiry,
             arrived: None,
             publisher: None,
+            trace: None,
         })
     }
 

@@ -199,6 +199,7 @@ fn own_will(will: &codec::Will<'_>) -> Will {
             expiry: None,
             arrived: None,
             publisher: None,
+            trace: None,
         },
         message_expiry: will.message_expiry_interval.map(seconds),
         delay: will.delay_interval.map(seconds).unwrap_or_default(),

@@ -174,6 +174,7 @@ impl Inbound {
             expiry: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             arrived: Some(now),
             publisher: Some(self.publisher),
+            trace: None,
         }
     }
 

@@ -201,6 +201,32 @@ label! {
 }
 
 label! {
+    /// What has become of a span of a trace.
+    SpanResult as "result" {
+        /// The collector has it.
+        Exported = "exported",
+        /// The collector does not want it.
+        Rejected = "rejected",
+        /// It was tried again and again in vain.
+        Failed = "failed",
+        /// Too many others waited.
+        Dropped = "dropped",
+    }
+}
+
+label! {
+    /// Why something is traced, or is not.
+    TraceDecision as "decision" {
+        /// Its ratio says so.
+        Sampled = "sampled",
+        /// Its publisher has asked for it.
+        Forced = "forced",
+        /// Its publisher has asked for it too often.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// What has come of that.
     ResponseOutcome as "outcome" {
         /// It was done.

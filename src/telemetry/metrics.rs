@@ -1,6 +1,7 @@
 //! Every counter and gauge of the broker, each a handle that costs one atomic addition.
 
 mod audit;
+mod traces;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use metrics_exporter_prometheus::{
 };
 
 pub use self::audit::AuditMetrics;
+pub use self::traces::TracingMetrics;
 use super::exposition::{self, Exposition, Kind};
 use super::register::Register;
 use super::{
@@ -167,6 +169,8 @@ pub struct Metrics {
     pub sentinel_responses: Counters<(SentinelResponse, ResponseOutcome)>,
     /// Alerts for the webhook.
     pub webhook_alerts: Counters<WebhookResult>,
+    /// Traces, and the spans that they consist of.
+    pub tracing: TracingMetrics,
     /// Wills that were published.
     pub wills_sent: Counter,
     /// Connections that a fault of our own ended.
@@ -458,6 +462,7 @@ impl Metrics {
                 "bastionmq_webhook_alerts_total",
                 "Alerts for the webhook, by what has become of them",
             ),
+            tracing: TracingMetrics::register(&register),
             wills_sent: register.counter("bastionmq_wills_sent_total", "Wills published"),
             internal_errors: register.counter(
                 "bastionmq_internal_errors_total",
@@ -544,6 +549,7 @@ impl Metrics {
         self.bytes_received.show();
         self.bytes_sent.show();
         self.messages_dropped.show();
+        self.tracing.traces.show();
     }
 }
 

@@ -18,11 +18,11 @@ pub use label::{Counters, Gauges, Label};
 pub use labels::{
     AclDecision, AuditState, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult,
     LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
-    Reloaded, ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
-    WebhookResult,
+    Reloaded, ResponseOutcome, Revocation, SentinelResponse, SpanResult, StoreState,
+    ThrottleAction, Throttled, TraceDecision, WebhookResult,
 };
 pub use log_targets::{LogTarget, LogTargetError, LogTargets};
-pub use metrics::{AuditMetrics, Metrics};
+pub use metrics::{AuditMetrics, Metrics, TracingMetrics};
 pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};
 pub use protocol_labels::{CipherSuite, KeyExchange, ProtocolVersion};
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogRotation, LogSettings};

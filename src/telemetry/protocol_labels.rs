@@ -62,6 +62,16 @@ macro_rules! paired_label {
             $($(#[$variant_doc])* $variant,)+
         }
 
+        impl $name {
+            /// Both values, as Prometheus shows them.
+            #[must_use]
+            pub fn names(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$variant => ($one, $two),)+
+                }
+            }
+        }
+
         impl Label for $name {
             const COUNT: usize = [$(Self::$variant),+].len();
 
@@ -74,9 +84,7 @@ macro_rules! paired_label {
             }
 
             fn pairs(self) -> Vec<Pair> {
-                let (one, two) = match self {
-                    $(Self::$variant => ($one, $two),)+
-                };
+                let (one, two) = self.names();
                 vec![Pair::from_static_parts($first, one), Pair::from_static_parts($second, two)]
             }
         }

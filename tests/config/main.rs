@@ -17,4 +17,5 @@ mod process;
 mod ranges;
 mod site;
 mod slips;
+mod tracing;
 mod webhook;

@@ -42,6 +42,7 @@ mod sentinel_offline;
 mod sentinel_responses;
 mod throttle;
 mod tokens;
+mod traces;
 mod transports;
 mod unix_sockets;
 mod webhook;

@@ -130,9 +130,14 @@ impl Client {
         let Stage::AtTheDoor(caller) = std::mem::replace(&mut self.stage, Stage::Stranger) else {
             return;
         };
+        self.trace_caller(&caller);
         let door = Door { peer: &self.peer, authenticators: &self.authenticators };
-        let outcome = self.broker.log_in(*caller, door, &self.seat, patience).await;
-        self.on_login(clock(), outcome);
+        let trace = self.traces.as_mut().and_then(|traces| traces.connect());
+        let outcome = self.broker.log_in(*caller, door, &self.seat, patience, trace).await;
+        let reason = outcome.as_ref().err().map_or(ReasonCode::Success, |refusal| refusal.reason);
+        let now = clock();
+        self.on_login(now, outcome);
+        self.trace_connack(now, reason);
         self.finish_round();
     }
 

@@ -20,43 +20,61 @@ impl Client {
         message: &Arc<Message>,
         packet_id: Option<PacketId>,
     ) {
+        let traced = self.begin_publication(now, message);
+        let published = traced.as_ref().map_or(message, |(_, traced)| traced);
+        let reason = self.take(now, published, packet_id);
+        if let Some((trace, _)) = traced {
+            self.trace_publication(trace, packet_id, reason);
+        }
+        if reason.is_none() && self.round.pending.is_full() {
+            self.settle(now);
+        }
+    }
+
+    /// What the sender of a message is told; none where that is still to be settled.
+    fn take(
+        &mut self,
+        now: Now,
+        message: &Arc<Message>,
+        packet_id: Option<PacketId>,
+    ) -> Option<ReasonCode> {
         if self.weigh_publish(now, message) != Verdict::Taken {
             self.broker.counts.dropped(DropReason::Throttled, 1);
             let reason = ReasonCode::QuotaExceeded;
             let settled =
                 packet_id.map(|packet_id| Settled { packet_id, qos: message.qos, reason });
             self.answer(now, settled.as_slice());
-            return;
+            return Some(reason);
         }
         if self.seat.is_quarantined() {
-            self.publish_in_quarantine(now, message, packet_id);
-            return;
+            return self.publish_in_quarantine(now, message, packet_id);
         }
-        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Stage::Inside(inside) = &mut self.stage else { return None };
         let (gate, memo) = (&mut inside.gate, inside.memo.get_or_insert_default());
         let publishing = Publishing { message, packet_id, now };
         let published = match self.broker.publish(gate, memo, publishing, &mut self.round) {
             Published::KeysAsked => Published::Done(self.give_keys(now, message)),
             published => published,
         };
-        match (published, packet_id) {
-            (Published::Done(reason), Some(packet_id)) => {
-                let settled = Settled { packet_id, qos: message.qos, reason };
-                self.answer(now, std::slice::from_ref(&settled));
-            }
-            (Published::Done(_) | Published::KeysAsked, _) => self.answer(now, &[]),
-            (Published::Waits, _) if self.round.pending.is_full() => self.settle(now),
-            (Published::Waits, _) => {}
-        }
+        let Published::Done(reason) = published else { return None };
+        let settled = packet_id.map(|packet_id| Settled { packet_id, qos: message.qos, reason });
+        self.answer(now, settled.as_slice());
+        Some(reason)
     }
 
     /// What came before goes first; the acknowledgement is as ever.
-    fn publish_in_quarantine(&mut self, now: Now, message: &Message, packet_id: Option<PacketId>) {
+    fn publish_in_quarantine(
+        &mut self,
+        now: Now,
+        message: &Message,
+        packet_id: Option<PacketId>,
+    ) -> Option<ReasonCode> {
         self.settle(now);
-        let Stage::Inside(inside) = &mut self.stage else { return };
+        let Stage::Inside(inside) = &mut self.stage else { return None };
         let reason = self.broker.publish_in_quarantine(&mut inside.gate, message, &mut self.round);
         let settled = packet_id.map(|packet_id| Settled { packet_id, qos: message.qos, reason });
         self.answer(now, settled.as_slice());
+        Some(reason)
     }
 
     /// Messages were routed, or refused. Their sender is told so once the store has what came of it; that
@@ -99,6 +117,7 @@ impl Client {
         let memo = inside.memo.get_or_insert_default();
         let settled = self.broker.settle(memo, &mut self.round);
         self.answer(now, &settled);
+        self.trace_settled(&settled);
     }
 
     /// A message that the store keeps for the session has got on. What was sent since the output began at
@@ -118,13 +137,17 @@ impl Client {
 
     /// The round is over: what tells of its changes does not leave before the disk has them.
     pub(super) fn hold_back(&mut self) {
-        if let (Some((start, ticket)), Some(store)) = (self.round.take_hold(), self.broker.store())
-        {
+        let hold = self.round.take_hold();
+        let start = hold.map(|(start, _)| start);
+        if let (Some((start, ticket)), Some(store)) = (hold, self.broker.store()) {
             let held = self.held.get_or_insert_with(|| Box::new(Held::new(Arc::clone(store))));
             held.hold(start, ticket);
         }
         if let Some(held) = &mut self.held {
             held.set_bell(self.seat.bell());
+        }
+        if self.traces.is_some() {
+            self.trace_holding(start);
         }
     }
 }

@@ -23,6 +23,7 @@ fn outbound(name: &str, qos: QoS) -> Outbound {
         expiry: None,
         arrived: None,
         publisher: None,
+        trace: None,
     };
     let subscription_ids = crate::codec::SubscriptionIds::new();
     let message = Arc::new(message);

@@ -64,6 +64,7 @@ impl WillRecord {
             expiry: None,
             arrived: None,
             publisher: Some(session),
+            trace: None,
         };
         let who = WhoRecord::read(&mut fields)?;
         fields.end()?;
@@ -90,6 +91,7 @@ mod tests {
             expiry: None,
             arrived: None,
             publisher: Some(session),
+            trace: None,
         };
         let delay = Duration::from_secs(30);
         let message_expiry = Some(Duration::from_secs(60));

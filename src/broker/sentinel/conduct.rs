@@ -125,6 +125,7 @@ mod tests {
             retain: false,
             expiry: None,
             publisher: None,
+            trace: None,
             arrived: None,
         }
     }

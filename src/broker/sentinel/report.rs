@@ -130,6 +130,7 @@ impl<'a> Report<'a> {
             retain: false,
             expiry: None,
             publisher: None,
+            trace: None,
             arrived: None,
         })
     }

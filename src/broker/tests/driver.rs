@@ -101,6 +101,7 @@ pub(super) fn parts(passwords: PasswordFile) -> Parts {
         tokens: None,
         identity_service: None,
         webhook: Webhook::new(None, Arc::clone(&metrics)),
+        tracer: None,
         ring: KeyRing::default(),
         windows: Windows::in_memory(&EnvelopeSettings::default()).expect("randomness"),
         wrapped_dir: None,

@@ -238,6 +238,7 @@ pub(super) fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
         expiry: None,
         arrived: None,
         publisher: None,
+        trace: None,
     })
 }
 
