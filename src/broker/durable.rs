@@ -181,8 +181,10 @@ impl Keeper {
     /// The change by which `message` is retained.
     pub(super) fn retaining(&self, message: &Message) -> Batch {
         let mut batch = Batch::default();
-        let value = message_record::encode(message, self.clocks);
-        batch.put(Table::RETAINED, self.store.key(message.topic.as_str().as_bytes()), &value);
+        let key = self.store.key(message.topic.as_str().as_bytes());
+        batch.put_with(Table::RETAINED, key, |value| {
+            message_record::encode(message, self.clocks, value);
+        });
         batch
     }
 

@@ -24,11 +24,12 @@ const EXPIRES: u8 = 1 << 2;
 const OF_SESSION: u8 = 1 << 3;
 const RETAIN: u8 = 1 << 4;
 
-/// Encodes `message`. `clocks` are both clocks at one moment: a deadline is kept as a time of day.
-pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
+/// Appends `message` to `bytes`. `clocks` are both clocks at one moment: a deadline is kept as a time of
+/// day.
+pub(super) fn encode(message: &Message, clocks: Now, bytes: &mut Vec<u8>) {
     let topic = message.topic.as_str().as_bytes();
     let rest = topic.len() + message.properties.len() + message.payload.len();
-    let mut bytes = Vec::with_capacity(24 + rest);
+    bytes.reserve(24 + rest);
     let expires = if message.expiry.is_some() { EXPIRES } else { 0 };
     let of_session = if message.publisher.is_some() { OF_SESSION } else { 0 };
     let retain = if message.retain { RETAIN } else { 0 };
@@ -45,7 +46,6 @@ pub(super) fn encode(message: &Message, clocks: Now) -> Vec<u8> {
     bytes.extend(u32::try_from(message.properties.len()).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend(&message.properties);
     bytes.extend(&message.payload);
-    bytes
 }
 
 /// What [`encode`] has made of a message; nothing where it is something else.
@@ -108,11 +108,17 @@ mod tests {
         }
     }
 
+    fn encoded(message: &Message, now: Now) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(message, now, &mut bytes);
+        bytes
+    }
+
     #[test]
     fn a_message_is_read_as_it_was_written_and_its_time_goes_on_meanwhile() {
         let now = Now::read();
         let message = message(now);
-        let bytes = encode(&message, now);
+        let bytes = encoded(&message, now);
         let later = Now { instant: now.instant, unix: now.unix + Duration::from_secs(40) };
         let read = decode(&bytes, later).unwrap();
         assert_eq!(read.remaining_expiry(now.instant), Some(60));
@@ -130,14 +136,14 @@ mod tests {
         let much_later = Now { instant: now.instant, unix: now.unix + Duration::from_secs(400) };
         assert!(decode(&bytes, much_later).unwrap().is_expired(now.instant));
         let plain = Message { expiry: None, publisher: None, ..message };
-        let read = decode(&encode(&plain, now), now).unwrap();
+        let read = decode(&encoded(&plain, now), now).unwrap();
         assert_eq!((read.expiry, read.publisher, read.payload), (None, None, plain.payload));
     }
 
     #[test]
     fn no_changed_bit_and_no_missing_end_makes_it_panic() {
         let now = Now::read();
-        let bytes = encode(&message(now), now);
+        let bytes = encoded(&message(now), now);
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

@@ -48,8 +48,9 @@ pub(super) struct QueuedRecord {
 impl Keeper {
     /// Keeps a message for more than one session.
     pub(super) fn put_message(&self, batch: &mut Batch, number: u64, message: &Message) {
-        let value = message_record::encode(message, self.clocks());
-        batch.put(Table::MESSAGE, Key::of_numbers(0, number), &value);
+        batch.put_with(Table::MESSAGE, Key::of_numbers(0, number), |value| {
+            message_record::encode(message, self.clocks(), value);
+        });
     }
 
     /// The message that `kept` stands for, as it waits for `session`; nothing where it is not there. Waits
@@ -74,19 +75,21 @@ impl Keeper {
 
     /// Keeps a message for `session`: the message itself, unless it shares it with others.
     pub(super) fn put_queued(&self, batch: &mut Batch, session: SessionKey, outbound: &Outbound) {
-        if let (Some(kept), Some(value)) = (&outbound.kept, queued_value(outbound, self.clocks())) {
-            batch.put(Table::QUEUED, Key::of_numbers(session.0, kept.number()), &value);
+        if let Some(kept) = &outbound.kept {
+            batch.put_with(Table::QUEUED, Key::of_numbers(session.0, kept.number()), |value| {
+                encode(outbound, kept, self.clocks(), value);
+            });
         }
     }
 }
 
-fn queued_value(outbound: &Outbound, clocks: Now) -> Option<Vec<u8>> {
-    let Outbound { message, qos, retain, subscription_ids, share, kept, .. } = outbound;
-    let has_message = !kept.as_ref()?.is_shared();
+fn encode(outbound: &Outbound, kept: &Kept, clocks: Now, value: &mut Vec<u8>) {
+    let Outbound { message, qos, retain, subscription_ids, share, .. } = outbound;
+    let has_message = !kept.is_shared();
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     let flags =
         flag(*retain, RETAIN) | flag(has_message, HAS_MESSAGE) | flag(share.is_some(), OF_SHARE);
-    let mut value = vec![VERSION, *qos as u8 | flags];
+    value.extend([VERSION, *qos as u8 | flags]);
     let count = u16::try_from(subscription_ids.len()).unwrap_or(u16::MAX);
     value.extend(count.to_be_bytes());
     let ids = subscription_ids.iter().take(count.into());
@@ -97,9 +100,8 @@ fn queued_value(outbound: &Outbound, clocks: Now) -> Option<Vec<u8>> {
         value.extend(share.as_str().as_bytes());
     }
     if has_message {
-        value.extend(message_record::encode(message, clocks));
+        message_record::encode(message, clocks, value);
     }
-    Some(value)
 }
 
 /// As what a message was sent.
@@ -228,7 +230,9 @@ mod tests {
     }
 
     fn value_of(outbound: &Outbound, now: Now) -> Vec<u8> {
-        queued_value(outbound, now).unwrap()
+        let mut value = Vec::new();
+        encode(outbound, outbound.kept.as_ref().unwrap(), now, &mut value);
+        value
     }
 
     #[test]

@@ -17,6 +17,7 @@ const FIRST: u8 = 3;
 const CLOSED: u8 = 4;
 pub(super) const MORE: u8 = 5;
 const KEY_BYTES: usize = 16;
+const LENGTH_BYTES: usize = 4;
 
 /// A kind of record. Each has keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,9 +120,28 @@ pub(super) enum Change<'a> {
 }
 
 impl Batch {
+    /// One that has room for so many bytes already.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Makes `value` what `key` has in `table`; 4 GiB at most.
     pub fn put(&mut self, table: Table, key: Key, value: &[u8]) {
         self.push(Change::Put { table, key, value });
+    }
+
+    /// Makes what `write` appends, 4 GiB at most, what `key` has in `table`.
+    pub fn put_with(&mut self, table: Table, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend([PUT, table.0]);
+        self.bytes.extend(key.0);
+        let length_at = self.bytes.len();
+        self.bytes.extend([0; LENGTH_BYTES]);
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let length = u32::try_from(self.bytes.len().saturating_sub(start)).unwrap_or(u32::MAX);
+        if let Some(at) = self.bytes.get_mut(length_at..start) {
+            at.copy_from_slice(&length.to_be_bytes());
+        }
     }
 
     /// Takes away what `key` has in `table`.
@@ -138,11 +158,7 @@ impl Batch {
     pub(super) fn push(&mut self, change: Change<'_>) {
         match change {
             Change::Put { table, key, value } => {
-                self.bytes.extend([PUT, table.0]);
-                self.bytes.extend(key.0);
-                let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-                self.bytes.extend(length.to_be_bytes());
-                self.bytes.extend(value);
+                self.put_with(table, key, |bytes| bytes.extend_from_slice(value));
             }
             Change::Delete { table, key } => {
                 self.bytes.extend([DELETE, table.0]);
@@ -172,7 +188,7 @@ impl Change<'_> {
     /// How many bytes it takes in a batch.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Put { value, .. } => 2 + KEY_BYTES + 4 + value.len(),
+            Self::Put { value, .. } => 2 + KEY_BYTES + LENGTH_BYTES + value.len(),
             Self::Delete { .. } => 2 + KEY_BYTES,
             Self::First(_) => 5,
             Self::Closed | Self::More => 1,
