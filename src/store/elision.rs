@@ -81,26 +81,25 @@ impl Elision {
         left: &mut Vec<Pending>,
     ) -> u64 {
         self.is_idle.clear();
-        let mut elided = 0;
-        for change in batches.iter().flat_map(|batch| changes(batch.bytes())) {
-            elided += self.note(number, &change, index);
+        let (mut elided, mut ends) = (0, Vec::with_capacity(batches.len()));
+        for batch in &batches {
+            for change in changes(batch.bytes()) {
+                elided += self.note(number, &change, index);
+            }
+            ends.push(self.is_idle.len());
         }
         if elided == 0 {
             let batches = batches.into_iter().filter(|batch| !batch.is_empty());
             left.extend(batches.map(Pending::from));
             return 0;
         }
-        let from = left.len();
-        let mut is_idle = self.is_idle.iter();
-        for batch in batches {
-            let mut kept = Batch::default();
-            for change in changes(batch.bytes()) {
-                if is_idle.next() == Some(&false) {
-                    kept.push(change);
-                }
-            }
-            if !kept.is_empty() {
-                left.push(Pending { batch: kept, goes_on: true });
+        let (from, mut begin) = (left.len(), 0);
+        for (batch, end) in batches.into_iter().zip(ends) {
+            let is_idle = self.is_idle.get(begin..end).unwrap_or_default();
+            let batch = without(batch, is_idle);
+            begin = end;
+            if !batch.is_empty() {
+                left.push(Pending { batch, goes_on: true });
             }
         }
         if let Some(last) = left.get_mut(from..).and_then(<[Pending]>::last_mut) {
@@ -134,6 +133,17 @@ impl Elision {
         let Some(is_idle) = self.is_idle.get_mut(change) else { return 0 };
         u64::from(!mem::replace(is_idle, true))
     }
+}
+
+/// What is left of a batch without its changes that are idle.
+fn without(batch: Batch, is_idle: &[bool]) -> Batch {
+    if !is_idle.contains(&true) {
+        return batch;
+    }
+    let mut left = Batch::with_capacity(batch.bytes().len());
+    let needed = changes(batch.bytes()).zip(is_idle).filter(|(_, is_idle)| !**is_idle);
+    needed.for_each(|(change, _)| left.push(change));
+    left
 }
 
 #[cfg(test)]
