@@ -4,12 +4,15 @@
 //! older is left. As long as no more than half of the log is of no use it is left alone, so on the whole
 //! a byte is written again at most once for each that becomes free.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use super::Disk;
 use super::batch::Batch;
-use super::records::{Found, Records};
+use super::index::{Index, Usage};
+use super::reading::read_record;
+use super::records::{Found, Records, batch_of};
 use super::segment::{HEADER_BYTES, Header, name_of};
 use super::writer::Writer;
 use crate::clock::Now;
@@ -20,6 +23,12 @@ const SLICE_BYTES: usize = 2 << 20;
 
 /// After how long a new data key is tried again.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// To find the few records of a segment that are live, all that are live anywhere are looked at, where
+/// the segment has so many bytes for each: decrypting it whole would take longer.
+const BYTES_PER_LOOK: u64 = 128;
+/// Records that are read one by one at most: commits wait meanwhile.
+const MAX_READS: usize = 256;
 
 /// A segment that is on its way out.
 pub(super) struct Cleaning {
@@ -81,21 +90,56 @@ impl<D: Disk> Writer<D> {
 
     fn begin_cleaning(&mut self) -> Option<Cleaning> {
         let number = self.next_to_clean()?;
-        if self.index.read().usage(number).live == 0 {
+        let usage = self.index.read().usage(number);
+        if usage.live == 0 {
             // Nothing in it is to be written again.
             self.drop_segment(number);
+            return None;
+        }
+        if let Some(places) = self.few_live(number, usage) {
+            match self.take_out(number, places) {
+                Ok(()) => self.drop_segment(number),
+                Err(error) => self.give_up(number, &error),
+            }
             return None;
         }
         let read = self.disk.read(&name_of(number)).and_then(|bytes| {
             let header = Header::read(number, &self.keys, &bytes).map_err(io::Error::other)?;
             Ok(Cleaning { number, header, bytes, at: HEADER_BYTES })
         });
-        if let Err(error) = &read {
-            // What is behind it waits for the next start, which finds out what can be read.
-            tracing::error!("{} of the store cannot be cleaned: {error}", name_of(number));
-            self.stuck_at = Some(number);
+        read.inspect_err(|error| self.give_up(number, error)).ok()
+    }
+
+    /// What is behind the segment waits for the next start, which finds out what can be read.
+    fn give_up(&mut self, number: u32, error: &io::Error) {
+        tracing::error!("{} of the store cannot be cleaned: {error}", name_of(number));
+        self.stuck_at = Some(number);
+    }
+
+    /// Where in the segment something is live, with the size of a change there, if that is sooner found and
+    /// read than the whole segment.
+    fn few_live(&self, number: u32, usage: Usage) -> Option<BTreeMap<u32, u32>> {
+        let index = self.index.read();
+        if index.len() as u64 > usage.bytes / BYTES_PER_LOOK {
+            return None;
         }
-        read.ok()
+        let places = index.live_places(number);
+        (places.len() <= MAX_READS).then_some(places)
+    }
+
+    /// Writes again what is live at these places of the segment.
+    fn take_out(&mut self, number: u32, places: BTreeMap<u32, u32>) -> io::Result<()> {
+        let cipher = self.index.read().cipher(number);
+        let cipher = cipher.ok_or_else(|| io::Error::other("no key for a segment"))?;
+        let (name, mut again) = (name_of(number), Vec::new());
+        for (at, size) in places {
+            // What is damaged has been reported, and is set aside with its segment.
+            if let Some(opened) = read_record(&*self.disk, &name, &cipher, at, size)? {
+                again.extend(live_of(&self.index.read(), number, at, batch_of(&opened)));
+            }
+        }
+        again.into_iter().for_each(|batch| self.append(batch));
+        Ok(())
     }
 
     fn clean_slice(&mut self, mut cleaning: Cleaning) -> Option<Cleaning> {
@@ -106,10 +150,7 @@ impl<D: Disk> Writer<D> {
         while records.at() < at.saturating_add(SLICE_BYTES) {
             match records.next() {
                 Some(Found::Record(read)) => {
-                    let mut batch = Batch::default();
-                    let live = index.live(*number, read.at, read.batch);
-                    live.for_each(|record| batch.put(record.table, record.key, record.value));
-                    again.extend((!batch.is_empty()).then_some(batch));
+                    again.extend(live_of(&index, *number, read.at, read.batch));
                 }
                 // Reported and set aside when the store was opened.
                 Some(Found::Damage(..) | Found::Torn(_)) => {}
@@ -126,4 +167,12 @@ impl<D: Disk> Writer<D> {
         self.drop_segment(number);
         None
     }
+}
+
+/// What is live of a batch that was written at `at` of the segment `number`.
+fn live_of(index: &Index, number: u32, at: u32, batch: &[u8]) -> Option<Batch> {
+    let mut again = Batch::default();
+    let live = index.live(number, at, batch);
+    live.for_each(|record| again.put(record.table, record.key, record.value));
+    (!again.is_empty()).then_some(again)
 }

@@ -133,6 +133,18 @@ impl Index {
         })
     }
 
+    /// Where in the segment `segment` something is live, in order, with the size of a change there. Looks
+    /// at all that is live.
+    pub(super) fn live_places(&self, segment: u32) -> BTreeMap<u32, u32> {
+        let places = self.places.values().filter(|place| place.segment == segment);
+        places.map(|place| (place.at, place.size)).collect()
+    }
+
+    /// What the segment `segment` is read with.
+    pub(super) fn cipher(&self, segment: u32) -> Option<Arc<SegmentCipher>> {
+        self.ciphers.get(&segment).cloned()
+    }
+
     /// The oldest segment.
     pub(super) fn oldest(&self) -> Option<(u32, Usage)> {
         self.segments.first_key_value().map(|(number, usage)| (*number, *usage))

@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 
 use super::backup::BackupError;
 use super::batch::{Change, Key, Table, changes};
+use super::cipher::SegmentCipher;
 use super::index::{Index, Located};
 use super::records::{self, Beginning};
 use super::segment::{RECORD_BYTES, name_of};
@@ -72,26 +73,37 @@ impl<D: Disk> Reader<D> {
     fn fetch(&self, located: &Located, wanted: (Table, Key)) -> Result<Option<Vec<u8>>, ReadError> {
         let Located { segment, at, size, cipher } = located;
         let name = name_of(*segment);
-        let damaged = || ReadError::Damaged { segment: name.clone(), at: *at };
-        // Most batches are of one change, so that this is all of its record.
-        let enough = RECORD_BYTES + *size as usize;
-        let mut bytes = self.disk.read_at(&name, (*at).into(), enough)?;
-        let opened = loop {
-            match records::open_at(cipher, *at, &bytes) {
-                Beginning::Record(opened) => break opened,
-                Beginning::Part { of } if bytes.len() < of && bytes.len() >= enough => {
-                    bytes = self.disk.read_at(&name, (*at).into(), of)?;
-                    if bytes.len() < of {
-                        return Err(damaged());
-                    }
-                }
-                Beginning::Part { .. } | Beginning::Nothing => return Err(damaged()),
-            }
-        };
+        let opened = read_record(&*self.disk, &name, cipher, *at, *size)?;
+        let damaged = || ReadError::Damaged { segment: name, at: *at };
+        let Some(opened) = opened else { return Err(damaged()) };
         let value = changes(records::batch_of(&opened)).filter_map(|change| match change {
             Change::Put { table, key, value } if (table, key) == wanted => Some(value.to_vec()),
             _ => None,
         });
         value.last().map(Some).ok_or_else(damaged)
     }
+}
+
+/// What was encrypted in the record at `at` of the file `name`, in which a change of `size` bytes is;
+/// nothing where it is damaged.
+pub(super) fn read_record<D: Disk>(
+    disk: &D,
+    name: &str,
+    cipher: &SegmentCipher,
+    at: u32,
+    size: u32,
+) -> io::Result<Option<Vec<u8>>> {
+    // Most batches are of one change, so that this is all of its record.
+    let enough = RECORD_BYTES + size as usize;
+    let bytes = disk.read_at(name, at.into(), enough)?;
+    let of = match records::open_at(cipher, at, &bytes) {
+        Beginning::Record(opened) => return Ok(Some(opened)),
+        Beginning::Part { of } if bytes.len() == enough => of,
+        Beginning::Part { .. } | Beginning::Nothing => return Ok(None),
+    };
+    let bytes = disk.read_at(name, at.into(), of)?;
+    Ok(match records::open_at(cipher, at, &bytes) {
+        Beginning::Record(opened) => Some(opened),
+        Beginning::Part { .. } | Beginning::Nothing => None,
+    })
 }

@@ -24,6 +24,8 @@ struct State {
     name_changes: Vec<NameChange>,
     /// Calls that write, ever.
     calls: u64,
+    /// Bytes that were read, ever.
+    bytes_read: usize,
     /// The call at which the machine loses power.
     power_ends_at: Option<u64>,
     /// Calls that fail: those whose number is a multiple of it.
@@ -52,6 +54,11 @@ impl SimulatedDisk {
     /// How many calls have written.
     pub(crate) fn calls(&self) -> u64 {
         self.state().calls
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.state().bytes_read
     }
 
     /// From this call on nothing works.
@@ -161,19 +168,23 @@ impl Disk for SimulatedDisk {
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let state = self.state();
+        let mut state = self.state();
         let file = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(state.files[file].content.clone())
+        let content = state.files[file].content.clone();
+        state.bytes_read += content.len();
+        Ok(content)
     }
 
     fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>> {
-        let state = self.state();
+        let mut state = self.state();
         if state.is_unreadable {
             return Err(io::Error::other("the disk does not give it"));
         }
         let file = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let bytes = state.files[file].content.get(at as usize..).unwrap_or_default();
-        Ok(bytes[..length.min(bytes.len())].to_vec())
+        let bytes = bytes[..length.min(bytes.len())].to_vec();
+        state.bytes_read += bytes.len();
+        Ok(bytes)
     }
 
     fn create(&self, name: &str) -> io::Result<usize> {

@@ -1,6 +1,7 @@
 //! The store as a whole, on a disk that is not one.
 
 mod backup;
+mod cleaning;
 mod damage;
 mod disk;
 mod model;

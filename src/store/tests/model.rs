@@ -95,6 +95,17 @@ impl Desk {
         self.turn();
     }
 
+    /// Makes `value` what `key` has, and lets the writer work.
+    pub(super) fn put(&mut self, table: Table, key: Key, value: &[u8]) {
+        let mut batch = Batch::default();
+        batch.put(table, key, value);
+        let mut records = self.states.last().cloned().unwrap_or_default();
+        records.insert((table, key), value.to_vec());
+        self.tickets.push(self.commits.append(batch));
+        self.states.push(records);
+        self.turn();
+    }
+
     /// Where there is anything to do.
     fn turn(&mut self) {
         self.now = self.now.after(Duration::from_secs(1));
