@@ -31,8 +31,8 @@ use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
-/// Connections that are refused in one turn, before others have theirs: a tenth of a millisecond or so.
-const REFUSED_AT_ONCE: u32 = 16;
+/// How long connections are refused in one turn, before others have theirs.
+const REFUSING_AT_ONCE: Duration = Duration::from_micros(100);
 /// How long a connection is silent before the system asks whether the other side is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -269,7 +269,8 @@ impl Listener {
     fn turn_away_next(&self, shared: &Shared) -> Option<Admitted> {
         let ListenerSocket::Tcp(listener) = &self.socket else { return None };
         let listener = SockRef::from(listener);
-        for _ in 1..REFUSED_AT_ONCE {
+        let begin = Instant::now();
+        while begin.elapsed() < REFUSING_AT_ONCE {
             // Whatever is wrong shows again when the runtime accepts.
             let (socket, address) = listener.accept().ok()?;
             let address = address.as_socket()?;
