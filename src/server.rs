@@ -24,7 +24,7 @@ use crate::config::Resolved;
 use crate::control::{ControlSocket, Desk};
 use crate::identity_service::IdentityService;
 use crate::keys::{self, MasterKeyError};
-use crate::net::{self, ListenError, Listener, Listeners, Shared};
+use crate::net::{self, Entrance, ListenError, Listener, Listeners, Shared};
 use crate::reload::{ReloadHandle, Reloader};
 use crate::telemetry::Metrics;
 use crate::tracer::Tracer;
@@ -97,6 +97,9 @@ pub enum ServerError {
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords: {0}")]
     Threads(io::Error),
+    /// The thread that accepts connections cannot be started.
+    #[error("cannot start the thread that accepts connections: {0}")]
+    Entrance(io::Error),
     /// The thread of the sentinel cannot be started.
     #[error("cannot start the thread of the sentinel: {0}")]
     Watch(io::Error),
@@ -142,10 +145,12 @@ impl Server {
         let mut durable =
             Durable::open(&store, &keys, QueueMemory::of(&broker), Now::read(), &metrics)?;
         let sessions = durable.as_mut().map(Durable::take_sessions).unwrap_or_default();
-        let listeners = listeners
-            .into_iter()
-            .map(|listener| Listener::bind(listener.into(), &network))
-            .collect::<Result<Vec<_>, _>>()?;
+        let entrance = Entrance::open().map_err(ServerError::Entrance)?;
+        let listeners = {
+            let _entrance = entrance.enter();
+            let bound = listeners.into_iter().map(|it| Listener::bind(it.into(), &network));
+            bound.collect::<Result<Vec<_>, _>>()?
+        };
         let admin = match admin {
             Some(address) => Some(bind_admin(address).await?),
             None => None,
@@ -185,7 +190,7 @@ impl Server {
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
         let shared = Arc::new(Shared::new(Arc::clone(&broker), network, max_connections));
-        let listeners = Arc::new(Listeners::new(Arc::clone(&shared), listeners));
+        let listeners = Arc::new(Listeners::new(Arc::clone(&shared), listeners, entrance));
         let bound = listeners.urls().into_iter().map(|url| BoundListener { url }).collect();
         let reloader =
             Reloader::new(Arc::clone(&broker), Arc::clone(&shared), Arc::clone(&listeners), loaded);

@@ -1,20 +1,24 @@
 //! A socket that accepts connections, and hands each to a task of its own.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
 use super::budgets::Place;
 use super::endpoint::Difference;
+use super::entrance::Entrance;
 use super::newcomer::Newcomer;
 use super::occupancy::Occupant;
 use super::pace::Pace;
@@ -31,7 +35,7 @@ use crate::unix::{self, SocketFile, UnixSettings, UnixSocketError};
 
 /// How long a listener rests when the system has no more file descriptors or memory for it.
 const REST: Duration = Duration::from_millis(100);
-/// How long connections are refused in one turn, before others have theirs.
+/// How long connections are refused in one turn, before other listeners have theirs.
 const REFUSING_AT_ONCE: Duration = Duration::from_micros(100);
 /// How long a connection is silent before the system asks whether the other side is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -56,7 +60,7 @@ enum ListenerSocket {
     Unix(SocketFile, UnixListener),
 }
 
-/// A connection as it was accepted.
+/// A connection as it was accepted, not known to any runtime yet; it does not block.
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
@@ -105,7 +109,8 @@ pub fn explain(error: &io::Error) -> String {
 }
 
 impl Listener {
-    /// Binds the address; connections wait in the backlog until they are accepted. Needs the runtime.
+    /// Binds the address; connections wait in the backlog until they are accepted. Call it within the
+    /// [`Entrance`] by which they are to come.
     ///
     /// # Errors
     /// When the address is taken, not this machine's, or not allowed.
@@ -160,10 +165,15 @@ impl Listener {
         }
     }
 
-    /// Accepts connections until it is told to stop.
-    pub(super) fn start(self: &Arc<Self>, shared: &Arc<Shared>, runtime: &Handle) {
+    /// Accepts connections at the `entrance` until it is told to stop, and has `runtime` serve them.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        entrance: &Entrance,
+        runtime: &Handle,
+    ) {
         shared.broker.audit(|| Event::ListenerOpened { listener: self.url().to_string() });
-        let accepting = runtime.spawn(Arc::clone(self).serve(Arc::clone(shared)));
+        let accepting = entrance.spawn(Arc::clone(self).serve(Arc::clone(shared), runtime.clone()));
         *self.accepting.lock() = Some(accepting);
     }
 
@@ -194,7 +204,7 @@ impl Listener {
         }
     }
 
-    async fn serve(self: Arc<Self>, shared: Arc<Shared>) {
+    async fn serve(self: Arc<Self>, shared: Arc<Shared>, runtime: Handle) {
         let (seats, per_second) = {
             let settings = shared.settings.load();
             (settings.backlog, settings.max_connections_per_second)
@@ -207,11 +217,11 @@ impl Listener {
         loop {
             if let Some(next) = waiting.next(Instant::now()) {
                 // Who is refused takes no turn from others.
-                if self.let_in(next, &shared) {
+                if self.let_in(next, &shared, &runtime) {
                     waiting.follow(shared.settings.load().max_connections_per_second);
                     waiting.count(Instant::now());
                 }
-                // Those who are inside have a turn before the next one comes in.
+                // Other listeners have a turn before the next one comes in.
                 yield_now().await;
                 continue;
             }
@@ -229,6 +239,8 @@ impl Listener {
                             let trace = traces.as_mut().and_then(ConnectSampler::sample);
                             waiting.enter(Admitted { trace, ..newcomer });
                         }
+                        // Who serves need not wait for a time slice of this thread to be over.
+                        thread::yield_now();
                         yield_now().await;
                     }
                     // The peer has gone again: nobody's fault.
@@ -264,8 +276,8 @@ impl Listener {
     }
 
     /// Refuses who comes behind one that was refused, as long as nobody is admitted, who is the first that
-    /// this gives. A socket that only lives to be closed is not made known to the runtime: of a flood each
-    /// costs three system calls, and no turn of its own.
+    /// this gives. A socket that only lives to be closed is not made known to a runtime: of a flood each costs
+    /// three system calls, and no turn of its own.
     fn turn_away_next(&self, shared: &Shared) -> Option<Admitted> {
         let ListenerSocket::Tcp(listener) = &self.socket else { return None };
         let listener = SockRef::from(listener);
@@ -277,12 +289,10 @@ impl Listener {
             match self.occupy(Some(address), shared) {
                 Some(occupant) => {
                     socket.set_nonblocking(true).ok()?;
-                    let stream = TcpStream::from_std(socket.into()).ok()?;
-                    let accepted = Accepted::Tcp(stream, address);
+                    let accepted = Accepted::Tcp(socket.into(), address);
                     return Some(Admitted { accepted, occupant, trace: None });
                 }
-                // Otherwise it ends in order.
-                None => drop(socket.set_linger(Some(Duration::ZERO))),
+                None => turn_away(&socket),
             }
         }
         None
@@ -306,7 +316,7 @@ impl Listener {
 
     /// Serves a connection whose turn it is, or refuses it; whether it is served. What it takes of the
     /// handshakes of its address it has from now on: waiting is none of them.
-    fn let_in(&self, admitted: Admitted, shared: &Arc<Shared>) -> bool {
+    fn let_in(&self, admitted: Admitted, shared: &Arc<Shared>, runtime: &Handle) -> bool {
         let Admitted { accepted, occupant, trace } = admitted;
         let terms = self.terms();
         let place = match (accepted.address(), &terms.endpoint.proxy) {
@@ -316,7 +326,7 @@ impl Listener {
         match place {
             Ok(place) => {
                 let newcomer = Newcomer { accepted, place, terms, occupant, trace };
-                tokio::spawn(newcomer.serve(Arc::clone(shared)));
+                runtime.spawn(newcomer.serve(Arc::clone(shared)));
                 true
             }
             Err(why) => {
@@ -379,9 +389,9 @@ impl ListenerSocket {
         match self {
             Self::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
-                Ok(Accepted::Tcp(stream, address))
+                Ok(Accepted::Tcp(stream.into_std()?, address))
             }
-            Self::Unix(_, socket) => Ok(Accepted::Unix(socket.accept().await?.0)),
+            Self::Unix(_, socket) => Ok(Accepted::Unix(socket.accept().await?.0.into_std()?)),
         }
     }
 }
@@ -405,14 +415,14 @@ impl Accepted {
 
     fn turn_away(self) {
         if let Self::Tcp(stream, _) = self {
-            turn_away(stream);
+            turn_away(&stream);
         }
     }
 }
 
-/// Ends a connection by a reset, which leaves nothing behind: whoever ends one in order has to
-/// remember it for a minute (TIME_WAIT).
-pub(super) fn turn_away(stream: TcpStream) {
+/// Has a connection end by a reset, which leaves nothing behind: whoever ends one in order has to remember
+/// it for a minute (TIME_WAIT).
+pub(super) fn turn_away(stream: &impl AsFd) {
     // Otherwise it ends in order.
-    let _ = stream.set_zero_linger();
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }

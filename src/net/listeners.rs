@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::endpoint::Difference;
+use super::entrance::Entrance;
 use super::listener::{BindError, ListenError, Listener};
 use super::{BindAddress, Endpoint, Shared};
 use crate::tls::ListenerTls;
@@ -18,6 +19,7 @@ use crate::unix::UnixSocketError;
 #[derive(Debug)]
 pub struct Listeners {
     shared: Arc<Shared>,
+    entrance: Entrance,
     runtime: Handle,
     state: Mutex<State>,
 }
@@ -66,10 +68,10 @@ enum Planned {
 struct ChangedFiles(Vec<Arc<Listener>>);
 
 impl Listeners {
-    /// Those that are `bound`: they accept nobody before [`Self::serve`]. Certificates are judged by
-    /// them from now on. Call it on the runtime that is to serve them.
+    /// Those that are `bound` at the `entrance`: they accept nobody before [`Self::serve`]. Certificates are
+    /// judged by them from now on. Call it on the runtime that is to serve those who come.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, bound: Vec<Listener>) -> Self {
+    pub fn new(shared: Arc<Shared>, bound: Vec<Listener>, entrance: Entrance) -> Self {
         let open = bound.into_iter().map(Arc::new).collect::<Vec<_>>();
         let mut state = State { phase: Phase::Bound, open, judges: HashMap::new() };
         for listener in &state.open {
@@ -79,7 +81,7 @@ impl Listeners {
             }
         }
         shared.broker.judge_certificates_by(state.judges.clone());
-        Self { shared, runtime: Handle::current(), state: Mutex::new(state) }
+        Self { shared, entrance, runtime: Handle::current(), state: Mutex::new(state) }
     }
 
     /// Where clients can connect, in the order of the configuration.
@@ -100,7 +102,7 @@ impl Listeners {
         let mut state = self.state.lock();
         state.phase = Phase::Serving;
         for listener in &state.open {
-            listener.start(&self.shared, &self.runtime);
+            listener.start(&self.shared, &self.entrance, &self.runtime);
         }
     }
 
@@ -129,7 +131,7 @@ impl Listeners {
         self: &Arc<Self>,
         endpoints: Vec<Endpoint>,
     ) -> Result<Rearrangement, ListenError> {
-        let _runtime = self.runtime.enter();
+        let _entrance = self.entrance.enter();
         let settings = self.shared.settings.load_full();
         let open = self.state.lock().open.clone();
         let (found, closed) = find(&endpoints, open.clone());
@@ -214,7 +216,7 @@ impl Rearrangement {
     #[must_use]
     pub fn take_effect(self) -> Vec<String> {
         let Self { listeners, planned, closed, mut changed_files } = self;
-        let Listeners { shared, runtime, state } = &*listeners;
+        let Listeners { shared, entrance, runtime, state } = &*listeners;
         let mut state = state.lock();
         if state.phase == Phase::Stopped {
             return Vec::new();
@@ -224,7 +226,7 @@ impl Rearrangement {
         for each in planned {
             let (listener, change) = match each {
                 Planned::Goes(listener, endpoint) => state.change(listener, *endpoint),
-                Planned::Comes(listener) => state.open(*listener, shared, runtime),
+                Planned::Comes(listener) => state.open(*listener, shared, entrance, runtime),
             };
             changes.extend(change.map(|what| format!("listener {}: {what}", listener.url())));
             open.push(listener);
@@ -270,6 +272,7 @@ impl State {
         &mut self,
         listener: Listener,
         shared: &Arc<Shared>,
+        entrance: &Entrance,
         runtime: &Handle,
     ) -> (Arc<Listener>, Option<&'static str>) {
         let terms = listener.terms();
@@ -278,7 +281,7 @@ impl State {
         listener.offer(endpoint, terms.url.clone(), Difference::None);
         let listener = Arc::new(listener);
         if self.phase == Phase::Serving {
-            listener.start(shared, runtime);
+            listener.start(shared, entrance, runtime);
         }
         (listener, Some("open"))
     }

@@ -4,6 +4,7 @@ mod accept_rate;
 mod budgets;
 mod connection;
 mod endpoint;
+mod entrance;
 mod list;
 mod listen_url;
 mod listener;
@@ -27,6 +28,7 @@ mod websocket_settings;
 mod welcome;
 
 pub use endpoint::Endpoint;
+pub use entrance::Entrance;
 pub use list::List;
 pub use listen_url::{BindAddress, ListenUrl, ListenUrlError, Scheme};
 pub use listener::{BindError, ListenError, Listener, explain};

@@ -42,6 +42,11 @@ pub(super) struct Welcomed {
     pub(super) trace: Option<Box<ConnectTrace>>,
 }
 
+/// A stream that the runtime has taken over.
+fn served<T>(stream: io::Result<T>) -> Option<T> {
+    stream.inspect_err(|error| tracing::error!("a connection cannot be served: {error}")).ok()
+}
+
 impl Terms {
     /// Hears whom a proxy forwards, shakes hands, where there is TLS or WebSocket, and finds out who
     /// that makes the other side.
@@ -53,8 +58,9 @@ impl Terms {
         let Arrival { accepted, mut place, deadline, mut trace } = arrival;
         let listener = Arc::clone(&self.name);
         let (mut stream, mut address) = match accepted {
-            Accepted::Tcp(stream, address) => (stream, address),
+            Accepted::Tcp(stream, address) => (served(TcpStream::from_std(stream))?, address),
             Accepted::Unix(stream) => {
+                let stream = served(UnixStream::from_std(stream))?;
                 let address = self.admit(&stream, deadline, &shared).await?;
                 let security = TransportSecurity::Unix;
                 let peer = Peer { address, listener, security, certificate: None };
@@ -74,7 +80,7 @@ impl Terms {
                 Ok(place) => place,
                 Err(why) => {
                     shared.turned_away(why, Some(address), &listener);
-                    turn_away(stream);
+                    turn_away(&stream);
                     return None;
                 }
             };
@@ -129,7 +135,7 @@ impl Terms {
         };
         let Some(under_way) = shared.tls_handshakes.enter() else {
             shared.turned_away(Refusal::TlsHandshakes, Some(address), &self.name);
-            turn_away(stream);
+            turn_away(&stream);
             return None;
         };
         begin(trace.as_deref_mut(), Stage::Tls);
