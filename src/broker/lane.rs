@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::spilled::Entry;
 use crate::message::Message;
@@ -47,6 +48,14 @@ impl Lane {
     /// The arrival of the message that comes next.
     pub(super) fn next_arrival(&self) -> Option<u64> {
         self.waiting.front().map(|waiting| waiting.arrival)
+    }
+
+    /// When the packet of the message that comes next has come, where that is known.
+    pub(super) fn since(&self) -> Option<Instant> {
+        match &self.waiting.front()?.entry {
+            Entry::Here(outbound) => outbound.message.arrived,
+            Entry::OnDisk(_) => None,
+        }
     }
 
     /// As [`Self::next_arrival`]; none where that message is on disk alone.

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::bell::Bell;
 use super::lane::Lane;
 use super::queue::Queue;
-pub(super) use super::queue::{Bounds, Pushed};
+pub(super) use super::queue::{Backlog, Bounds, Pushed};
 use super::queue_budget::QueueBudget;
 use super::spilled::Entry;
 use crate::message::{Kept, Message, QoS, SessionKey};
@@ -306,6 +306,11 @@ impl Mailbox {
     /// How many messages wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.lock().len()
+    }
+
+    /// How much waits, and since when.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.queue.lock().backlog()
     }
 
     /// How many messages wait, where a connection serves the session.

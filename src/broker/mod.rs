@@ -55,6 +55,7 @@ mod sentinel;
 mod session_keeping;
 mod sessions;
 mod settings;
+mod slowest;
 mod spilled;
 mod subscribe;
 mod sums;
@@ -89,6 +90,7 @@ pub use register::{Kept, SanctionOrder, Sanctioned};
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
 pub use sentinel::RuleReport;
 pub use settings::{Settings, ShareStrategy};
+pub use slowest::{LongQueue, LongestQueues};
 
 use self::authority::Authority;
 use self::counts::Counts;

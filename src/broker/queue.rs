@@ -1,6 +1,7 @@
 //! What waits for one session, and how much of it may.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::bell::Bell;
 use super::lane::Lane;
@@ -43,6 +44,15 @@ struct Elsewhere {
     on_disk: Bounds,
     /// Whether some of these are being read.
     is_reading: bool,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Backlog {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    /// When the first of it has come, where that is known.
+    pub(super) since: Option<Instant>,
 }
 
 /// What became of a message that was pushed.
@@ -159,6 +169,15 @@ impl Queue {
     /// How many wait, those that are on their way here among them.
     pub(super) fn len(&self) -> usize {
         self.at_most_once.len() + self.acknowledged.len() + self.reserved().messages
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        let lanes = [&self.at_most_once, &self.acknowledged];
+        Backlog {
+            messages: self.len(),
+            bytes: lanes.iter().map(|lane| lane.bytes()).sum::<usize>() + self.reserved().bytes,
+            since: lanes.iter().filter_map(|lane| lane.since()).min(),
+        }
     }
 
     fn has_room(&self, cost: usize) -> bool {

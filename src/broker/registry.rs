@@ -10,6 +10,7 @@ use dashmap::mapref::entry::Entry as Place;
 use tokio::sync::oneshot;
 
 use super::gate::Who;
+use super::mailbox::Mailbox;
 use super::parked::{Handover, LastWill, Parked};
 use super::seat::Seat;
 use crate::codec::ReasonCode;
@@ -316,6 +317,21 @@ impl Registry {
                 Holder::Parked(_) => None,
             })
             .collect()
+    }
+
+    /// Shows `look` whose each session is, what waits for it, and whether its client is connected. `look` must
+    /// not come back here, and holds up those who come for a session near this one.
+    pub(super) fn for_each_mailbox(&self, mut look: impl FnMut(&Who, &Mailbox, bool)) {
+        for entry in &self.sessions {
+            match &entry.holder {
+                Holder::Connected(seat) => {
+                    if let (Some(who), Some(mailbox)) = (seat.who(), seat.mailbox()) {
+                        look(who, mailbox, true);
+                    }
+                }
+                Holder::Parked(parked) => look(&parked.who, &parked.session.mailbox, false),
+            }
+        }
     }
 
     /// How many sessions there are, connected or not.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::bell::Bell;
 use super::gate::Who;
+use super::mailbox::Mailbox;
 use super::parked::Handover;
 use super::reports::Question;
 use crate::codec::ReasonCode;
@@ -18,6 +19,8 @@ pub(super) struct Seat {
     bell: Arc<Bell>,
     /// Who has it, once it is known.
     who: OnceLock<Arc<Who>>,
+    /// What waits for it, once it has its session.
+    mailbox: OnceLock<Arc<Mailbox>>,
     /// Whether what it publishes is diverted.
     is_quarantined: AtomicBool,
     /// Whether there are other limits than it has taken up.
@@ -65,6 +68,17 @@ impl Seat {
     /// Who has it, once it has been let in or is about to be.
     pub(super) fn who(&self) -> Option<&Arc<Who>> {
         self.who.get()
+    }
+
+    /// The connection empties `mailbox` from now on, and is woken for it.
+    pub(super) fn serves(&self, mailbox: &Arc<Mailbox>) {
+        self.mailbox.get_or_init(|| Arc::clone(mailbox));
+        mailbox.connect(Arc::clone(&self.bell));
+    }
+
+    /// What waits for it, once it has its session.
+    pub(super) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.mailbox.get()
     }
 
     /// Whether what it publishes is diverted: see [`super::quarantine`].

@@ -116,7 +116,7 @@ impl Broker {
             true => Arc::new(Mailbox::durable(key, bounds, &self.queue_budget)),
             false => Arc::new(Mailbox::new(key, bounds, &self.queue_budget)),
         };
-        mailbox.connect(Arc::clone(seat.bell()));
+        seat.serves(&mailbox);
         Stored { key, mailbox, retained: RetainedBacklog::default(), will: None }
     }
 
@@ -143,7 +143,7 @@ impl Broker {
         self.open_in_flight(session.key, &mut image.in_flight, gate, &mut round);
         self.finish_round(&mut round);
         session.mailbox.bound(self.bounds(gate.limits()));
-        session.mailbox.connect(Arc::clone(seat.bell()));
+        seat.serves(&session.mailbox);
         Claimed { session, resumed: Some(image), discarded: None }
     }
 
