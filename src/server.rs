@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::acl::Policy;
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, Page};
 use crate::audit::{self, AuditError, AuditLog, Event};
 use crate::broker::{
     Broker, Durable, DurableError, EnvelopeSettings, KeepingError, Parts, QueueMemory,
@@ -118,6 +118,7 @@ impl Server {
             listeners,
             policy,
             passwords,
+            operators,
             tokens,
             http_access,
             http,
@@ -189,6 +190,7 @@ impl Server {
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
+        broker.replace_operators(operators).map_err(ServerError::Threads)?;
         let shared = Arc::new(Shared::new(Arc::clone(&broker), network, max_connections));
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared), listeners, entrance));
         let bound = listeners.urls().into_iter().map(|url| BoundListener { url }).collect();
@@ -244,7 +246,9 @@ impl Server {
             let metrics = Arc::clone(broker.metrics());
             let store = broker.store().cloned();
             let inspect = inspection::of(Arc::clone(&broker), &reload, Arc::clone(&ready));
-            let state = AdminState { metrics, inspect, store };
+            let of_page = Arc::clone(&inspect);
+            let page = Some(Page::new(Arc::clone(&broker), move || of_page()));
+            let state = AdminState { metrics, inspect, store, page };
             tokio::spawn(admin::serve(socket, state, future::pending()))
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());

@@ -33,6 +33,11 @@ impl Readiness {
         Self(parts)
     }
 
+    /// The parts, in their order.
+    pub(super) fn into_parts(self) -> Vec<Part> {
+        self.0
+    }
+
     /// Whether clients should be sent here.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What is answered: `/metrics`, `/healthz`, `/readyz`, and nothing else.
+//! What is answered: `/metrics`, `/healthz`, `/readyz`, the page, and nothing else.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -7,7 +7,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST},
+        header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS},
         uri::Authority,
     },
     middleware::{self, Next},
@@ -16,8 +16,9 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Caller};
 use super::negotiation::Format;
+use super::page::Page;
 use super::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -31,6 +32,8 @@ pub struct AdminState {
     pub inspect: Inspect,
     /// Whose numbers are brought up to date for `/metrics`.
     pub store: Option<Arc<Store>>,
+    /// Shown at `/`.
+    pub page: Option<Page>,
 }
 
 /// Looks at all parts of the broker. Does not wait for anything.
@@ -45,16 +48,19 @@ pub async fn serve(
     state: AdminState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(Bounded::new(listener), router(state)).with_graceful_shutdown(shutdown).await
+    let service = router(state).into_make_service_with_connect_info::<Caller>();
+    axum::serve(Bounded::new(listener), service).with_graceful_shutdown(shutdown).await
 }
 
-fn router(state: AdminState) -> Router {
+fn router(mut state: AdminState) -> Router {
+    let page = state.page.take().map(Page::router).unwrap_or_default();
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .with_state(state)
+        .merge(page)
         .layer(middleware::from_fn(guard))
 }
 
@@ -87,6 +93,7 @@ async fn guard(request: Request, next: Next) -> Response {
         (StatusCode::MISDIRECTED_REQUEST, "ask by IP address or as localhost\n").into_response()
     };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -137,7 +144,7 @@ mod tests {
             };
             Readiness::of(vec![Part { name: "listeners".to_owned(), condition }])
         });
-        let state = AdminState { metrics: Arc::clone(&metrics), inspect, store: None };
+        let state = AdminState { metrics: Arc::clone(&metrics), inspect, store: None, page: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(serve(listener, state, stopped));

@@ -1,8 +1,9 @@
-//! `[admin]`: where metrics and health are served.
+//! `[admin]`: where metrics, health and the page are served, and who may see the page.
 
 use std::{
     fmt,
     net::{AddrParseError, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     str::FromStr,
 };
 
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where it listens, or `off`.
     pub address: Address,
+    /// The password file of the operators who may see the page; without one there is no page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
 }
 
 /// An address to serve metrics and health at, or none.

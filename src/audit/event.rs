@@ -261,6 +261,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Value::is_null")]
         request: Value,
     },
+    /// An operator has proven who it is, and sees the administrative page.
+    OperatorLogin {
+        /// Its name in the password file of operators.
+        user: String,
+        /// Where it comes from.
+        address: String,
+    },
+    /// Somebody is not let in to the administrative page.
+    OperatorRefused {
+        /// Who it claims to be.
+        user: String,
+        /// Where it comes from.
+        address: String,
+    },
     /// Files are read anew: only where the log is strict, and before it happens.
     Reloading {
         /// Which: `config`, `policy`, `passwords` and so on.
@@ -360,6 +374,8 @@ impl Event {
             | Self::Throttled { .. }
             | Self::LockedOut { .. }
             | Self::Operator { .. }
+            | Self::OperatorLogin { .. }
+            | Self::OperatorRefused { .. }
             | Self::Reloading { .. }
             | Self::Reloaded { .. }
             | Self::ListenerOpened { .. }
@@ -408,6 +424,8 @@ impl Event {
             }
             Self::Limited { address: Some(name), .. }
             | Self::LockedOut { address: name, .. }
+            | Self::OperatorLogin { address: name, .. }
+            | Self::OperatorRefused { address: name, .. }
             | Self::Throttled { client_id: Some(name), .. } => *name = hide(name),
             // It may name whom it is about.
             Self::Operator { request, .. } => *request = Value::Null,

@@ -109,7 +109,7 @@ impl Lockouts {
         }
     }
 
-    fn succeeded(&self, attempt: &Attempt) {
+    pub(super) fn succeeded(&self, attempt: &Attempt) {
         self.engine.lock().succeeded(&attempt.user, attempt.origin);
     }
 

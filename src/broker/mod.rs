@@ -28,6 +28,7 @@ mod lockouts;
 mod login;
 mod mailbox;
 mod message_record;
+mod operators;
 mod parked;
 mod passwords;
 mod publish;
@@ -86,6 +87,7 @@ pub use kept_sessions::KeptSessions;
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
 pub use login::Patience;
+pub use operators::OperatorLogin;
 pub use register::{Kept, SanctionOrder, Sanctioned};
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
 pub use sentinel::RuleReport;
@@ -99,6 +101,7 @@ use self::envelopes::Envelopes;
 use self::knocks::Knocks;
 use self::live::Live;
 use self::lockouts::Lockouts;
+use self::operators::Operators;
 use self::passwords::{Means, Passwords};
 use self::queue_budget::{Charge, QueueBudget};
 use self::recall::Recall;
@@ -189,6 +192,7 @@ pub struct Broker {
     live: Live,
     passwords: Arc<Passwords>,
     lockouts: Arc<Lockouts>,
+    operators: Operators,
     authority: Authority,
     identity_service: Option<IdentityService>,
     webhook: Webhook,
@@ -281,6 +285,7 @@ impl Broker {
             envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
             passwords,
             lockouts,
+            operators: Operators::default(),
             routes: Routes::new(),
             retained: RetainedMessages::new(retained, keeper.clone()),
             queue_budget,

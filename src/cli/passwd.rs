@@ -26,8 +26,8 @@ Examples:
   bastionmq passwd verify users alice && echo right
   bastionmq passwd remove users alice
 
-FILE is the `password_file` of [auth] in the configuration of the broker, which reads it anew
-when it changes. It holds one `user:hash` a line and is readable by its owner only; `add` makes
+FILE is the `password_file` of [auth] in the configuration of the broker, or for operators that of
+[admin]; the broker reads it anew when it changes. It holds one `user:hash` a line and is readable by its owner only; `add` makes
 it where there is none. A password is never taken from the command line, where other users of
 the machine could see it.
 

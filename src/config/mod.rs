@@ -25,6 +25,7 @@ mod resolve_control;
 mod resolve_http;
 mod resolve_listener;
 mod resolve_log;
+mod resolve_passwords;
 mod resolve_proxy;
 mod resolve_sentinel;
 mod resolve_throttle;

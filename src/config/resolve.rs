@@ -12,9 +12,7 @@ use super::{
 use crate::{
     acl::{MAX_POLICY_BYTES, Policy},
     audit,
-    auth::{
-        self, MAX_KEY_FILE_BYTES, MAX_PASSWORD_FILE_BYTES, PasswordFile, TokenKeys, TokenVerifier,
-    },
+    auth::{self, MAX_KEY_FILE_BYTES, PasswordFile, TokenKeys, TokenVerifier},
     broker,
     clock::Now,
     control,
@@ -39,6 +37,8 @@ pub struct Resolved {
     pub policy: Policy,
     /// Who has which password; without it no password is accepted.
     pub passwords: Option<PasswordFile>,
+    /// The operators who may see the administrative page; without it there is none.
+    pub operators: Option<PasswordFile>,
     /// Whose tokens are believed; without it none are.
     pub tokens: Option<TokenVerifier>,
     /// The keys of envelopes; without it there are none.
@@ -110,6 +110,7 @@ impl Loaded {
         self.check_that_the_audit_log_has_a_key(&mut findings);
         self.check_targets_of_the_log(&mut findings);
         let admin = self.admin_address(&mut findings);
+        let operators = self.read_operators(&mut findings);
         let control = self.control(&mut findings);
         match policy {
             Some(policy) if findings.problems.is_empty() => Ok(assemble(
@@ -126,7 +127,7 @@ impl Loaded {
                     throttles,
                     sentinel,
                 },
-                Desks { admin, control },
+                Desks { admin, operators, control },
                 findings.warnings,
             )),
             _ => Err(ConfigError::of(findings.problems)),
@@ -141,19 +142,6 @@ impl Loaded {
         let mut findings = Findings::default();
         let policy = self.read_policy(&mut findings);
         policy.ok_or(ConfigError::of(findings.problems)).map(|policy| (policy, findings.warnings))
-    }
-
-    /// Reads the password file anew, where there is one, and what ought to be known of it.
-    ///
-    /// # Errors
-    /// That it is missing, unreadable or broken, and where.
-    pub fn passwords(&self) -> Result<(Option<PasswordFile>, Vec<String>), ConfigError> {
-        let mut findings = Findings::default();
-        let passwords = self.read_passwords(&mut findings);
-        match findings.problems.is_empty() {
-            true => Ok((passwords, findings.warnings)),
-            false => Err(ConfigError::of(findings.problems)),
-        }
     }
 
     /// Reads the keys of tokens anew, where there are any, and what ought to be known of them.
@@ -239,21 +227,6 @@ impl Loaded {
         }
     }
 
-    fn read_passwords(&self, findings: &mut Findings) -> Option<PasswordFile> {
-        let path = self.config.auth.password_file.as_deref()?;
-        let text = self.text_of(path, MAX_PASSWORD_FILE_BYTES, "auth.password_file", findings)?;
-        if is_exposed(path) {
-            findings.warnings.push(in_file(path, "everybody can read or write it: chmod 600 it"));
-        }
-        match PasswordFile::parse(&text) {
-            Ok(passwords) => Some(passwords),
-            Err(errors) => {
-                findings.blame(path, &errors);
-                None
-            }
-        }
-    }
-
     fn read_token_keys(&self, findings: &mut Findings) -> Option<TokenVerifier> {
         let settings = &self.config.jwt;
         let Some(path) = settings.key_file.as_deref() else {
@@ -292,7 +265,7 @@ impl Loaded {
             .ok()
     }
 
-    fn text_of(
+    pub(super) fn text_of(
         &self,
         path: &Path,
         limit: u64,
@@ -409,19 +382,6 @@ impl Config {
     }
 }
 
-/// Whether others than its owner and group may read or write the file.
-#[cfg(unix)]
-fn is_exposed(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    const OTHERS: u32 = 0o007;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0)
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_: &Path) -> bool {
-    false
-}
-
 /// Who is who, and who may do what.
 struct Known {
     policy: Policy,
@@ -438,6 +398,7 @@ struct Known {
 /// Where those who look after the broker turn to.
 struct Desks {
     admin: Option<SocketAddr>,
+    operators: Option<PasswordFile>,
     control: Option<control::Endpoint>,
 }
 
@@ -445,7 +406,7 @@ fn assemble(
     loaded: Loaded,
     listeners: Vec<ResolvedListener>,
     known: Known,
-    Desks { admin, control }: Desks,
+    Desks { admin, operators, control }: Desks,
     warnings: Vec<String>,
 ) -> Resolved {
     let Known {
@@ -466,6 +427,7 @@ fn assemble(
         listeners,
         policy,
         passwords,
+        operators,
         tokens,
         key_ring,
         http_access,

@@ -49,7 +49,7 @@ pub struct Config {
     pub broker: broker::Settings,
     /// `[network]`: the limits of one connection.
     pub network: net::Settings,
-    /// `[admin]`: metrics and health.
+    /// `[admin]`: metrics, health and the page.
     pub admin: admin::Settings,
     /// `[tracing]`: what is traced, and who gets to know it.
     pub tracing: tracer::Settings,

@@ -205,6 +205,7 @@ impl Reloader {
         match what {
             Reloaded::Config => self.read_config(),
             Reloaded::Certificates => self.read_certificates().map(of_notes),
+            Reloaded::Operators => self.read_operators().map(of_notes),
             _ => self.read_file(what).map(of_notes).map_err(|error| error.to_string()),
         }
     }
@@ -214,7 +215,7 @@ impl Reloader {
         let mut notes = Vec::new();
         match what {
             // These are more than a file.
-            Reloaded::Config | Reloaded::Certificates => {}
+            Reloaded::Config | Reloaded::Certificates | Reloaded::Operators => {}
             Reloaded::Policy => {
                 let (policy, warnings) = self.loaded.policy()?;
                 self.broker.replace_policy(policy);
@@ -241,6 +242,12 @@ impl Reloader {
             Reloaded::Webhook => self.broker.replace_webhook(self.loaded.webhook()?),
         }
         Ok(notes)
+    }
+
+    fn read_operators(&self) -> Result<Vec<String>, String> {
+        let (operators, warnings) = self.loaded.operators().map_err(|error| error.to_string())?;
+        self.broker.replace_operators(operators).map_err(|error| error.to_string())?;
+        Ok(warnings)
     }
 
     /// All listeners or none: authorities that are the same are the same everywhere.
@@ -374,6 +381,7 @@ fn files(what: Reloaded, loaded: &Loaded) -> Vec<PathBuf> {
         Reloaded::Config => vec![loaded.file()],
         Reloaded::Policy => vec![config.acl.policy_file.clone()],
         Reloaded::Passwords => vec![config.auth.password_file.clone()],
+        Reloaded::Operators => vec![config.admin.password_file.clone()],
         Reloaded::TokenKeys => vec![config.jwt.key_file.clone()],
         Reloaded::KeyRing => vec![config.keys.ring_file.clone()],
         Reloaded::HttpAccess => {

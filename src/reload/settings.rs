@@ -11,9 +11,10 @@ use crate::{auth, broker, identity_service, net, tracer};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 53] = [
+const LIVE: [&str; 54] = [
     "acl.policy_file",
     "acl.acl_format",
+    "admin.password_file",
     "auth.password_file",
     "auth.allow_anonymous",
     "auth.max_logins_per_address",
@@ -120,6 +121,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
         http,
         network,
         tracing,
+        admin,
         log,
         ..
     } = std::mem::replace(&mut adopted.config, in_force.config.clone());
@@ -132,6 +134,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.bans = bans;
     config.acl = acl;
     config.mqtt = mqtt;
+    config.admin.password_file = admin.password_file;
     config.log.level = log.level;
     config.tracing = tracer::Settings {
         connect_ratio: tracing.connect_ratio,

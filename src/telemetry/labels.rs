@@ -125,6 +125,20 @@ label! {
 }
 
 label! {
+    /// What became of an operator who wanted to look at the administrative page.
+    AdminLogin as "result" {
+        /// Let in.
+        Accepted = "accepted",
+        /// Wrong or unknown credentials.
+        Refused = "refused",
+        /// Not looked at, after too many failures.
+        LockedOut = "locked_out",
+        /// Not looked at, since too many others waited.
+        Busy = "busy",
+    }
+}
+
+label! {
     /// What came of a login that was put to the HTTP service.
     HttpAuthResult as "result" {
         /// It lets the client in.
@@ -279,6 +293,8 @@ label! {
         Webhook = "webhook",
         /// The key ring of envelopes.
         KeyRing = "key_ring",
+        /// The password file of operators.
+        Operators = "operators",
     }
 }
 

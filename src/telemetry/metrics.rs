@@ -16,11 +16,11 @@ pub use self::traces::TracingMetrics;
 use super::exposition::{self, Exposition, Kind};
 use super::register::Register;
 use super::{
-    AclDecision, BanKind, CipherSuite, Counters, DeniedAction, DropReason, EnvelopeRefusal, Gauges,
-    HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod, LoginResult, PacketKind,
-    ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded, ResponseOutcome, Revocation,
-    SentinelResponse, StoreState, ThrottleAction, Throttled, WebhookResult, WorkerCounters,
-    WorkerGauge, WorkerHistogram, logging, process, runtime,
+    AclDecision, AdminLogin, BanKind, CipherSuite, Counters, DeniedAction, DropReason,
+    EnvelopeRefusal, Gauges, HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod,
+    LoginResult, PacketKind, ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded,
+    ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
+    WebhookResult, WorkerCounters, WorkerGauge, WorkerHistogram, logging, process, runtime,
 };
 use crate::message::QoS;
 
@@ -45,6 +45,8 @@ pub struct Metrics {
     pub tls_handshake_seconds: WorkerHistogram<()>,
     /// Logins, by how the client proved itself and what became of it.
     pub logins: Counters<(LoginMethod, LoginResult)>,
+    /// Logins of operators at the administrative page.
+    pub admin_logins: Counters<AdminLogin>,
     /// Lock-outs after failed logins.
     pub lockouts: Counters<LockoutScope>,
     /// Who is locked out now.
@@ -251,6 +253,10 @@ impl Metrics {
                 &MICROS,
             ),
             logins: register.counters("bastionmq_logins_total", "Logins by method and result"),
+            admin_logins: register.counters(
+                "bastionmq_admin_logins_total",
+                "Logins of operators at the administrative page, by result",
+            ),
             lockouts: register
                 .counters("bastionmq_lockouts_total", "Lock-outs after failed logins, by scope"),
             locked_out: register.gauge(

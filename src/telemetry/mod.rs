@@ -17,9 +17,9 @@ mod syslog_settings;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
-    AclDecision, AuditState, BanKind, DeniedAction, DropReason, EnvelopeRefusal, HttpAuthResult,
-    LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal, ReloadResult,
-    Reloaded, ResponseOutcome, Revocation, SentinelResponse, SpanResult, StoreState,
+    AclDecision, AdminLogin, AuditState, BanKind, DeniedAction, DropReason, EnvelopeRefusal,
+    HttpAuthResult, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal,
+    ReloadResult, Reloaded, ResponseOutcome, Revocation, SentinelResponse, SpanResult, StoreState,
     ThrottleAction, Throttled, TraceDecision, WebhookResult,
 };
 pub use log_targets::{LogTarget, LogTargetError, LogTargets};

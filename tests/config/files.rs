@@ -105,3 +105,43 @@ fn every_file_is_looked_for_beside_the_configuration() {
         assert_eq!(path, Some(site.home().join(name)));
     }
 }
+
+/// What is said to `[admin]` with these keys, above a password file of clients that is there.
+fn of_operators(keys: &str, prepare: impl Fn(&Site)) -> Vec<String> {
+    let site = Site::new(&format!("{WITH_PASSWORDS}[admin]\n{keys}\n"));
+    site.write("passwords", "");
+    prepare(&site);
+    complaints(&site, site.resolve())
+}
+
+#[test]
+fn the_passwords_of_clients_are_not_those_of_operators_by_whatever_way_they_are_named() {
+    for (file, is_link) in [("passwords", false), ("./passwords", false), ("link", true)] {
+        let said = of_operators(&format!("password_file = \"{file}\""), |site| {
+            if is_link {
+                std::os::unix::fs::symlink("passwords", site.home().join("link")).unwrap();
+            }
+        });
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("bastionmq.toml:8: `admin.password_file` is the"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_password_file_of_operators_that_is_missing_broken_or_of_no_use_is_an_error() {
+    let said = of_operators("password_file = \"operators\"", |_| {});
+    assert!(said[0].starts_with("bastionmq.toml:8: "), "{said:?}");
+    assert!(said[0].contains("operators: No such file"), "{said:?}");
+    let said = of_operators("password_file = \"operators\"", |site| {
+        site.write("operators", "anna:hunter2-canary\n");
+    });
+    assert!(said[0].starts_with("operators: line 1"), "{said:?}");
+    assert!(!said[0].contains("hunter2-canary"), "{said:?}");
+    let said = of_operators("address = \"off\"\npassword_file = \"operators\"", |site| {
+        site.write("operators", "");
+    });
+    assert!(
+        said[0].starts_with("bastionmq.toml:9: `admin.password_file` has no effect"),
+        "{said:?}"
+    );
+}

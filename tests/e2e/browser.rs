@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -151,20 +151,10 @@ fn answer(stream: TcpStream, pages: &[Page], reports: &Sender<String>) -> Option
 
 // ── the browser ────────────────────────────────────────────────────────────────────────────────
 
-/// Chromium without a window, a past or a network, that takes our server's certificate for good.
+/// Chromium that takes our server's certificate for good.
 fn chromium(home: &TempDir) -> Command {
-    let mut command = Command::new("chromium");
-    command.env("HOME", home.path()).stdin(Stdio::null());
-    command.arg(format!("--user-data-dir={}", home.path().join("profile").display()));
+    let mut command = crate::harness::chromium::command(home);
     command.arg(format!("--ignore-certificate-errors-spki-list={}", key_of_server()));
-    command.args(["--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
-    command.args(["--disable-background-networking", "--disable-component-update"]);
-    command.args(["--disable-sync", "--disable-extensions", "--no-proxy-server"]);
-    command.arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1");
-    if rustix::process::geteuid().is_root() {
-        // It refuses to run as root with one.
-        command.arg("--no-sandbox");
-    }
     command
 }
 

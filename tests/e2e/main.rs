@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+mod admin_page;
 mod audit;
 mod authenticators;
 mod harness;

@@ -11,6 +11,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod broker;
+pub(crate) mod chromium;
 pub(crate) mod clients;
 pub(crate) mod http;
 pub(crate) mod identity_service;

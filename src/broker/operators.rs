@@ -1,0 +1,193 @@
+//! Operators who look at the administrative page: a password file of their own, so that no password of a
+//! client opens it. Their passwords are checked as those of clients are, on a thread of their own.
+
+use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::Broker;
+use super::hashing::HashingPool;
+use super::lockouts::Attempt;
+use crate::audit::Event;
+use crate::auth::{
+    CredentialCache, CredentialMac, HashMemory, INSTALLATION_KEY_BYTES, InstallationKey, Judgement,
+    Origin, PasswordFile,
+};
+use crate::clock::Now;
+use crate::secret::Secret;
+use crate::telemetry::AdminLogin;
+use crate::telemetry::logging::excerpt;
+
+/// Logins that may wait for the thread.
+const MAX_WAITING: u32 = 8;
+/// How long a login may take, with the audit log.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long an operator who does not ask again is remembered. Whoever does is not hashed for again.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// The file in force, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Operators(ArcSwapOption<Entrance>);
+
+/// What operators are let in by. A file that is read anew makes another one, which remembers nobody.
+#[derive(Debug)]
+struct Entrance {
+    file: PasswordFile,
+    /// Known to this process alone, and for as long as the file is in force.
+    key: InstallationKey,
+    proven: Mutex<CredentialCache>,
+    hashing: Arc<HashingPool<bool>>,
+}
+
+/// What becomes of an operator who wants in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorLogin {
+    /// It is who it says.
+    In,
+    /// It is not.
+    Wrong,
+    /// Nobody has looked, after too many failures: of this name from this address, or of the address.
+    LockedOut,
+    /// Nobody has looked: too many others wait.
+    Busy,
+    /// The audit log, which is strict, cannot be written.
+    Unwritten,
+    /// Nobody is let in, since there is no password file of operators.
+    Off,
+}
+
+impl Entrance {
+    /// Begins with the thread of the file `before`, or a new one.
+    fn new(file: PasswordFile, before: Option<&Self>) -> io::Result<Self> {
+        let mut key = [0; INSTALLATION_KEY_BYTES];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let waiting = NonZeroU32::MIN.saturating_add(MAX_WAITING - 1);
+        let hashing = match before {
+            Some(before) => Arc::clone(&before.hashing),
+            None => Arc::new(HashingPool::start(NonZeroU32::MIN, waiting)?),
+        };
+        let proven = Mutex::new(CredentialCache::new(REMEMBERED));
+        Ok(Self { file, key: InstallationKey::new(key), proven, hashing })
+    }
+
+    /// Whether `caller` has proven the same lately, which is then remembered for longer.
+    fn remembers(&self, caller: &Arc<str>, mac: &CredentialMac) -> bool {
+        let now = Now::read().unix;
+        let mut proven = self.proven.lock();
+        let is_proven = proven.holds(now, caller, mac);
+        if is_proven {
+            proven.insert(now, caller, mac.clone());
+        }
+        is_proven
+    }
+
+    fn remember(&self, caller: &Arc<str>, mac: CredentialMac) {
+        let now = Now::read().unix;
+        let mut proven = self.proven.lock();
+        proven.expire(now);
+        proven.insert(now, caller, mac);
+    }
+}
+
+impl Broker {
+    /// Lets those operators in from now on who are in `file`, or nobody without one. Whoever was in proves
+    /// its password again.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or no randomness; what was in force stays then.
+    pub fn replace_operators(&self, file: Option<PasswordFile>) -> io::Result<()> {
+        let before = self.operators.0.load_full();
+        let entrance = file.map(|file| Entrance::new(file, before.as_deref())).transpose()?;
+        self.operators.0.store(entrance.map(Arc::new));
+        Ok(())
+    }
+
+    /// Whether there is a password file of operators.
+    #[must_use]
+    pub fn has_operators(&self) -> bool {
+        self.operators.0.load().is_some()
+    }
+
+    /// Whether `user` at `address` is an operator who knows its password. Who fails is locked out as clients
+    /// are, under a name that no client can have; who comes in, and who is refused, is in the log and in the
+    /// audit log. Takes seconds at most.
+    pub async fn admit_operator(
+        &self,
+        user: &str,
+        password: Secret,
+        address: IpAddr,
+    ) -> OperatorLogin {
+        let Some(entrance) = self.operators.0.load_full() else { return OperatorLogin::Off };
+        let deadline = Instant::now() + PATIENCE;
+        let attempt =
+            Attempt { user: format!("admin:{user}").into(), origin: Origin::from(address) };
+        // First of all: what is remembered must not be guessed at either.
+        match self.lockouts.judge(&attempt) {
+            Judgement::Admit => {}
+            Judgement::Delay(delay) => tokio::time::sleep(delay.min(PATIENCE)).await,
+            Judgement::LockedOut(_) => {
+                self.counts.metrics.admin_logins.increment(AdminLogin::LockedOut);
+                return OperatorLogin::LockedOut;
+            }
+        }
+        let verifier = entrance.file.verifier(user, &entrance.key.decoy_key());
+        let mac = entrance.key.mac(user, &password, &verifier.line().unwrap_or_default());
+        let caller: Arc<str> = format!("{address} {user}").into();
+        if entrance.remembers(&caller, &mac) {
+            return OperatorLogin::In;
+        }
+        let check = move |memory: &mut HashMemory| verifier.verify(&password, memory);
+        let login = match entrance.hashing.check(check, deadline).await {
+            Ok(true) => OperatorLogin::In,
+            Ok(false) => OperatorLogin::Wrong,
+            Err(_) => OperatorLogin::Busy,
+        };
+        let login = self.report_operator(login, &attempt, (user, address), deadline).await;
+        if login == OperatorLogin::In {
+            entrance.remember(&caller, mac);
+        }
+        login
+    }
+
+    /// Counts a login and writes it down; a success takes effect only where a strict audit log has it.
+    async fn report_operator(
+        &self,
+        login: OperatorLogin,
+        attempt: &Attempt,
+        (user, address): (&str, IpAddr),
+        deadline: Instant,
+    ) -> OperatorLogin {
+        let name = excerpt(user);
+        let result = match login {
+            OperatorLogin::In => {
+                let event = || Event::OperatorLogin {
+                    user: name.to_string(),
+                    address: address.to_string(),
+                };
+                if !self.may_do(deadline, event).await {
+                    return OperatorLogin::Unwritten;
+                }
+                self.lockouts.succeeded(attempt);
+                tracing::info!(user = %name, %address, "an operator has logged in at the page");
+                AdminLogin::Accepted
+            }
+            OperatorLogin::Wrong => {
+                self.audit(|| Event::OperatorRefused {
+                    user: name.to_string(),
+                    address: address.to_string(),
+                });
+                tracing::warn!(user = %name, %address, "an operator was refused at the page");
+                self.lockouts.failed(attempt);
+                AdminLogin::Refused
+            }
+            _ => AdminLogin::Busy,
+        };
+        self.counts.metrics.admin_logins.increment(result);
+        login
+    }
+}
