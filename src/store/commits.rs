@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -13,6 +14,9 @@ use super::batch::Batch;
 const MAX_WAITING_BYTES: usize = 256 << 20;
 /// Bytes that wait above which it is time to wait for the disk before more is asked for.
 const BEHIND_BYTES: usize = 8 << 20;
+
+/// For how long nothing comes before it is believed that no more does.
+const LULL: Duration = Duration::from_micros(250);
 
 /// Stands for a batch: those that were appended before it have lower ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +150,19 @@ impl Commits {
         self.has_work.notify_one();
     }
 
+    /// Waits as long as more keeps coming, until the `deadline`.
+    pub(super) fn gather(&self, deadline: Instant) {
+        let mut seen = self.latest();
+        while Instant::now() + LULL <= deadline {
+            thread::sleep(LULL);
+            let latest = self.latest();
+            if latest == seen {
+                return;
+            }
+            seen = latest;
+        }
+    }
+
     /// Takes what waits; where nothing does, for `patience` at most.
     pub(super) fn take(&self, patience: Duration) -> Work {
         let mut queue = self.queue.lock();
@@ -177,5 +194,35 @@ impl Commits {
         let woken = woken.map(|(_, waker)| waker).collect::<Vec<_>>();
         drop(queue);
         woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_gathered_while_more_comes_and_no_longer() {
+        let commits = Commits::default();
+        let (begin, minute) = (Instant::now(), Duration::from_secs(60));
+        commits.gather(begin + minute);
+        assert!(begin.elapsed() < minute / 2, "nothing comes");
+        let is_over = AtomicU8::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while is_over.load(Ordering::Relaxed) == 0 {
+                    commits.append(Batch::default());
+                }
+            });
+            // The other thread may rest now and then: not every time.
+            loop {
+                let deadline = Instant::now() + Duration::from_millis(2);
+                commits.gather(deadline);
+                if Instant::now() + LULL > deadline {
+                    break;
+                }
+            }
+            is_over.store(1, Ordering::Relaxed);
+        });
     }
 }

@@ -24,6 +24,11 @@ use crate::telemetry::Metrics;
 pub(super) const SEGMENT_BYTES: usize = 16 << 20;
 /// Bytes that are encrypted before they are written.
 const WRITE_BYTES: usize = 1 << 20;
+/// Bytes of a group after which the next one is gathered for a while. A fast disk would be asked so often
+/// that each time serves few: acknowledgements would leave in ones and twos, and clients answer likewise.
+const MUCH_BYTES: usize = 8 << 10;
+/// How long a group is gathered as long as more keeps coming.
+const GATHERING: Duration = Duration::from_millis(2);
 /// How long the disk is left alone after it has failed, at first and at most.
 pub(super) const FIRST_REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -49,6 +54,8 @@ pub(super) struct Writer<D: Disk> {
     elision: Elision,
     /// How many of them the present segment has.
     written: usize,
+    /// Bytes of the group that was taken last.
+    last_bytes: usize,
     /// The last ticket that is in `unsynced` or before, and the last that was committed.
     taken: Ticket,
     committed: Ticket,
@@ -135,6 +142,7 @@ impl<D: Disk> Writer<D> {
             unsynced: Vec::new(),
             elision: Elision::default(),
             written: 0,
+            last_bytes: 0,
             taken: Ticket::default(),
             committed: Ticket::default(),
             uncommitted_bytes: 0,
@@ -160,8 +168,12 @@ impl<D: Disk> Writer<D> {
     pub(super) fn turn(&mut self, now: Now) -> Turn {
         let is_settled = self.is_settled();
         self.clean(now);
+        if self.last_bytes >= MUCH_BYTES {
+            self.commits.gather(now.instant + GATHERING);
+        }
         let Work { batches, last, is_closing } = self.commits.take(self.patience(now.instant));
-        self.uncommitted_bytes += batches.iter().map(|it| it.bytes().len()).sum::<usize>();
+        self.last_bytes = batches.iter().map(|it| it.bytes().len()).sum();
+        self.uncommitted_bytes += self.last_bytes;
         let index = self.index.read();
         let (left, elided) = self.elision.condense(batches, is_settled.then_some(&index));
         drop(index);
