@@ -37,7 +37,6 @@ impl Entrance {
     }
 
     /// Sockets that are bound meanwhile are listened to by the thread.
-    #[must_use]
     pub fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
