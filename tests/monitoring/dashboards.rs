@@ -20,7 +20,10 @@ fn every_metric_and_label_of_the_dashboards_exists() {
         assert!(expressions.len() > 10, "{name} has too few expressions");
         expressions.iter().for_each(|expression| assert_is_there(&exposition, expression));
         for annotation in dashboard["annotations"]["list"].as_array().expect("annotations") {
-            assert_is_there(&exposition, annotation["expr"].as_str().expect("an expression"));
+            assert_is_there(
+                &exposition,
+                annotation["target"]["expr"].as_str().expect("an expression"),
+            );
         }
     }
 }

@@ -16,3 +16,4 @@ mod openmetrics;
 mod prometheus;
 mod real;
 mod rules;
+mod schema;
