@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
@@ -13,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::clock::Moment;
 use crate::keys::hexadecimal;
 
 /// What stands between a line and its tag.
@@ -117,9 +119,11 @@ impl Keys {
         hexadecimal::encode(digest.first_chunk::<8>().unwrap_or(&[0; 8])).to_string()
     }
 
-    pub(super) fn sign(&self, digest: &Sha256) -> String {
+    /// What stands in a checkpoint, after so much of its file.
+    pub(super) fn checkpoint(&self, digest: &Sha256) -> String {
         let signature = self.signer.sign(&signed(digest));
-        hexadecimal::encode(&signature.to_bytes()).to_string()
+        let signature = hexadecimal::encode(&signature.to_bytes()).to_string();
+        format!("\"event\":\"checkpoint\",\"signature\":\"{signature}\"")
     }
 }
 
@@ -162,8 +166,19 @@ fn digest_of(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; TAG_BYTES] {
     mac.finalize().into_bytes().into()
 }
 
-/// Ends the line that `text` from `start` on is the beginning of.
-pub(super) fn end_line(text: &mut Vec<u8>, start: usize, previous: &Tag, keys: &Keys) -> Tag {
+/// Adds record `seq`, after the one with the tag `previous`, to `text`: `body` is what stands in its object
+/// between time and tag.
+pub(super) fn add_record(
+    text: &mut Vec<u8>,
+    seq: u64,
+    at: Duration,
+    body: &str,
+    previous: &Tag,
+    keys: &Keys,
+) -> Tag {
+    let start = text.len();
+    let time = Moment(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+    text.extend(format!("{{\"seq\":{seq},\"time\":\"{time:#}\",{body}").as_bytes());
     let tag = keys.tag(previous, text.get(start..).unwrap_or_default());
     text.extend(MAC);
     text.extend(tag.to_string().as_bytes());

@@ -10,6 +10,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::chain::Keys;
+use super::head::Head;
 use crate::keys::{MasterKey, OpenError, Purpose, SealError};
 use crate::private_file::{self, PrivateFileError};
 
@@ -95,23 +96,34 @@ impl Keys {
     pub fn open_or_make(directory: &Path, master: &MasterKey) -> Result<Self, AuditError> {
         private_file::create_dir(directory)?;
         let path = directory.join(KEY_FILE);
-        let secret = match private_file::read_bounded(&path, 4_096) {
+        match private_file::read_bounded(&path, 4_096) {
             Ok(sealed) => {
                 let wrong = |source| AuditError::Key { path: path.clone(), source };
                 let secret = master.open_sealed(Purpose::Audit, &sealed).map_err(wrong)?;
                 private_file::replace(&path, &master.seal(Purpose::Audit, secret.expose())?)?;
-                return Self::open(directory, master);
+                Self::open(directory, master)
             }
-            Err(error) if error.is_not_found() => {
-                let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-                getrandom::fill(secret.as_mut_slice())
-                    .map_err(|error| AuditError::system("make", &path)(io::Error::other(error)))?;
-                secret
-            }
-            Err(error) => return Err(error.into()),
-        };
+            Err(error) if error.is_not_found() => Self::make(directory, master),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// There is a head before there is a secret. So one that is missing where there is a secret was removed:
+    /// no crash leaves it so.
+    fn make(directory: &Path, master: &MasterKey) -> Result<Self, AuditError> {
+        // Two that start at once would put their heads into each other's place.
+        let _lock = lock(directory)?;
+        let path = directory.join(KEY_FILE);
+        if path.exists() {
+            return Self::open(directory, master);
+        }
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        getrandom::fill(secret.as_mut_slice())
+            .map_err(|error| AuditError::system("make", &path)(io::Error::other(error)))?;
+        let keys = Self::new(&secret);
+        Head::FIRST.write(directory, &keys)?;
         private_file::create_new(&path, &master.seal(Purpose::Audit, secret.as_slice())?)?;
-        Ok(Self::new(&secret))
+        Ok(keys)
     }
 }
 

@@ -32,11 +32,15 @@ pub(super) enum FoundHead {
 }
 
 impl Head {
+    /// Before there is any record.
+    pub(super) const FIRST: Self = Self { first_file: 1, seq: 0, tag: Tag::NONE };
+
     /// Reads that of the log in `directory`.
     pub(super) fn read(directory: &Path, keys: &Keys) -> Result<FoundHead, PrivateFileError> {
         let bytes = match private_file::read_bounded(&path_of(directory), MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(FoundHead::Missing),
+            Err(PrivateFileError::TooLarge { .. }) => return Ok(FoundHead::Changed),
             Err(error) => return Err(error),
         };
         let text = String::from_utf8(bytes).unwrap_or_default();

@@ -12,7 +12,9 @@
 //! finds no place is then not done.
 
 mod chain;
+mod damage;
 mod durability;
+mod earlier;
 mod event;
 mod files;
 mod head;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::AuditError;
 use super::chain::{Keys, PublicKey, Tag, split_line};
+use super::damage::{DAMAGED, Damage};
 use super::files::{AuditFile, files_of, lines_of};
 use super::head::{FoundHead, Head};
 
@@ -74,6 +75,20 @@ struct Reader<'k> {
     verified: Verified,
     /// Number and tag of the last record.
     last: Option<(u64, Tag)>,
+    /// The last file that has records, where it does not end with a checkpoint.
+    unclosed: Option<PathBuf>,
+}
+
+/// How one file ends.
+pub(super) struct FileEnd {
+    /// Number and tag of its last record.
+    pub(super) last: Option<(u64, Tag)>,
+    /// Of the whole file.
+    pub(super) digest: Sha256,
+    /// Whether its last record is a checkpoint.
+    pub(super) is_closed: bool,
+    /// The first thing that is wrong with it.
+    pub(super) finding: Option<Finding>,
 }
 
 /// Reads the whole log in `directory`. With its secret every record is checked, without it what the
@@ -86,7 +101,7 @@ pub fn verify(
     keys: Option<&Keys>,
     public: PublicKey,
 ) -> Result<Verified, AuditError> {
-    let mut reader = Reader { keys, public, verified: Verified::default(), last: None };
+    let mut reader = Reader::new(keys, public);
     let head = keys.map(|keys| Head::read(directory, keys)).transpose()?;
     let files = files_of(directory)?;
     let mut expected = match &head {
@@ -99,7 +114,7 @@ pub fn verify(
             let missing = format!("files {expected} to {} are missing", file.number - 1);
             reader.find(&file.path, 0, missing);
         }
-        expected = expected.max(file.number + 1);
+        expected = expected.max(file.number.saturating_add(1));
         reader.read(file)?;
     }
     let seq = reader.last.map_or(0, |(seq, _)| seq);
@@ -108,7 +123,8 @@ pub fn verify(
             let missing = format!("the end is missing: records {} to {}", seq + 1, head.seq);
             reader.find(directory, 0, missing);
         }
-        Some(FoundHead::Missing) if !files.is_empty() => {
+        // It is older than the secret.
+        Some(FoundHead::Missing) => {
             reader.find(directory, 0, "the file `head` is missing".to_owned());
         }
         Some(FoundHead::Changed) => {
@@ -119,7 +135,20 @@ pub fn verify(
     Ok(reader.verified)
 }
 
-impl Reader<'_> {
+/// Reads one file, whatever those before it say.
+pub(super) fn end_of(file: &AuditFile, keys: &Keys) -> Result<FileEnd, AuditError> {
+    let mut reader = Reader::new(Some(keys), keys.public_key());
+    let digest = reader.read(file)?;
+    let Reader { verified, last, unclosed, .. } = reader;
+    let finding = verified.findings.into_iter().next();
+    Ok(FileEnd { last, digest, is_closed: unclosed.is_none(), finding })
+}
+
+impl<'k> Reader<'k> {
+    fn new(keys: Option<&'k Keys>, public: PublicKey) -> Self {
+        Self { keys, public, verified: Verified::default(), last: None, unclosed: None }
+    }
+
     fn find(&mut self, path: &Path, line: u64, what: String) {
         match self.verified.findings.len() < MOST_FINDINGS {
             true => self.verified.findings.push(Finding { path: path.to_owned(), line, what }),
@@ -127,8 +156,10 @@ impl Reader<'_> {
         }
     }
 
-    fn read(&mut self, file: &AuditFile) -> Result<(), AuditError> {
+    /// Gives the digest of the file.
+    fn read(&mut self, file: &AuditFile) -> Result<Sha256, AuditError> {
         self.verified.files += 1;
+        let records = self.verified.records;
         let mut lines = lines_of(file)?;
         let mut digest = Sha256::new();
         let mut line = Vec::new();
@@ -146,7 +177,10 @@ impl Reader<'_> {
             self.check(file, number, &line, &digest);
             digest.update(&line);
         }
-        Ok(())
+        if self.verified.records > records {
+            self.unclosed = (self.verified.unsigned > 0).then(|| file.path.clone());
+        }
+        Ok(digest)
     }
 
     fn check(&mut self, file: &AuditFile, number: u64, line: &[u8], digest: &Sha256) {
@@ -159,6 +193,11 @@ impl Reader<'_> {
         self.verified.unsigned += 1;
         self.verified.first.get_or_insert_with(|| said.time.clone());
         self.verified.last = Some(said.time.clone());
+        if let Some(unclosed) = self.unclosed.take() {
+            let what =
+                "its end is missing: it has no checkpoint there, and another file comes after it";
+            self.find(&unclosed, 0, what.to_owned());
+        }
         let previous = self.previous(file, number, &said);
         if let Some(keys) = self.keys
             && keys.tag(&previous, text) != tag
@@ -167,12 +206,15 @@ impl Reader<'_> {
             self.find(path, number, what.to_owned());
         }
         if let Some((last, _)) = self.last
-            && said.seq != last + 1
+            && last.checked_add(1) != Some(said.seq)
         {
             let what = format!("record {} comes after record {last}", said.seq);
             self.find(path, number, what);
         }
         self.last = Some((said.seq, tag));
+        if said.event == DAMAGED {
+            self.find(path, number, Damage::told_by(text));
+        }
         if said.event == "checkpoint" {
             match said.signature.as_deref().is_some_and(|it| self.public.has_signed(digest, it)) {
                 true => self.verified.unsigned = 0,
@@ -206,11 +248,4 @@ fn parse(line: &[u8]) -> Option<(&[u8], Tag, Said)> {
     let (text, tag) = split_line(line.strip_suffix(b"\n")?)?;
     let object = [text, b"}"].concat();
     Some((text, tag, serde_json::from_slice(&object).ok()?))
-}
-
-/// Number and tag of a line without its end.
-pub(super) fn seq_and_tag(line: &[u8]) -> Option<(u64, Tag)> {
-    let (text, tag) = split_line(line)?;
-    let said: Said = serde_json::from_slice(&[text, b"}"].concat()).ok()?;
-    Some((said.seq, tag))
 }

@@ -1,7 +1,7 @@
 //! The thread that writes the log.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use super::chain::{Keys, Tag, end_line};
+use super::chain::{Keys, Tag, add_record};
 use super::durability::Durability;
-use super::files::{compressed_path_of, files_of, lines_of, lock, path_of};
-use super::head::{FoundHead, Head};
+use super::earlier::Earlier;
+use super::files::{compressed_path_of, files_of, lock, path_of};
+use super::head::Head;
 use super::progress::Progress;
-use super::verification::seq_and_tag;
 use super::{AuditError, Entry, Event, Settings};
-use crate::clock::{Moment, Now};
+use crate::clock::Now;
 use crate::private_file::compress;
 
 /// Events that are written together.
@@ -63,15 +63,6 @@ pub(super) struct Writer {
     _lock: File,
 }
 
-/// How far an earlier run came, and what has become of it since.
-struct Earlier {
-    number: u64,
-    first_file: u64,
-    seq: u64,
-    tag: Tag,
-    loss: Option<&'static str>,
-}
-
 impl Writer {
     pub(super) fn open(
         directory: &Path,
@@ -82,14 +73,8 @@ impl Writer {
         now: Now,
     ) -> Result<Self, AuditError> {
         let lock = lock(directory)?;
-        let earlier = Earlier::find(directory, &keys)?;
-        if let Some(loss) = earlier.loss {
-            tracing::error!(
-                directory = %directory.display(),
-                "the audit log is not as it was left: {loss}; `bastionmq audit verify` says more"
-            );
-        }
-        let number = earlier.number + 1;
+        let earlier = Earlier::find(directory, &keys, now.unix)?;
+        let number = earlier.number.saturating_add(1);
         let mut this = Self {
             file: create(directory, number)?,
             directory: directory.to_owned(),
@@ -112,6 +97,13 @@ impl Writer {
             _lock: lock,
         };
         this.begin_file(now.unix);
+        for damage in earlier.damages {
+            tracing::error!(
+                directory = %directory.display(),
+                "the audit log is not as it was left: {damage}; `bastionmq audit verify` says more"
+            );
+            this.line(now.unix, &damage.body());
+        }
         this.flush();
         Ok(this)
     }
@@ -219,10 +211,7 @@ impl Writer {
     fn line(&mut self, at: Duration, body: &str) {
         let start = self.waiting.len();
         self.seq += 1;
-        let ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let line = format!("{{\"seq\":{},\"time\":\"{:#}\",{body}", self.seq, Moment(ms));
-        self.waiting.extend(line.as_bytes());
-        self.tag = end_line(&mut self.waiting, start, &self.tag, &self.keys);
+        self.tag = add_record(&mut self.waiting, self.seq, at, body, &self.tag, &self.keys);
         self.digest.update(self.waiting.get(start..).unwrap_or_default());
         self.unsigned += 1;
         self.unsigned_since.get_or_insert_with(Instant::now);
@@ -241,13 +230,12 @@ impl Writer {
     }
 
     fn checkpoint(&mut self, at: Duration) {
-        let signature = self.keys.sign(&self.digest);
-        self.line(at, &format!("\"event\":\"checkpoint\",\"signature\":\"{signature}\""));
+        self.line(at, &self.keys.checkpoint(&self.digest));
         (self.unsigned, self.unsigned_since) = (0, None);
     }
 
     /// Writes what waits. What cannot be written waits on.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
@@ -288,8 +276,9 @@ impl Writer {
         }
     }
 
-    fn write_head(&mut self) {
-        if self.head_seq == self.seq {
+    /// It never says more than is on disk: what is missing otherwise was removed by somebody else.
+    pub(super) fn write_head(&mut self) {
+        if self.head_seq == self.seq || !self.waiting.is_empty() {
             return;
         }
         let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
@@ -301,14 +290,17 @@ impl Writer {
     }
 
     /// Begins the next file, and compresses this one.
-    fn rotate(&mut self, at: Duration) -> Result<(), AuditError> {
+    pub(super) fn rotate(&mut self, at: Duration) -> Result<(), AuditError> {
         let next = create(&self.directory, self.number + 1)?;
         self.checkpoint(at);
         self.flush();
-        if !self.waiting.is_empty() {
+        // Before there is anything in the next one: that is noted as on disk with all that is before it.
+        let synced = if self.waiting.is_empty() { self.sync() } else { Ok(()) };
+        if !self.waiting.is_empty() || synced.is_err() {
             // Its end is not written: it goes on when it can be.
             let path = path_of(&self.directory, self.number + 1);
-            return fs::remove_file(&path).map_err(AuditError::system("remove", &path));
+            fs::remove_file(&path).map_err(AuditError::system("remove", &path))?;
+            return synced.map_err(AuditError::system("write", &self.directory));
         }
         let full = std::mem::replace(&mut self.file, next);
         let number = self.number;
@@ -375,59 +367,6 @@ impl Writer {
     }
 }
 
-impl Earlier {
-    fn find(directory: &Path, keys: &Keys) -> Result<Self, AuditError> {
-        let mut this = Self { number: 0, first_file: 1, seq: 0, tag: Tag::NONE, loss: None };
-        let files = files_of(directory)?;
-        this.number = files.last().map_or(0, |file| file.number);
-        // A run that was killed as it began a file has left it empty.
-        for last in files.iter().rev() {
-            let mut lines = lines_of(last)?;
-            let (mut line, mut whole) = (Vec::new(), 0_u64);
-            loop {
-                line.clear();
-                let count = lines
-                    .read_until(b'\n', &mut line)
-                    .map_err(AuditError::system("read", &last.path))?;
-                let Some(text) = line.strip_suffix(b"\n") else {
-                    if count > 0 && !last.is_compressed {
-                        // The power went while it was written: nobody was told of it.
-                        let options = OpenOptions::new().write(true).open(&last.path);
-                        let cut = options.and_then(|file| file.set_len(whole));
-                        cut.map_err(AuditError::system("mend", &last.path))?;
-                    }
-                    break;
-                };
-                whole += count as u64;
-                if let Some((seq, tag)) = seq_and_tag(text) {
-                    (this.seq, this.tag) = (seq, tag);
-                }
-            }
-            if this.seq > 0 {
-                break;
-            }
-        }
-        match Head::read(directory, keys)? {
-            FoundHead::Authentic(head) => {
-                this.first_file = head.first_file;
-                if head.seq > this.seq {
-                    this.loss = Some("its end is missing");
-                    (this.seq, this.tag) = (head.seq, head.tag);
-                }
-            }
-            FoundHead::Missing if files.is_empty() => {}
-            FoundHead::Missing => this.loss = Some("what says how far it goes is missing"),
-            FoundHead::Changed => this.loss = Some("what says how far it goes was changed"),
-        }
-        Ok(this)
-    }
-}
-
-#[cfg(test)]
-pub(super) fn loss_for_test(directory: &Path, keys: &Keys) -> Option<&'static str> {
-    Earlier::find(directory, keys).unwrap().loss
-}
-
 fn body_of(event: &Event) -> String {
     // There is nothing in it that cannot be written as JSON.
     let json = serde_json::to_string(event).unwrap_or_default();
@@ -438,5 +377,7 @@ fn create(directory: &Path, number: u64) -> Result<File, AuditError> {
     let path = path_of(directory, number);
     let mut options = OpenOptions::new();
     let file = options.append(true).create_new(true).mode(0o600).open(&path);
-    file.map_err(AuditError::system("create", &path))
+    // Its name is durable once its directory is: before the head, which says that there are records in it.
+    let named = file.and_then(|file| File::open(directory)?.sync_all().map(|()| file));
+    named.map_err(AuditError::system("create", &path))
 }
