@@ -52,6 +52,9 @@ struct Args {
     /// Instead of the storms: so many connections a second that are refused
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     flood: Option<u32>,
+    /// `answered_refusals_per_second` of the broker that is flooded; 0 answers all
+    #[arg(long, default_value_t = 1_000)]
+    answered: u32,
 }
 
 /// One storm.
@@ -78,7 +81,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<bool> {
     raise_file_limit(args.clients)?;
     if let Some(per_second) = args.flood {
-        let home = Home::make(&args.broker, 0, args.hashing_threads, FLOODED)?;
+        let network = format!("{FLOODED}answered_refusals_per_second = {}\n", args.answered);
+        let home = Home::make(&args.broker, 0, args.hashing_threads, &network)?;
         return flood::run(&home, args, per_second);
     }
     let home = Home::make(&args.broker, args.clients, args.hashing_threads, UNBOUNDED)?;

@@ -15,6 +15,7 @@ use super::seat::Seat;
 use crate::audit::Event;
 use crate::clock::Now;
 use crate::codec::ReasonCode;
+use crate::identity::Network;
 use crate::sanctions::{Author, Kind, PutError, Sanction, Standing, Subject, Table};
 use crate::session::Refusal;
 use crate::telemetry::BanKind;
@@ -131,6 +132,12 @@ impl Broker {
     #[must_use]
     pub fn exempts_address(&self, address: IpAddr) -> bool {
         self.bans.table().exempts_address(address)
+    }
+
+    /// Whether there are addresses in `network` that nobody bans.
+    #[must_use]
+    pub fn protects_network(&self, network: Network) -> bool {
+        self.bans.table().protects(&Subject::Network(network))
     }
 
     /// Why `who` may not come in, if it is banned.

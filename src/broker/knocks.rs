@@ -33,7 +33,7 @@ struct Sum {
 }
 
 impl Knocks {
-    fn add(&self, why: &'static str, address: Option<IpAddr>, listener: &Arc<str>) {
+    fn add(&self, why: &'static str, address: Option<IpAddr>, listener: &Arc<str>, times: u32) {
         let mut sums = self.0.lock();
         let mut knock = Knock { why, address };
         if sums.len() >= MOST && !sums.contains_key(&knock) {
@@ -41,7 +41,7 @@ impl Knocks {
         }
         let first = || Sum { listener: Arc::clone(listener), times: 0 };
         let sum = sums.entry(knock).or_insert_with(first);
-        sum.times = sum.times.saturating_add(1);
+        sum.times = sum.times.saturating_add(times);
     }
 
     /// An event for each reason and address.
@@ -56,11 +56,17 @@ impl Knocks {
 }
 
 impl Broker {
-    /// The sentinel is to hear of a connection that was refused before its client said who it is. Whoever is
-    /// banned was found before, and what the client has sent is told with how it ended.
-    pub fn note_knock(&self, why: Refusal, address: Option<IpAddr>, listener: &Arc<str>) {
+    /// The sentinel is to hear of so many connections that were refused before their clients said who they are.
+    /// Whoever is banned was found before, and what the client has sent is told with how it ended.
+    pub fn note_knocks(
+        &self,
+        why: Refusal,
+        address: Option<IpAddr>,
+        listener: &Arc<str>,
+        times: u32,
+    ) {
         if self.counts.watch.is_on() && !matches!(why, Refusal::Banned | Refusal::Protocol) {
-            self.knocks.add(why.name(), address, listener);
+            self.knocks.add(why.name(), address, listener, times);
         }
     }
 
@@ -87,11 +93,13 @@ mod tests {
     fn what_is_refused_is_told_once_for_each_address_and_reason() {
         let (knocks, listener) = (Knocks::default(), "mqtt://".into());
         let address = |last| Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, last)));
-        for _ in 0..1_000 {
-            knocks.add("rate_of_address", address(1), &listener);
+        for _ in 0..500 {
+            knocks.add("rate_of_address", address(1), &listener, 1);
         }
-        knocks.add("tls_handshake", address(1), &listener);
-        knocks.add("tls_handshake", address(2), &listener);
+        // One that stands for others.
+        knocks.add("rate_of_address", address(1), &listener, 500);
+        knocks.add("tls_handshake", address(1), &listener, 1);
+        knocks.add("tls_handshake", address(2), &listener, 1);
         let sums = [
             ("rate_of_address", address(1), 1_000),
             ("tls_handshake", address(1), 1),
@@ -105,9 +113,9 @@ mod tests {
     fn more_addresses_than_are_told_apart_take_no_more_memory_and_none_of_them_is_forgotten() {
         let (knocks, listener) = (Knocks::default(), "mqtt://".into());
         for bits in 0..100_000 {
-            knocks.add("rate", Some(Ipv4Addr::from_bits(bits).into()), &listener);
+            knocks.add("rate", Some(Ipv4Addr::from_bits(bits).into()), &listener, 1);
         }
-        knocks.add("rate", Some(Ipv4Addr::from_bits(0).into()), &listener);
+        knocks.add("rate", Some(Ipv4Addr::from_bits(0).into()), &listener, 1);
         let told = told(&knocks);
         assert_eq!(told.len(), MOST + 1);
         assert_eq!(told.iter().map(|(.., times)| times).sum::<u32>(), 100_001);

@@ -34,7 +34,12 @@ pub(super) const LOGINS: &str = "logins_under_way";
 impl Sum {
     /// One more. How many there are to be told of, if it is time.
     pub(super) fn add(&self, now: Duration) -> Option<u64> {
-        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.add_all(1, now)
+    }
+
+    /// So many more. How many there are to be told of, if it is time.
+    fn add_all(&self, times: u32, now: Duration) -> Option<u64> {
+        self.untold.fetch_add(times.into(), Ordering::Relaxed);
         self.due(now)
     }
 
@@ -70,13 +75,13 @@ impl Sums {
 }
 
 impl Broker {
-    /// A connection was closed as it came, by a limit. What a ban refuses is told otherwise.
-    pub fn note_refused_connection(&self, why: Refusal, address: Option<IpAddr>) {
+    /// So many connections were closed as they came, or dropped, by a limit. What a ban refuses is told otherwise.
+    pub fn note_refused_connections(&self, why: Refusal, address: Option<IpAddr>, times: u32) {
         if why == Refusal::Banned {
             return;
         }
         if let Some(sum) = self.sums.connections.get(why.index())
-            && let Some(count) = sum.add(Now::read().unix)
+            && let Some(count) = sum.add_all(times, Now::read().unix)
         {
             self.tell_sum(why.name(), count, address);
         }

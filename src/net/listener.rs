@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::budgets::Place;
 use super::endpoint::Difference;
 use super::entrance::Entrance;
+use super::floodgate::Floodgate;
 use super::newcomer::Newcomer;
 use super::occupancy::Occupant;
 use super::pace::Pace;
@@ -212,10 +213,15 @@ impl Listener {
         let mut traces = shared.broker.tracer().and_then(Tracer::connections);
         let mut waiting = WaitingRoom::new(seats, per_second, Instant::now());
         let pace = Pace::default();
+        let mut gate = Floodgate::new(Instant::now());
         // After an error.
         let mut resting_until = None;
         loop {
-            if let Some(next) = waiting.next(Instant::now()) {
+            let now = Instant::now();
+            if let ListenerSocket::Tcp(socket) = &self.socket {
+                gate.turn(now, socket, &shared);
+            }
+            if let Some(next) = waiting.next(now) {
                 // Who is refused takes no turn from others.
                 if self.let_in(next, &shared, &runtime) {
                     waiting.follow(shared.settings.load().max_connections_per_second);
@@ -225,17 +231,16 @@ impl Listener {
                 yield_now().await;
                 continue;
             }
-            let now = Instant::now();
             resting_until = resting_until.filter(|until| *until > now);
             let accepts = resting_until.is_none() && waiting.has_room();
             let rest = resting_until.map(|until| until - now);
-            let rest = waiting.rest(now).into_iter().chain(rest).min();
+            let rest = [waiting.rest(now), gate.rest(now), rest].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = self.ended.requested() => return,
                 accepted = self.socket.accept(), if accepts => match accepted {
                     Ok(accepted) => {
-                        if let Some(newcomer) = self.admit(accepted, &shared) {
+                        if let Some(newcomer) = self.admit(accepted, &mut gate, &shared) {
                             let trace = traces.as_mut().and_then(ConnectSampler::sample);
                             waiting.enter(Admitted { trace, ..newcomer });
                         }
@@ -265,12 +270,17 @@ impl Listener {
     }
 
     /// Whoever may wait for their turn: the connection that was accepted, or one that came behind it.
-    fn admit(&self, accepted: Accepted, shared: &Shared) -> Option<Admitted> {
-        match self.occupy(accepted.address(), shared) {
-            Some(occupant) => Some(Admitted { accepted, occupant, trace: None }),
+    fn admit(&self, accepted: Accepted, gate: &mut Floodgate, shared: &Shared) -> Option<Admitted> {
+        match self.occupy(accepted.address(), gate, shared) {
+            Some(occupant) => {
+                if let Accepted::Tcp(stream, _) = &accepted {
+                    gate.release(stream);
+                }
+                Some(Admitted { accepted, occupant, trace: None })
+            }
             None => {
                 accepted.turn_away();
-                self.turn_away_next(shared)
+                self.turn_away_next(gate, shared)
             }
         }
     }
@@ -278,16 +288,25 @@ impl Listener {
     /// Refuses who comes behind one that was refused, as long as nobody is admitted, who is the first that
     /// this gives. A socket that only lives to be closed is not made known to a runtime: of a flood each costs
     /// three system calls, and no turn of its own.
-    fn turn_away_next(&self, shared: &Shared) -> Option<Admitted> {
+    fn turn_away_next(&self, gate: &mut Floodgate, shared: &Shared) -> Option<Admitted> {
         let ListenerSocket::Tcp(listener) = &self.socket else { return None };
         let listener = SockRef::from(listener);
         let begin = Instant::now();
         while begin.elapsed() < REFUSING_AT_ONCE {
-            // Whatever is wrong shows again when the runtime accepts.
-            let (socket, address) = listener.accept().ok()?;
+            let (socket, address) = match listener.accept() {
+                Ok(accepted) => accepted,
+                // Whatever is wrong shows again when the runtime accepts.
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        gate.caught_up();
+                    }
+                    return None;
+                }
+            };
             let address = address.as_socket()?;
-            match self.occupy(Some(address), shared) {
+            match self.occupy(Some(address), gate, shared) {
                 Some(occupant) => {
+                    gate.release(&socket);
                     socket.set_nonblocking(true).ok()?;
                     let accepted = Accepted::Tcp(socket.into(), address);
                     return Some(Admitted { accepted, occupant, trace: None });
@@ -300,9 +319,17 @@ impl Listener {
 
     /// Decides about a connection from `address` before a byte of it is read, which costs no more than the
     /// connection itself. Whose address it is that a proxy forwards is not known yet.
-    fn occupy(&self, address: Option<SocketAddr>, shared: &Shared) -> Option<Occupant> {
+    fn occupy(
+        &self,
+        address: Option<SocketAddr>,
+        gate: &mut Floodgate,
+        shared: &Shared,
+    ) -> Option<Occupant> {
         shared.broker.metrics().connections_accepted.increment(1);
         let terms = self.terms.load();
+        if let Some(address) = address {
+            gate.came(address, &terms.name, shared);
+        }
         let admitted = match (address.map(|address| address.ip()), &terms.endpoint.proxy) {
             (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
                 Err(Refusal::ProxyAddress)
@@ -311,7 +338,13 @@ impl Listener {
             _ => Ok(()),
         };
         let occupant = admitted.and_then(|()| shared.connections.enter().ok_or(Refusal::TooMany));
-        occupant.map_err(|why| shared.turned_away(why, address, &terms.name)).ok()
+        let refused = |why| {
+            if let Some(address) = address {
+                gate.refused(why, address.ip(), shared);
+            }
+            shared.turned_away(why, address, &terms.name);
+        };
+        occupant.map_err(refused).ok()
     }
 
     /// Serves a connection whose turn it is, or refuses it; whether it is served. What it takes of the

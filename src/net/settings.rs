@@ -41,6 +41,9 @@ pub struct Settings {
     pub connection_rate: u32,
     /// The same of all.
     pub connection_burst: NonZeroU32,
+    /// Refusals a second of one address or prefix, for its rate or a ban, that a listener answers. Of what
+    /// comes beyond that the system drops so much that no more are left (on Linux); 0 answers all.
+    pub answered_refusals_per_second: u32,
     /// Seconds that a client may leave what is sent to it unread.
     pub send_timeout_seconds: NonZeroU32,
     /// Whether small writes leave at once (`TCP_NODELAY`).
@@ -126,6 +129,8 @@ impl Default for Settings {
             connection_burst_per_prefix: NonZeroU32::MIN.saturating_add(14_999),
             connection_rate: 0,
             connection_burst: NonZeroU32::MIN.saturating_add(19_999),
+            // A fortieth of a processor.
+            answered_refusals_per_second: 1_000,
             send_timeout_seconds: NonZeroU32::MIN.saturating_add(59),
             tcp_nodelay: true,
             backlog: NonZeroU32::MIN.saturating_add(4_095),

@@ -135,7 +135,7 @@ impl Shared {
     /// Counts a connection that has ended before its client was let in.
     pub(super) fn refused(&self, why: Refusal, from: Origin<'_>) {
         self.broker.metrics().connections_refused.increment(why);
-        self.broker.note_knock(why, from.address, from.listener);
+        self.broker.note_knocks(why, from.address, from.listener, 1);
     }
 
     /// Counts a connection that was not kept up by the other side, as by a proxy that looks whether the broker
@@ -152,11 +152,26 @@ impl Shared {
         listener: &Arc<str>,
     ) {
         self.refused(why, Origin { address: address.map(|address| address.ip()), listener });
-        self.broker.note_refused_connection(why, address.map(|address| address.ip()));
+        self.broker.note_refused_connections(why, address.map(|address| address.ip()), 1);
         if let Some(left_out) = self.refusals.line(Instant::now()) {
             let (why, address) = (why.name(), address.map(tracing::field::display));
             let listener = &**listener;
             tracing::warn!(address, listener, why, left_out, "connection refused");
         }
+    }
+
+    /// Counts connections that the system has dropped, as far as one of them from `address`, which came through,
+    /// stands for others.
+    pub(super) fn dropped(
+        &self,
+        why: Refusal,
+        others: u32,
+        address: SocketAddr,
+        listener: &Arc<str>,
+    ) {
+        let address = Some(address.ip());
+        self.broker.metrics().connections_dropped.increment(others.into());
+        self.broker.note_knocks(why, address, listener, others);
+        self.broker.note_refused_connections(why, address, others);
     }
 }

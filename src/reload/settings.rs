@@ -11,7 +11,7 @@ use crate::{auth, broker, identity_service, net, tracer};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 54] = [
+const LIVE: [&str; 55] = [
     "acl.policy_file",
     "acl.acl_format",
     "admin.password_file",
@@ -59,6 +59,7 @@ const LIVE: [&str; 54] = [
     "network.connection_burst_per_prefix",
     "network.connection_rate",
     "network.connection_burst",
+    "network.answered_refusals_per_second",
     "network.send_timeout_seconds",
     "network.max_connections_per_second",
     "tracing.connect_ratio",

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Connections that ended before their CONNECT was judged.
     pub connections_refused: Counters<Refusal>,
+    /// Those that the system has dropped for a flood, estimated by those of it that came through.
+    pub connections_dropped: Counter,
     /// Clients that are let in now.
     pub clients_connected: Gauge,
     /// TLS handshakes that were completed.
@@ -236,6 +238,10 @@ impl Metrics {
             connections_refused: register.counters(
                 "bastionmq_connections_refused_total",
                 "Connections that ended before their CONNECT was judged",
+            ),
+            connections_dropped: register.counter(
+                "bastionmq_connections_dropped_total",
+                "Attempts to connect that the system dropped for a flood, estimated",
             ),
             clients_connected: register
                 .gauge("bastionmq_clients_connected", "Clients that are let in now"),

@@ -2,6 +2,7 @@
 //! and buckets that empty themselves. Whoever asks keeps the buckets and tells the time.
 
 mod arrivals;
+mod floods;
 mod levels;
 mod rate;
 mod rule;
@@ -9,6 +10,7 @@ mod shares;
 mod source;
 
 pub use arrivals::{ArrivalRates, Arrivals};
+pub use floods::{Floods, LetThrough};
 pub use rate::Rate;
 pub use rule::{Action, Per, Rule, RuleError, RuleSettings, What};
 pub use shares::{Bounds, Shares};

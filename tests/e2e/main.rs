@@ -23,6 +23,7 @@ mod certificates;
 mod command_line;
 mod control;
 mod endurance;
+mod floodgate;
 mod floods;
 mod http_service;
 mod listeners;
