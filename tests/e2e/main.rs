@@ -42,6 +42,7 @@ mod sentinel_attacks;
 mod sentinel_control;
 mod sentinel_offline;
 mod sentinel_responses;
+mod sentinel_scene;
 mod throttle;
 mod tokens;
 mod traces;

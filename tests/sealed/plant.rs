@@ -15,6 +15,9 @@ use crate::harness::{Broker, DEVICE1, Login, bastionmq, http, place, scratch};
 /// Envelopes are verified there.
 pub(crate) const TOPIC: &str = "plant/7/speed";
 
+/// The number of a key that the ring has and believes no more.
+pub(crate) const REVOKED: u8 = 5;
+
 const CONFIG: &str = r#"
 [[listener]]
 url = "mqtt://127.0.0.1:0"
@@ -102,15 +105,26 @@ pub(crate) struct Plant {
 
 impl Plant {
     pub(crate) fn start() -> Self {
+        Self::with_settings("")
+    }
+
+    pub(crate) fn with_settings(settings: &str) -> Self {
         let topics = [(1, "plant/#"), (2, "legacy/#"), (3, "readable/#"), (4, "signed/#")];
-        Self::with_keys(topics.map(|(number, topics)| key(number, topics)))
+        let revoked = Key { state: KeyState::Revoked, ..key(REVOKED, "plant/#") };
+        let keys = topics.map(|(number, topics)| key(number, topics)).into_iter().chain([revoked]);
+        Self::with(keys, settings)
     }
 
     pub(crate) fn with_keys(keys: impl IntoIterator<Item = Key>) -> Self {
+        Self::with(keys, "")
+    }
+
+    fn with(keys: impl IntoIterator<Item = Key>, settings: &str) -> Self {
         let files = scratch();
         place::copy(&["passwd", "server.crt", "server.key", "ca.crt"], files.path());
         fs::write(files.path().join("policy.toml"), POLICY).expect("a policy");
-        fs::write(files.path().join("bastionmq.toml"), CONFIG).expect("a configuration");
+        let config = CONFIG.to_owned() + settings;
+        fs::write(files.path().join("bastionmq.toml"), config).expect("a configuration");
         let ring = ring_file(files.path());
         ring.prepare().expect("a master key");
         change(&ring, |ring| keys.into_iter().for_each(|key| drop(ring.insert(key))));

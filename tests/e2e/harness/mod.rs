@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod broker;
 pub(crate) mod chromium;
@@ -27,6 +28,7 @@ pub(crate) mod websocket;
 
 use std::time::Duration;
 
+pub(crate) use answer::{Answer, Ground, expect_thrown_out};
 pub(crate) use authority::Authority;
 pub(crate) use broker::{Broker, bastionmq, scratch};
 pub(crate) use place::Place;
