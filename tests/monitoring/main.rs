@@ -17,3 +17,4 @@ mod prometheus;
 mod real;
 mod rules;
 mod schema;
+mod thresholds;
