@@ -2,8 +2,11 @@
 //! evaluates the same ones as Prometheus.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 use crate::files::{assert_is_there, exposition, text, values};
+use crate::harness::scratch;
 
 const ALERTS: &str = "grafana/rules/alerts.yml";
 const RECORDING: &str = "grafana/rules/recording.yml";
@@ -68,4 +71,25 @@ fn grafana_evaluates_the_alerts_that_prometheus_does() {
     assert_eq!(values(&grafana, "title").collect::<Vec<_>>(), names);
     let uids: BTreeSet<_> = values(&grafana, "uid").collect();
     assert_eq!(uids.len(), names.len());
+}
+
+#[test]
+fn the_command_of_the_docs_makes_addresses_of_the_paths_that_alerts_lead_to() {
+    let (docs, directory) = (text("docs/monitoring.md"), scratch());
+    for file in [ALERTS, RECORDING, "grafana/rules/tests.yml", GRAFANA] {
+        let copy = directory.path().join(file);
+        fs::create_dir_all(copy.parent().expect("a directory")).expect("it is ours");
+        fs::write(copy, text(file)).expect("it is ours");
+    }
+    let command = docs.lines().find(|line| line.starts_with("sed -i 's|docs/runbook.md#|"));
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command.expect("a command")).current_dir(directory.path());
+    assert!(shell.status().expect("a shell").success());
+    for file in [ALERTS, "grafana/rules/tests.yml", GRAFANA] {
+        let changed = fs::read_to_string(directory.path().join(file)).expect("it is there");
+        let links: Vec<_> = values(&changed, "runbook_url").collect();
+        let leads =
+            |link: &&str| link.starts_with("https://") && link.contains("/docs/runbook.md#");
+        assert!(!links.is_empty() && links.iter().all(leads), "{file}: {links:?}");
+    }
 }
