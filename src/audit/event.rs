@@ -1,10 +1,14 @@
 //! What is written down: security decisions, and who they were about. Never a payload, never a secret.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 use serde_json::Value;
+
+use super::chain::Keys;
 
 /// What of the key of an alert names a client or its place.
 const MASKED: [&str; 3] = ["client", "address", "prefix"];
@@ -393,11 +397,11 @@ impl Event {
             | Self::Denied { who, .. }
             | Self::Revoked { who, .. } => {
                 who.client_id = hide(&who.client_id);
-                who.address = hide(&who.address);
+                who.address = hide(&place_of(&who.address));
             }
             Self::LoginRefused { client_id, address, .. } => {
                 *client_id = hide(client_id);
-                *address = hide(address);
+                *address = hide(&place_of(address));
             }
             Self::Banned { kind, subject, .. }
             | Self::BanLifted { kind, subject, .. }
@@ -416,17 +420,21 @@ impl Event {
                         hide_subject(target, subject, &hide);
                     }
                 }
-                let named = key.iter_mut().filter(|(name, _)| MASKED.contains(name));
-                let keys = named.map(|(_, value)| value);
-                for value in keys.chain(client_id).chain(address) {
-                    *value = hide(value);
+                for (name, value) in key.iter_mut().filter(|(name, _)| MASKED.contains(name)) {
+                    *value = if *name == "client" { hide(value) } else { hide(&place_of(value)) };
+                }
+                if let Some(client_id) = client_id {
+                    *client_id = hide(client_id);
+                }
+                if let Some(address) = address {
+                    *address = hide(&place_of(address));
                 }
             }
             Self::Limited { address: Some(name), .. }
             | Self::LockedOut { address: name, .. }
             | Self::OperatorLogin { address: name, .. }
-            | Self::OperatorRefused { address: name, .. }
-            | Self::Throttled { client_id: Some(name), .. } => *name = hide(name),
+            | Self::OperatorRefused { address: name, .. } => *name = hide(&place_of(name)),
+            Self::Throttled { client_id: Some(name), .. } => *name = hide(name),
             // It may name whom it is about.
             Self::Operator { request, .. } => *request = Value::Null,
             Self::Started { .. }
@@ -442,11 +450,36 @@ impl Event {
     }
 }
 
+impl Keys {
+    /// What stands for a client identifier in a log that is masked.
+    #[must_use]
+    pub fn masked(&self, client_id: &str) -> String {
+        self.name(&[client_id])
+    }
+
+    /// What stands for an address, or a network, in a log that is masked.
+    #[must_use]
+    pub fn masked_address(&self, address: &str) -> String {
+        self.name(&[&place_of(address)])
+    }
+}
+
 /// Has the subject of a sanction replaced where it is a client identifier or a place.
 fn hide_subject(kind: &str, subject: &mut String, hide: impl Fn(&str) -> String) {
     if let Some(name) = subject.strip_prefix("client:") {
         *subject = hide(name);
     } else if ["address", "prefix"].contains(&kind) {
-        *subject = hide(subject);
+        *subject = hide(&place_of(subject));
     }
+}
+
+/// What a place is hidden by: its address alone, in one form, so that it has one name from whichever port a
+/// client comes, and wherever it is told of. Of the other end of a Unix socket that is all but its process.
+/// What is no address is hidden as it is.
+fn place_of(text: &str) -> Cow<'_, str> {
+    if text.starts_with("unix:") {
+        return Cow::Borrowed(text.split_once(",pid=").map_or(text, |(place, _)| place));
+    }
+    let address = text.parse::<SocketAddr>().map(|it| it.ip()).or_else(|_| text.parse());
+    address.map_or(Cow::Borrowed(text), |it: IpAddr| it.to_canonical().to_string().into())
 }

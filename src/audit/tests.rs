@@ -1,6 +1,7 @@
 //! The log as it is written, and as others leave it.
 
 mod damage;
+mod masks;
 
 use std::fs;
 use std::path::PathBuf;

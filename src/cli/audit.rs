@@ -1,7 +1,7 @@
 //! `bastionmq audit`: reads the security audit log, and checks that nobody has changed it.
 
 use std::io::{self, BufRead, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -95,12 +95,16 @@ struct SearchArgs {
     /// Such as user:ann; of a refused login, the user name
     #[arg(long, value_name = "PRINCIPAL")]
     principal: Option<String>,
-    /// The client identifier
+    /// The client identifier; in a log with `mask` as well, where the master key is there
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// How the address begins
+    /// How the address begins. A whole one, or a network, is found in a log with `mask` as well, where
+    /// the master key is there
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    /// The master key, to search a log with `mask`. Without it, the one that `verify` takes
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
     /// All records of one connection
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
@@ -204,15 +208,11 @@ fn tail(args: &TailArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Prints what is added, in this file and those after it. Never returns but with an error.
-fn follow(
-    directory: &std::path::Path,
-    file: &AuditFile,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+fn follow(directory: &Path, file: &AuditFile, out: &mut impl Write) -> anyhow::Result<()> {
     let mut number = file.number;
     let mut opened = std::fs::File::open(&file.path)?;
     opened.seek(SeekFrom::End(0))?;
-    let mut lines = io::BufReader::new(opened);
+    let mut lines: Box<dyn BufRead> = Box::new(io::BufReader::new(opened));
     let mut line = String::new();
     loop {
         if lines.read_line(&mut line)? > 0 {
@@ -229,14 +229,15 @@ fn follow(
             && lines.read_line(&mut line)? == 0
         {
             number = next.number;
-            lines = io::BufReader::new(std::fs::File::open(&next.path)?);
+            lines = lines_of(&next)?;
         }
         thread::sleep(FOLLOW);
     }
 }
 
 fn search(args: &SearchArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let (directory, _) = args.place.choose()?;
+    let (directory, loaded) = args.place.choose()?;
+    let masked = args.masked(&directory, &loaded)?;
     let now_ms = u64::try_from(Now::read().unix.as_millis()).unwrap_or(u64::MAX);
     let moment = |end: Option<End>| match end? {
         End::At(moment) => Some(format!("{moment:#}")),
@@ -257,7 +258,7 @@ fn search(args: &SearchArgs, out: &mut impl Write) -> anyhow::Result<()> {
             // Times of one length are in order as texts are.
             let is_in_time = since.as_deref().is_none_or(|since| time >= since)
                 && until.as_deref().is_none_or(|until| time < until);
-            if is_in_time && args.wants(&record) {
+            if is_in_time && args.wants(&record, &masked) {
                 writeln!(out, "{line}")?;
             }
         }
@@ -265,19 +266,60 @@ fn search(args: &SearchArgs, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is searched for, as a log with `mask` has it.
+#[derive(Default)]
+struct Masked {
+    client_id: Option<String>,
+    address: Option<String>,
+}
+
 impl SearchArgs {
-    fn wants(&self, record: &Value) -> bool {
+    /// Nothing, where there is no master key.
+    fn masked(&self, directory: &Path, loaded: &Loaded) -> anyhow::Result<Masked> {
+        let source = MasterKeySource::find(self.master_key_file.as_deref(), &loaded.config.keys);
+        let (Some(source), true) = (source, self.client_id.is_some() || self.address.is_some())
+        else {
+            return Ok(Masked::default());
+        };
+        let opened = source.read().map_err(anyhow::Error::from);
+        let keys = match opened.and_then(|master| Ok(Keys::open(directory, &master)?)) {
+            Err(error) if self.master_key_file.is_none() => {
+                writeln!(io::stderr(), "what is masked is not searched for: {error:#}")?;
+                return Ok(Masked::default());
+            }
+            keys => keys?,
+        };
+        Ok(Masked {
+            client_id: self.client_id.as_deref().map(|it| keys.masked(it)),
+            address: self.address.as_deref().map(|it| keys.masked_address(it)),
+        })
+    }
+
+    fn wants(&self, record: &Value, masked: &Masked) -> bool {
         let is = |asked: &Option<String>, names: [&str; 2]| {
             asked.as_deref().is_none_or(|it| names.iter().any(|name| text_of(record, name) == it))
         };
         let event = text_of(record, "event");
-        let address = text_of(record, "address");
         (self.events.is_empty() || self.events.iter().any(|it| it == event))
             && is(&self.principal, ["principal", "user"])
-            && is(&self.client_id, ["client_id", "client_id"])
+            && (is(&self.client_id, ["client_id", "client_id"])
+                || masked.client_id.as_deref() == Some(text_of(record, "client_id")))
             && is(&self.correlation, ["correlation", "correlation"])
-            && self.address.as_deref().is_none_or(|it| address.starts_with(it))
+            && self.address.as_deref().is_none_or(|asked| {
+                places_of(record)
+                    .any(|it| it.starts_with(asked) || masked.address.as_deref() == Some(it))
+            })
     }
+}
+
+/// The addresses and networks that a record is about.
+fn places_of(record: &Value) -> impl Iterator<Item = &str> {
+    let is_place = ["address", "prefix"].contains(&text_of(record, "kind"));
+    let key = record.get("key").unwrap_or(&Value::Null);
+    let subject = if is_place { text_of(record, "subject") } else { "" };
+    [text_of(record, "address"), subject, text_of(key, "address"), text_of(key, "prefix")]
+        .into_iter()
+        .filter(|place| !place.is_empty())
 }
 
 fn text_of<'r>(record: &'r Value, name: &str) -> &'r str {
