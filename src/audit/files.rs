@@ -165,13 +165,21 @@ pub fn files_of(directory: &Path) -> Result<Vec<AuditFile>, AuditError> {
     Ok(files)
 }
 
-/// What `file` says, to be read line by line.
+/// What `file` says, to be read line by line, also where it has been compressed since it was found.
 ///
 /// # Errors
 /// When it cannot be opened.
 pub fn lines_of(file: &AuditFile) -> Result<Box<dyn BufRead>, AuditError> {
-    let opened = File::open(&file.path).map_err(AuditError::system("open", &file.path))?;
-    Ok(match file.is_compressed {
+    let opened = match File::open(&file.path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !file.is_compressed => {
+            let compressed = file.path.with_added_extension("gz");
+            // What was looked for says more, where there is neither.
+            File::open(compressed).map(|it| (it, true)).map_err(|_| error)
+        }
+        opened => opened.map(|it| (it, file.is_compressed)),
+    };
+    let (opened, is_compressed) = opened.map_err(AuditError::system("open", &file.path))?;
+    Ok(match is_compressed {
         true => Box::new(BufReader::new(MultiGzDecoder::new(opened))),
         false => Box::new(BufReader::new(opened)),
     })

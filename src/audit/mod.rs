@@ -12,6 +12,7 @@
 //! finds no place is then not done.
 
 mod chain;
+mod compression;
 mod damage;
 mod durability;
 mod earlier;
@@ -26,6 +27,7 @@ mod verification;
 mod writer;
 
 use std::fmt;
+#[cfg(test)]
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub use verification::{Finding, Verified, verify};
 
 use self::durability::Durability;
 use self::progress::Progress;
-use self::writer::{SyncData, Writer};
+use self::writer::{Disk, Writer};
 use crate::clock::Now;
 
 /// Events that may wait to be written.
@@ -85,21 +87,20 @@ impl AuditLog {
         settings: &Settings,
         now: Now,
     ) -> Result<Self, AuditError> {
-        Self::open_on(directory, keys, settings, Box::new(File::sync_data), now)
+        Self::open_on(directory, keys, settings, Disk::default(), now)
     }
 
-    /// As [`Self::open`], on a disk that takes what was written by `sync_data`.
+    /// As [`Self::open`], on such a disk.
     fn open_on(
         directory: &Path,
         keys: Keys,
         settings: &Settings,
-        sync_data: SyncData,
+        disk: Disk,
         now: Now,
     ) -> Result<Self, AuditError> {
         let progress = Arc::<Progress>::default();
         let durability = settings.strict.then(Arc::<Durability>::default);
-        let writer =
-            Writer::open(directory, keys, settings, Arc::clone(&progress), sync_data, now)?;
+        let writer = Writer::open(directory, keys, settings, Arc::clone(&progress), disk, now)?;
         let (sender, events) = sync_channel(QUEUE);
         let reached = durability.clone();
         let thread = thread::Builder::new()
@@ -123,7 +124,8 @@ impl AuditLog {
             }
         };
         let settings = Settings { strict: true, ..Settings::default() };
-        let log = Self::open_on(directory, keys, &settings, Box::new(sync_data), Now::read());
+        let disk = Disk { sync_data: Box::new(sync_data), ..Disk::default() };
+        let log = Self::open_on(directory, keys, &settings, disk, Now::read());
         log.expect("a log")
     }
 

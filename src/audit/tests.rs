@@ -1,6 +1,7 @@
 //! The log as it is written, and as others leave it.
 
 mod damage;
+mod files_in_time;
 mod masks;
 
 use std::fs;
@@ -39,7 +40,8 @@ impl Place {
 
     fn writer(&self, settings: &Settings) -> Writer {
         let keys = Keys::open_or_make(&self.path(), &self.master).unwrap();
-        Writer::open(&self.path(), keys, settings, Arc::default(), synced(), Now::read()).unwrap()
+        Writer::open(&self.path(), keys, settings, Arc::default(), Disk::default(), Now::read())
+            .unwrap()
     }
 
     /// Writes so many events in one run of a broker that is killed before it has noted how far it came.
@@ -81,10 +83,6 @@ impl Place {
     fn put(&self, number: u64, lines: &[String]) {
         fs::write(self.file(number), lines.join("\n") + "\n").unwrap();
     }
-}
-
-fn synced() -> SyncData {
-    Box::new(File::sync_data)
 }
 
 fn subject(number: u64) -> Subject {
@@ -239,11 +237,7 @@ fn a_full_file_is_compressed_and_goes_on_in_the_next() {
     let place = Place::new();
     let log = place.open(&Settings::default());
     log.close();
-    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
-    let progress = Arc::default();
-    let mut writer =
-        Writer::open(&place.path(), keys, &Settings::default(), progress, synced(), Now::read())
-            .unwrap();
+    let mut writer = place.writer(&Settings::default());
     writer.rotate_for_test();
     drop(writer);
     let files = files_of(&place.path()).unwrap();
@@ -331,10 +325,7 @@ fn the_oldest_files_go_when_all_together_are_too_many_and_what_is_left_is_whole(
     drop(place.open(&Settings::default()));
     // Random names are as large compressed.
     let settings = Settings { max_total_mib: 1, ..Settings::default() };
-    let keys = Keys::open_or_make(&place.path(), &place.master).unwrap();
-    let mut writer =
-        Writer::open(&place.path(), keys, &settings, Arc::default(), synced(), Now::read())
-            .unwrap();
+    let mut writer = place.writer(&settings);
     let noise = |seed: u64| {
         (0..40).fold(String::new(), |text, at| {
             format!("{text}{:016x}", (seed * 40 + at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))

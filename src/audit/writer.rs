@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::chain::{Keys, Tag, add_record};
+use super::compression::{Compress, Compressor};
 use super::durability::Durability;
 use super::earlier::Earlier;
 use super::files::{compressed_path_of, files_of, lock, path_of};
@@ -18,7 +19,6 @@ use super::head::Head;
 use super::progress::Progress;
 use super::{AuditError, Entry, Event, Settings};
 use crate::clock::Now;
-use crate::private_file::compress;
 
 /// Events that are written together.
 const TOGETHER: usize = 1_024;
@@ -33,12 +33,25 @@ const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
 /// Has the disk take what was written to a file.
 pub(super) type SyncData = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
+/// What is done to files that takes its time.
+pub(super) struct Disk {
+    pub(super) sync_data: SyncData,
+    pub(super) compress: Compress,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { sync_data: Box::new(File::sync_data), compress: Compressor::gzip() }
+    }
+}
+
 pub(super) struct Writer {
     directory: PathBuf,
     keys: Keys,
     settings: Settings,
     progress: Arc<Progress>,
     sync_data: SyncData,
+    compressor: Compressor,
     file: File,
     number: u64,
     /// Of the file, written.
@@ -69,12 +82,14 @@ impl Writer {
         keys: Keys,
         settings: &Settings,
         progress: Arc<Progress>,
-        sync_data: SyncData,
+        disk: Disk,
         now: Now,
     ) -> Result<Self, AuditError> {
         let lock = lock(directory)?;
         let earlier = Earlier::find(directory, &keys, now.unix)?;
         let number = earlier.number.saturating_add(1);
+        let Disk { sync_data, compress } = disk;
+        let compressor = Compressor::new(directory, compress, settings.max_file_bytes())?;
         let mut this = Self {
             file: create(directory, number)?,
             directory: directory.to_owned(),
@@ -82,6 +97,7 @@ impl Writer {
             settings: settings.clone(),
             progress,
             sync_data,
+            compressor,
             number,
             bytes: 0,
             waiting: Vec::new(),
@@ -271,7 +287,8 @@ impl Writer {
         {
             tracing::error!("the audit log goes on in a file that is full: {error}");
         }
-        if let Err(error) = self.remove_old() {
+        self.compressor.go_on();
+        if let Err(error) = self.remove_old(SystemTime::now()) {
             tracing::error!("old files of the audit log stay: {error}");
         }
     }
@@ -289,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// Begins the next file, and compresses this one.
+    /// Begins the next file, and has this one compressed.
     pub(super) fn rotate(&mut self, at: Duration) -> Result<(), AuditError> {
         let next = create(&self.directory, self.number + 1)?;
         self.checkpoint(at);
@@ -308,15 +325,14 @@ impl Writer {
         self.begin_file(at);
         self.flush();
         drop(full);
-        let (plain, compressed) =
-            (path_of(&self.directory, number), compressed_path_of(&self.directory, number));
-        Ok(compress(&plain, &compressed)?)
+        self.compressor.add(number);
+        Ok(())
     }
 
     /// Removes files whose time is over, from the first on, and then those that are too many together. The one
-    /// that is written stays.
-    fn remove_old(&mut self) -> Result<(), AuditError> {
-        let oldest = self.settings.keep().and_then(|keep| SystemTime::now().checked_sub(keep));
+    /// that is written stays, and so do one that is being compressed and those after it.
+    pub(super) fn remove_old(&mut self, now: SystemTime) -> Result<(), AuditError> {
+        let oldest = self.settings.keep().and_then(|keep| now.checked_sub(keep));
         let most = self.settings.max_total_bytes().unwrap_or(u64::MAX);
         let mut gone = Vec::new();
         let mut files = Vec::new();
@@ -329,7 +345,8 @@ impl Writer {
         for (file, metadata) in files.into_iter().filter(|(it, _)| it.number < self.number) {
             let changed = metadata.modified().map_err(AuditError::system("look at", &file.path))?;
             let is_too_much = total > most;
-            if oldest.is_none_or(|oldest| changed >= oldest) && !is_too_much {
+            let is_in_time = oldest.is_none_or(|oldest| changed >= oldest);
+            if is_in_time && !is_too_much || self.compressor.is_at(file.number) {
                 break;
             }
             if is_too_much {
@@ -349,6 +366,14 @@ impl Writer {
         }
         for file in gone {
             fs::remove_file(&file.path).map_err(AuditError::system("remove", &file.path))?;
+            // There may be both, where compressing it was cut short.
+            let compressed = compressed_path_of(&self.directory, file.number);
+            match fs::remove_file(&compressed) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(AuditError::system("remove", &compressed)(error));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -356,10 +381,19 @@ impl Writer {
     #[cfg(test)]
     pub(super) fn rotate_for_test(&mut self) {
         self.rotate(Now::read().unix).unwrap();
+        self.compress_for_test();
         self.write_head();
-        self.remove_old().unwrap();
+        self.remove_old(SystemTime::now()).unwrap();
     }
 
+    /// Compresses the next file that is full.
+    #[cfg(test)]
+    pub(super) fn compress_for_test(&mut self) {
+        self.compressor.go_on();
+        self.compressor.wait();
+    }
+
+    /// What is being compressed is left to the next run, and so is what waits for that.
     fn end(mut self) {
         self.checkpoint(Now::read().unix);
         self.flush();

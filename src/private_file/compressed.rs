@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,10 +22,22 @@ const PART: &str = ".part";
 /// # Errors
 /// When it cannot be read or written; then `plain` is still there.
 pub fn compress(plain: &Path, compressed: &Path) -> Result<(), PrivateFileError> {
+    compress_unless(plain, compressed, &AtomicBool::new(false))
+}
+
+/// As [`compress`]; it fails soon after `is_stopped` has become true.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compress_unless(
+    plain: &Path,
+    compressed: &Path,
+    is_stopped: &AtomicBool,
+) -> Result<(), PrivateFileError> {
     let mut aside = OsString::from(compressed);
     aside.push(PART);
     let aside = Path::new(&aside);
-    let written = write(plain, compressed, aside);
+    let written = write(plain, compressed, aside, is_stopped);
     if written.is_err() {
         // What is left of it only takes room. There may be nothing.
         let _ = fs::remove_file(aside);
@@ -32,28 +45,46 @@ pub fn compress(plain: &Path, compressed: &Path) -> Result<(), PrivateFileError>
     written.map_err(PrivateFileError::system("compress", plain))
 }
 
-fn write(plain: &Path, compressed: &Path, aside: &Path) -> io::Result<()> {
+fn write(plain: &Path, compressed: &Path, aside: &Path, is_stopped: &AtomicBool) -> io::Result<()> {
     match fs::remove_file(aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // Of somebody who was killed.
         _ => {}
     }
-    let mut source = File::open(plain)?;
+    let source = File::open(plain)?;
     // Never through a link that somebody has put there.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(aside)?;
     let mut encoder = GzEncoder::new(file, Compression::default());
-    io::copy(&mut source, &mut encoder)?;
+    io::copy(&mut Stoppable { source: &source, is_stopped }, &mut encoder)?;
     let file = encoder.finish()?;
     // Its age is that of what is in it.
     file.set_modified(source.metadata()?.modified()?)?;
     file.sync_all()?;
     fs::rename(aside, compressed)?;
+    if let Some(directory) = compressed.parent().filter(|it| !it.as_os_str().is_empty()) {
+        // Nor may the one be gone and the other not be there after a power loss.
+        File::open(directory)?.sync_all()?;
+    }
     fs::remove_file(plain)
+}
+
+/// Reads until it is stopped.
+struct Stoppable<'a> {
+    source: &'a File,
+    is_stopped: &'a AtomicBool,
+}
+
+impl Read for Stoppable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it was stopped"));
+        }
+        self.source.read(buffer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use flate2::read::GzDecoder;
@@ -94,5 +125,15 @@ mod tests {
         assert!(compress(&plain, &gz).is_err());
         assert_eq!(fs::read_to_string(&plain).unwrap(), "kept");
         assert!(!directory.path().join("a.gz.part").exists());
+    }
+
+    #[test]
+    fn whoever_is_stopped_has_changed_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (plain, gz) = (directory.path().join("a"), directory.path().join("a.gz"));
+        fs::write(&plain, "kept").unwrap();
+        assert!(compress_unless(&plain, &gz, &AtomicBool::new(true)).is_err());
+        assert_eq!(fs::read_to_string(&plain).unwrap(), "kept");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use change::Change;
-pub use compressed::compress;
+pub use compressed::{compress, compress_unless};
 pub use directory::{LockedDirectory, Staged};
 pub use revision::Revision;
 

@@ -190,7 +190,7 @@ fn left_by_kills() -> Vec<(&'static str, Place, bool)> {
     let mut writer = place.writer(&Settings::default());
     writer.add(Entry { at: Now::read().unix, event: denied(1) });
     writer.rotate(Now::read().unix).unwrap();
-    add("a full file that is compressed", &place, true);
+    add("a full file that is not compressed yet", &place, true);
     fs::write(place.path().join("audit.00000007.jsonl.gz.part"), "ha").unwrap();
     add("the next one compressed in part", &place, true);
     writer.write_head();
