@@ -54,6 +54,11 @@ impl Sum {
         self.rest()
     }
 
+    /// Whether all of it is told.
+    pub(super) fn is_told(&self) -> bool {
+        self.untold.load(Ordering::Relaxed) == 0
+    }
+
     /// How many nobody has been told of, due or not.
     pub(super) fn rest(&self) -> Option<u64> {
         Some(self.untold.swap(0, Ordering::AcqRel)).filter(|count| *count > 0)

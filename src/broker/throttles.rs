@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use metrics::Counter;
+use parking_lot::Mutex;
 
 use super::counts::Counts;
 use super::gate::{Gate, Who};
@@ -24,6 +25,9 @@ use crate::topic::TopicName;
 #[derive(Debug)]
 pub(super) struct Throttles {
     rules: ArcSwap<Vec<Arc<InForce>>>,
+    /// All that somebody may count with, also by rules of earlier and for one client, and those that have
+    /// something to tell.
+    in_use: Mutex<Vec<Arc<InForce>>>,
     metrics: Arc<Metrics>,
     levels: DashMap<Bucket, Arc<AtomicU64>>,
     /// What levels are counted from.
@@ -79,13 +83,6 @@ pub(super) struct Limit {
     level: Arc<AtomicU64>,
 }
 
-impl Limit {
-    /// With an empty bucket.
-    pub(super) fn by(rule: Rule, metrics: &Metrics) -> Self {
-        Self { rule: Arc::new(InForce::new(rule, metrics)), level: Arc::default() }
-    }
-}
-
 /// Why nothing is taken from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
@@ -119,15 +116,26 @@ pub(super) enum Verdict {
 impl Throttles {
     pub(super) fn new(rules: Vec<Rule>, metrics: Arc<Metrics>) -> Self {
         let (levels, started) = (DashMap::new(), Instant::now());
-        let this = Self { rules: ArcSwap::default(), metrics, levels, started };
+        let in_use = Mutex::default();
+        let this = Self { rules: ArcSwap::default(), in_use, metrics, levels, started };
         this.follow(rules);
         this
     }
 
     /// Goes by other rules. What was counted under a name goes on being counted under it.
     pub(super) fn follow(&self, rules: Vec<Rule>) {
-        let in_force = |rule| Arc::new(InForce::new(rule, &self.metrics));
-        self.rules.store(Arc::new(rules.into_iter().map(in_force).collect()));
+        self.rules.store(Arc::new(rules.into_iter().map(|rule| self.in_force(rule)).collect()));
+    }
+
+    fn in_force(&self, rule: Rule) -> Arc<InForce> {
+        let in_force = Arc::new(InForce::new(rule, &self.metrics));
+        self.in_use.lock().push(Arc::clone(&in_force));
+        in_force
+    }
+
+    /// A limit by a rule that is none of those in force, with an empty bucket.
+    pub(super) fn limit_by(&self, rule: Rule) -> Limit {
+        Limit { rule: self.in_force(rule), level: Arc::default() }
     }
 
     /// Whether these are the rules in force.
@@ -135,9 +143,13 @@ impl Throttles {
         self.rules.load().iter().map(|it| &it.rule).eq(rules)
     }
 
-    /// Shows what each rule has refused and nobody was told of.
+    /// Shows what each rule has refused and nobody was told of; and forgets those that are nobody's any more,
+    /// once all of that is told.
     pub(super) fn each_sum(&self, mut show: impl FnMut(&str, &Sum)) {
-        self.rules.load().iter().for_each(|it| show(&it.rule.name, &it.sum));
+        self.in_use.lock().retain_mut(|it| {
+            show(&it.rule.name, &it.sum);
+            Arc::get_mut(it).is_none_or(|alone| !alone.sum.is_told())
+        });
     }
 
     /// The limits of the client that `gate` lets through, and `others` that it has; nothing where that is none.

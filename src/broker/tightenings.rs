@@ -9,11 +9,10 @@ use parking_lot::Mutex;
 use super::Broker;
 use super::gate::{Gate, Who};
 use super::register::{Kept, SanctionOrder, Sanctioned};
-use super::throttles::{Limit, Throttled};
+use super::throttles::{Limit, Throttled, Throttles};
 use crate::audit::Event;
 use crate::clock::Now;
 use crate::sanctions::{Author, Kind, PutError, Sanction, Settings, Standing, Subject, Table};
-use crate::telemetry::Metrics;
 use crate::throttle::{Action, Per, Rate, Rule, What};
 
 /// Those who are slowed down, and how much they have published and were sent lately.
@@ -55,12 +54,12 @@ impl Tightenings {
     }
 
     /// Gives the one that holds now.
-    fn put(&self, sanction: Sanction, rate: Rate, metrics: &Metrics) -> Result<Sanction, PutError> {
+    fn put(&self, sanction: Sanction, rate: Rate, by: &Throttles) -> Result<Sanction, PutError> {
         self.change(|slowed| {
             let holds = slowed.table.put(sanction.clone())?.clone();
             if holds == sanction {
                 let limits = [What::MessagesIn, What::MessagesOut]
-                    .map(|what| Limit::by(rule_of(&sanction.by, what, rate), metrics));
+                    .map(|what| by.limit_by(rule_of(&sanction.by, what, rate)));
                 slowed.limits.insert(sanction.subject, limits);
             }
             Ok(holds)
@@ -107,7 +106,7 @@ impl Broker {
     pub fn tighten(&self, order: SanctionOrder, rate: Rate) -> Result<Sanctioned, PutError> {
         let lasts = order.lasts;
         let asked_for = order.begin();
-        let sanction = self.tightenings.put(asked_for.clone(), rate, self.metrics())?;
+        let sanction = self.tightenings.put(asked_for.clone(), rate, &self.throttles)?;
         if sanction == asked_for {
             let (subject, by, why) = (&sanction.subject, &sanction.by, &*sanction.why);
             let seconds = lasts.map(|lasts| lasts.as_secs());
