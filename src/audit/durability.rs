@@ -32,6 +32,12 @@ impl Ticket {
         LAST_HERE.take()
     }
 
+    /// Whether there was no place for its event.
+    #[must_use]
+    pub fn is_lost(self) -> bool {
+        self == Self::NEVER
+    }
+
     pub(super) fn note_here(self) {
         LAST_HERE.set(Some(self));
     }

@@ -3,6 +3,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -10,7 +11,7 @@ use super::Broker;
 use super::authenticators::{Offer, Verdict};
 use super::counts::Counts;
 use super::login::Patience;
-use crate::audit::Event;
+use crate::audit::{Event, Ticket};
 use crate::auth::{
     self, Authenticators, Judgement, Lift, LockedOut, Lockout, LockoutRules, Origin,
 };
@@ -25,7 +26,15 @@ use crate::telemetry::logging::excerpt;
 #[derive(Debug)]
 pub(super) struct Lockouts {
     engine: Mutex<Lockout>,
+    /// The last of them that a strict audit log was told of.
+    told: Mutex<Option<Told>>,
     counts: Arc<Counts>,
+}
+
+#[derive(Debug)]
+struct Told {
+    ticket: Ticket,
+    event: Event,
 }
 
 /// Somebody claims to be a user.
@@ -54,7 +63,7 @@ impl Lockouts {
     /// Nobody has failed yet. `seed` is random.
     pub(super) fn new(settings: &auth::Settings, seed: u64, counts: Arc<Counts>) -> Self {
         let engine = Mutex::new(Lockout::new(LockoutRules::from(settings), seed));
-        Self { engine, counts }
+        Self { engine, told: Mutex::default(), counts }
     }
 
     /// Goes by other rules from now on. What was counted stays.
@@ -100,13 +109,30 @@ impl Lockouts {
                 seconds = until.saturating_duration_since(now).as_secs(),
                 "locked out after too many failed logins"
             );
-            self.counts.audit(|| Event::LockedOut {
+            let event = || Event::LockedOut {
                 user: user.as_deref().map(|user| excerpt(user).to_string()),
                 address: origin.to_string(),
                 failures,
                 seconds: until.saturating_duration_since(now).as_secs(),
-            });
+            };
+            if let Some(ticket) = self.counts.audit(event) {
+                *self.told.lock() = Some(Told { ticket, event: event() });
+            }
         }
+    }
+
+    /// Whether a strict audit log has on disk by then whom there is to refuse: nobody is, before that.
+    pub(super) async fn are_written_by(&self, deadline: Instant) -> bool {
+        let ticket = self.told.lock().as_mut().map(|Told { ticket, event }| {
+            // There was no place for it: it is told again.
+            if ticket.is_lost()
+                && let Some(again) = self.counts.audit(|| event.clone())
+            {
+                *ticket = again;
+            }
+            *ticket
+        });
+        self.counts.is_written_by(deadline, ticket).await
     }
 
     pub(super) fn succeeded(&self, attempt: &Attempt) {

@@ -152,6 +152,12 @@ impl Broker {
         {
             self.note_refused_login(peer.address.ip());
         } else if let Err(refused) = &outcome
+            && refused.reason() == ReasonCode::ConnectionRateExceeded
+        {
+            if !self.lockouts.are_written_by(deadline).await {
+                return Err(not_written());
+            }
+        } else if let Err(refused) = &outcome
             && !has_been_told(refused)
         {
             let ticket = self.counts.audit(|| Event::LoginRefused {

@@ -131,6 +131,9 @@ impl Broker {
             Judgement::Admit => {}
             Judgement::Delay(delay) => tokio::time::sleep(delay.min(PATIENCE)).await,
             Judgement::LockedOut(_) => {
+                if !self.lockouts.are_written_by(deadline).await {
+                    return OperatorLogin::Unwritten;
+                }
                 self.counts.metrics.admin_logins.increment(AdminLogin::LockedOut);
                 return OperatorLogin::LockedOut;
             }

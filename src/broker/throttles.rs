@@ -210,7 +210,13 @@ impl InForce {
             Action::Delay => self.delayed.increment(1),
             _ => self.as_told.increment(1),
         }
-        if let Some(count) = self.sum.add(Now::read().unix) {
+        let due = self.sum.add(Now::read().unix);
+        let count = match action {
+            // Nobody is sent away before that is written down.
+            Action::Disconnect if counts.has_strict_audit() => due.or_else(|| self.sum.rest()),
+            _ => due,
+        };
+        if let Some(count) = count {
             counts.audit(|| Event::Throttled {
                 rule: self.rule.name.to_string(),
                 count,
