@@ -2,7 +2,9 @@
 half of the time, and now and then an attacker who guesses passwords, scans, and publishes where it may not. MQTT 3.1.1
 by hand, so that nothing has to be installed.
 
-    demo_traffic.py DIRECTORY
+    demo_traffic.py DIRECTORY [--fast]
+
+With --fast one attack follows the other, from the start.
 """
 
 import pathlib
@@ -17,6 +19,8 @@ DEVICES = 20
 AWAY = 60
 BETWEEN_ATTACKS = 40
 ATTACK = 20
+# The attacker has an address of its own, so that nobody else is locked out, where all of 127.0.0.0/8 is this machine.
+ATTACKER = ("127.66.6.6", 0) if sys.platform == "linux" else None
 
 
 def field(text):
@@ -41,8 +45,8 @@ def publish(topic, payload, qos=0, packet_id=1):
 class Client:
     """A connection that is let in, or not: see `code`. With `tls`, the port is the one of TLS."""
 
-    def __init__(self, port, client_id, user, password, tls=None, is_kept=False):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port, client_id, user, password, tls=None, is_kept=False, source=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=source)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         flags = b"\xc0" if is_kept else b"\xc2"
@@ -106,19 +110,19 @@ def measure(port, password, tls, number):
 
 def attack(port, password):
     names = ["root", "user", "pi", "mqtt", "test", "guest"]
-    curious = Client(port, "curious", "device", password)
+    curious = Client(port, "curious", "device", password, source=ATTACKER)
     end = time.monotonic() + ATTACK
     while time.monotonic() < end:
-        Client(port, "guesser", random.choice(names), "123456").socket.close()
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as scanner:
+        Client(port, "guesser", random.choice(names), "123456", source=ATTACKER).socket.close()
+        with socket.create_connection(("127.0.0.1", port), timeout=30, source_address=ATTACKER) as scanner:
             scanner.sendall(b"GET / HTTP/1.1\r\n\r\n")
         curious.say(publish("sensors/another/1", b"mine"))
         time.sleep(0.02)
 
 
-def attack_now_and_then(port, password):
+def attack_now_and_then(port, password, pause):
     while True:
-        time.sleep(BETWEEN_ATTACKS)
+        time.sleep(pause)
         attack(port, password)
 
 
@@ -145,7 +149,7 @@ def main():
     for_ever(come_and_go, secure, passwords["admin"], tls)
     for number in range(DEVICES):
         for_ever(measure, secure, passwords["device"], tls, number)
-    for_ever(attack_now_and_then, plain, passwords["device"])
+    for_ever(attack_now_and_then, plain, passwords["device"], 0 if "--fast" in sys.argv[2:] else BETWEEN_ATTACKS)
     threading.Event().wait()
 
 

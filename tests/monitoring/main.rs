@@ -8,6 +8,7 @@
 )]
 
 mod dashboards;
+mod demo;
 mod drill;
 mod files;
 #[path = "../e2e/harness/mod.rs"]

@@ -57,14 +57,7 @@ impl Prometheus {
 
     /// What it answers to a question of its API.
     pub(crate) fn ask(&self, path: &str) -> Value {
-        let (status, body) = http::get(self.port, path);
-        // The answer may come in pieces, each behind its length.
-        let json = body.find('{').zip(body.rfind('}')).map(|(from, to)| &body[from..=to]);
-        let json = json.unwrap_or_else(|| panic!("{path}: {status} {body}"));
-        let answer = serde_json::from_str(&without_lengths(json));
-        let answer: Value = answer.unwrap_or_else(|error| panic!("{path}: {error}: {json}"));
-        assert_eq!(answer["status"], "success", "{path}: {answer}");
-        answer["data"].clone()
+        ask(self.port, path)
     }
 
     /// The values that an expression has now; those that are not numbers are left out.
@@ -77,6 +70,18 @@ impl Prometheus {
             .filter(|value: &f64| !value.is_nan())
             .collect()
     }
+}
+
+/// What a Prometheus at `port` answers to a question of its API.
+pub(crate) fn ask(port: u16, path: &str) -> Value {
+    let (status, body) = http::get(port, path);
+    // The answer may come in pieces, each behind its length.
+    let json = body.find('{').zip(body.rfind('}')).map(|(from, to)| &body[from..=to]);
+    let json = json.unwrap_or_else(|| panic!("{path}: {status} {body}"));
+    let answer = serde_json::from_str(&without_lengths(json));
+    let answer: Value = answer.unwrap_or_else(|error| panic!("{path}: {error}: {json}"));
+    assert_eq!(answer["status"], "success", "{path}: {answer}");
+    answer["data"].clone()
 }
 
 /// A program of the package `prometheus`.

@@ -49,7 +49,17 @@ impl Process {
 
     /// The first line of `stream`, old or new, for which `pick` has an answer.
     pub(crate) fn wait_for<T>(&self, stream: Stream, pick: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_for_at_most(PATIENCE, stream, pick)
+    }
+
+    /// As [`Process::wait_for`], for what takes its time.
+    pub(crate) fn wait_for_at_most<T>(
+        &self,
+        limit: Duration,
+        stream: Stream,
+        pick: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + limit;
         let mut transcript = self.said.lock();
         let mut seen = 0;
         loop {
