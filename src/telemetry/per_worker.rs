@@ -42,6 +42,9 @@ impl Cells {
 
     /// Wraps, so that what is added may be taken away again.
     fn add(&self, cell: usize, count: u64) {
+        if cfg!(feature = "uncounted") {
+            return;
+        }
         let line = PLACE.with(|place| place * self.lines_of_place + cell / CELLS);
         if let Some(cell) = self.lines.get(line).and_then(|line| line.0.get(cell % CELLS)) {
             cell.fetch_add(count, Ordering::Relaxed);
