@@ -16,7 +16,8 @@ pub enum What {
     /// Messages that clients publish.
     #[default]
     MessagesIn,
-    /// Bytes of all packets that they send once they have been let in.
+    /// Bytes of all packets that they send once they have been let in; for some topics, those of the payloads
+    /// and topics of the messages that they publish there.
     BytesIn,
     /// Messages that are delivered to clients.
     MessagesOut,
@@ -144,7 +145,8 @@ pub enum RuleError {
     /// It cannot be done with what is counted.
     #[error(
         "rule {0:?} cannot do that: \"drop\" is for messages, in or out, and what is not a message \
-         that comes in, or is retained, or subscribed to, cannot be refused"
+         that comes in, or is retained, or subscribed to, cannot be refused; \"bytes-in\" is of \
+         messages where it has `topics`"
     )]
     Action(String),
 }
@@ -168,7 +170,7 @@ impl Rule {
         if topics.is_some() && !what.has_topics() {
             return Err(RuleError::NoTopics(name));
         }
-        if !what.allows(*action) {
+        if !what.allows(*action, topics.is_some()) {
             return Err(RuleError::Action(name));
         }
         let topics = topics.as_deref().map(TopicFilter::parse).transpose().ok();
@@ -181,13 +183,15 @@ impl Rule {
         Ok(Self { name: name.into(), what, per, roles, topics, rate, action })
     }
 
-    /// Whether something on this topic counts; what has none always does.
+    /// Whether something on this topic counts, or what has none.
     #[must_use]
     pub fn concerns(&self, topic: Option<TopicNameRef<'_>>) -> bool {
         match (&self.topics, topic) {
             (Some(filter), Some(topic)) => matches(filter.borrowed(), topic),
-            (None, _) => true,
             (Some(_), None) => false,
+            // The packet that brings a message counts already.
+            (None, Some(_)) => self.what != What::BytesIn,
+            (None, None) => true,
         }
     }
 }
@@ -200,17 +204,16 @@ impl What {
     }
 
     fn has_topics(self) -> bool {
-        !matches!(self, Self::BytesIn | Self::Subscriptions)
+        self != Self::Subscriptions
     }
 
-    /// Whether what is over a limit can be dealt with so.
-    fn allows(self, action: Action) -> bool {
+    /// Whether what is over a limit, of everything or `of_topics`, can be dealt with so.
+    fn allows(self, action: Action, of_topics: bool) -> bool {
+        let is_incoming = self == Self::MessagesIn || (self == Self::BytesIn && of_topics);
         match action {
             Action::Delay => true,
-            Action::Drop => matches!(self, Self::MessagesIn | Self::MessagesOut | Self::BytesOut),
-            Action::Reject => {
-                matches!(self, Self::MessagesIn | Self::Subscriptions | Self::Retained)
-            }
+            Action::Drop => is_incoming || self.is_delivered(),
+            Action::Reject => is_incoming || matches!(self, Self::Subscriptions | Self::Retained),
             Action::Disconnect => !self.is_delivered(),
         }
     }
@@ -245,8 +248,8 @@ mod tests {
         for topics in ["a/#/b", "$share/g/a", ""] {
             assert_eq!(of(&format!("topics = \"{topics}\"")), RuleError::Topics("r".to_owned()));
         }
-        let of_bytes = of("topics = \"a\"\nwhat = \"bytes-in\"");
-        assert_eq!(of_bytes, RuleError::NoTopics("r".to_owned()));
+        let of_filters = of("topics = \"a\"\nwhat = \"subscriptions\"");
+        assert_eq!(of_filters, RuleError::NoTopics("r".to_owned()));
         for (what, action) in [
             ("bytes-in", "drop"),
             ("bytes-in", "reject"),
@@ -265,5 +268,18 @@ mod tests {
         let rule = rule("name = \"r\"\nrate = 1\ntopics = \"a/+\"").unwrap();
         let concerns = |topic| rule.concerns(Some(TopicNameRef::parse(topic).unwrap()));
         assert!(concerns("a/b") && !concerns("b/a") && !rule.concerns(None));
+    }
+
+    #[test]
+    fn bytes_that_come_are_those_of_packets_or_of_messages_on_some_topics() {
+        let rule =
+            |more: &str| rule(&format!("name = \"r\"\nrate = 1\nwhat = \"bytes-in\"\n{more}"));
+        let topic = TopicNameRef::parse("a/b").ok();
+        let of_packets = rule("").unwrap();
+        assert!(of_packets.concerns(None) && !of_packets.concerns(topic));
+        for action in ["delay", "drop", "reject", "disconnect"] {
+            let of_messages = rule(&format!("topics = \"a/+\"\naction = \"{action}\"")).unwrap();
+            assert!(of_messages.concerns(topic) && !of_messages.concerns(None), "{action}");
+        }
     }
 }

@@ -44,6 +44,7 @@ mod sentinel_offline;
 mod sentinel_responses;
 mod sentinel_scene;
 mod throttle;
+mod throttled_bytes;
 mod tokens;
 mod traces;
 mod transports;

@@ -1,32 +1,33 @@
 //! Clients that do more than they may: each action as its client sees it, and that nobody else does.
 
+use crate::budgets::until;
 use crate::harness::raw::{self, Connect, RawClient};
 use crate::harness::websocket::{BINARY, WsClient};
 use crate::harness::{
     ADMIN, Broker, DEVICE1, DEVICE2, Login, PATIENCE, Place, Stream, VISITOR, http,
 };
 
-const RATE_TOO_HIGH: u8 = 0x96;
-const QUOTA_EXCEEDED: u8 = 0x97;
+pub(crate) const RATE_TOO_HIGH: u8 = 0x96;
+pub(crate) const QUOTA_EXCEEDED: u8 = 0x97;
 
-fn limited(rules: &str) -> Broker {
+pub(crate) fn limited(rules: &str) -> Broker {
     Broker::secure_with_settings(rules)
 }
 
-fn rule(more: &str) -> String {
+pub(crate) fn rule(more: &str) -> String {
     format!("[[throttle]]\nname = \"test\"\n{more}\n")
 }
 
-fn enters(broker: &Broker, client_id: &str, login: Login) -> RawClient {
+pub(crate) fn enters(broker: &Broker, client_id: &str, login: Login) -> RawClient {
     RawClient::connected(broker.plain_port(), &Connect::new(5, client_id).login(login))
 }
 
-fn publish(topic: &str, qos: u8, id: u16) -> Vec<u8> {
+pub(crate) fn publish(topic: &str, qos: u8, id: u16) -> Vec<u8> {
     let first = raw::PUBLISH | qos << 1;
     raw::publish_with(5, first, topic, (qos > 0).then_some(id), &[], b"message")
 }
 
-fn counted(broker: &Broker, what: &str, action: &str) -> f64 {
+pub(crate) fn counted(broker: &Broker, what: &str, action: &str) -> f64 {
     let name =
         format!("bastionmq_throttled_total{{rule=\"test\",what=\"{what}\",action=\"{action}\"}}");
     http::series(broker.admin_port(), &name)
@@ -256,6 +257,89 @@ fn deliveries_over_the_rate_come_later() {
         assert_eq!(reader.kept_or_next().publish(5).topic, format!("of/{id}"));
     }
     assert!(begin.elapsed().as_millis() >= 740, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn deliveries_of_qos_0_over_the_rate_are_lost_and_others_wait() {
+    let rules = "what = \"messages-out\"\nrate = 1\nburst = 2\nseconds = 3600\naction = \"drop\"";
+    let broker = limited(&rule(rules));
+    let mut reader = enters(&broker, "reader", ADMIN);
+    assert_eq!(reader.subscribe(5, "of/#", 1), 1);
+    let mut writer = enters(&broker, "writer", ADMIN);
+    let many: Vec<u8> = (0..50).flat_map(|id| publish(&format!("of/{id}"), 0, 0)).collect();
+    writer.send(&many);
+    for id in 0..2 {
+        assert_eq!(reader.expect(raw::PUBLISH).publish(5).topic, format!("of/{id}"));
+    }
+    until("the others are lost", || counted(&broker, "messages_out", "drop") > 47.5);
+    reader.expect_silence();
+    for id in [1, 2] {
+        writer.send(&publish("of/more", 1, id));
+        assert_eq!(writer.expect(raw::PUBACK).acknowledged(), (id, 0));
+    }
+    // The first is too early, so that the second has to wait for an hour.
+    assert_eq!(reader.expect(raw::PUBLISH).publish(5).topic, "of/more");
+    assert!(counted(&broker, "messages_out", "delay") > 0.5);
+    reader.expect_silence();
+    let dropped = "bastionmq_messages_dropped_total{reason=\"throttled\"}";
+    assert!((http::series(broker.admin_port(), dropped) - 48.0).abs() < 0.5);
+}
+
+#[test]
+fn who_subscribes_or_retains_too_much_is_made_to_wait_and_loses_nothing() {
+    let retain = |id: u16| {
+        let topic = format!("kept/{id}");
+        (raw::publish_with(5, 0x33, &topic, Some(id), &[], b"kept"), raw::PUBACK, 0x10)
+    };
+    let subscribe = |id: u16| (raw::subscribe(5, id, &format!("of/{id}"), 0), raw::SUBACK, 0x00);
+    let doings: [(&str, &dyn Fn(u16) -> (Vec<u8>, u8, u8)); 2] =
+        [("subscriptions", &subscribe), ("retained", &retain)];
+    for (what, doing) in doings {
+        let broker = limited(&rule(&format!("what = \"{what}\"\nrate = 4\nburst = 1")));
+        let mut client = enters(&broker, "c", ADMIN);
+        let begin = std::time::Instant::now();
+        client.send(&(1..=4).flat_map(|id| doing(id).0).collect::<Vec<_>>());
+        for id in 1..=4 {
+            let (_, answer, said) = doing(id);
+            let frame = client.expect(answer);
+            assert_eq!((&frame.body[..2], frame.body.last()), (&id.to_be_bytes()[..], Some(&said)));
+        }
+        // The second is taken, and waited for: two intervals lie between the others.
+        assert!(begin.elapsed().as_millis() >= 490, "{what}: {:?}", begin.elapsed());
+        client.expect_silence();
+        assert!(counted(&broker, what, "delay") > 0.5, "{what}");
+    }
+}
+
+#[test]
+fn who_subscribes_or_retains_far_too_much_is_disconnected() {
+    for what in ["subscriptions", "retained"] {
+        let rules = format!("what = \"{what}\"\nrate = 2\nseconds = 3600\naction = \"disconnect\"");
+        let broker = limited(&rule(&rules));
+        let mut client = enters(&broker, "c", ADMIN);
+        let mut other = enters(&broker, "other", ADMIN);
+        for (topic, said) in [("x/1", 0), ("x/2", 0), ("x/3", QUOTA_EXCEEDED)] {
+            let reason = match what {
+                "subscriptions" => client.subscribe(5, topic, 0),
+                _ => {
+                    client.send(&raw::publish_with(5, 0x33, topic, Some(1), &[], b"kept"));
+                    let reason = client.expect(raw::PUBACK).acknowledged().1;
+                    // Nobody has subscribed.
+                    if reason == 0x10 { 0 } else { reason }
+                }
+            };
+            assert_eq!(reason, said, "{what} {topic}");
+        }
+        client.expect_disconnect(RATE_TOO_HIGH);
+        assert!(counted(&broker, what, "disconnect") > 0.5, "{what}");
+        // What was refused is not kept.
+        assert_eq!(other.subscribe(5, "x/#", 0), 0);
+        let kept = if what == "retained" { 2 } else { 0 };
+        for _ in 0..kept {
+            assert_ne!(other.expect(raw::PUBLISH).publish(5).topic, "x/3");
+        }
+        other.expect_silence();
+    }
 }
 
 #[test]

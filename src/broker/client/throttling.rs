@@ -36,15 +36,21 @@ impl Client {
 
     /// What becomes of a message that the client publishes.
     pub(super) fn weigh_publish(&mut self, now: Now, message: &Message) -> Verdict {
+        if self.throttled().is_none() {
+            return Verdict::Taken;
+        }
         let may_be_lost = message.qos == QoS::AtMostOnce;
         let topic = Some(&message.topic);
         let doing = Doing { what: What::MessagesIn, count: 1, topic, may_be_lost };
-        match self.weigh(now, doing) {
-            Verdict::Taken if message.retain => {
-                self.weigh(now, Doing { what: What::Retained, ..doing })
-            }
-            verdict => verdict,
-        }
+        let of_bytes = Doing { what: What::BytesIn, count: bytes_of(message), ..doing };
+        let of_retained = message.retain.then_some(Doing { what: What::Retained, ..doing });
+        self.weigh_each(now, [doing, of_bytes].into_iter().chain(of_retained))
+    }
+
+    /// What becomes of something that is limited in several ways: it is taken where each of them lets it.
+    fn weigh_each<'a>(&mut self, now: Now, doings: impl IntoIterator<Item = Doing<'a>>) -> Verdict {
+        let mut verdicts = doings.into_iter().map(|doing| self.weigh(now, doing));
+        verdicts.find(|verdict| *verdict != Verdict::Taken).unwrap_or(Verdict::Taken)
     }
 
     /// As many subscriptions as are not too many; the others are refused.
@@ -70,13 +76,8 @@ impl Client {
         let may_be_lost = outbound.qos == QoS::AtMostOnce;
         let topic = Some(&message.topic);
         let doing = Doing { what: What::MessagesOut, count: 1, topic, may_be_lost };
-        let bytes = (message.payload.len() + message.topic.as_str().len()) as u64;
-        match self.weigh(now, doing) {
-            Verdict::Taken => {
-                self.weigh(now, Doing { what: What::BytesOut, count: bytes, ..doing })
-            }
-            verdict => verdict,
-        }
+        let of_bytes = Doing { what: What::BytesOut, count: bytes_of(message), ..doing };
+        self.weigh_each(now, [doing, of_bytes])
     }
 
     /// Whether there is a limit to what is sent to the client.
@@ -151,4 +152,9 @@ impl Client {
         let delivers_at = self.throttled()?.delivers_at;
         self.rests_until().into_iter().chain(delivers_at).min()
     }
+}
+
+/// Those that rules of topics count: no header, no properties.
+fn bytes_of(message: &Message) -> u64 {
+    (message.payload.len() + message.topic.as_str().len()) as u64
 }
