@@ -1,14 +1,12 @@
 //! Clients that never stop sending, or never read.
 
 use std::io::{ErrorKind, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::harness::http::metric;
-use crate::harness::raw::{
-    CONNACK, Connect, PINGREQ, RawClient, Will, packet, publish, subscribe, variable_byte_integer,
-};
+use crate::harness::raw::{CONNACK, Connect, PINGREQ, RawClient, Will, packet, publish, subscribe};
 use crate::harness::{ADMIN, Broker};
 
 /// Connects, and sends `bytes` over and over until the broker hangs up; nothing is ever read.
@@ -95,30 +93,6 @@ fn a_disconnect_that_the_broker_finds_behind_a_broken_pipe_takes_the_will_back()
         });
     }
     reader.expect_silence();
-}
-
-#[test]
-fn r02_half_a_connect_costs_little_more_than_its_bytes() {
-    const CONNECTIONS: usize = 2_000;
-    let broker = Broker::open();
-    let begin = metric(broker.admin_port(), "process_resident_memory_bytes").expect("a number");
-    // It claims the most that is let through, and sends a little of it.
-    let beginning = [&[0x10][..], &variable_byte_integer(65_000), b"\0\x04MQTT\x05"].concat();
-    let held = (0..CONNECTIONS).map(|_| {
-        let mut stream = TcpStream::connect(("127.0.0.1", broker.plain_port())).expect("open");
-        stream.write_all(&beginning).expect("it reads");
-        stream
-    });
-    let held = held.collect::<Vec<_>>();
-    until("all of them are held", || {
-        metric(broker.admin_port(), "bastionmq_connections_open") == Some(CONNECTIONS as f64)
-    });
-    let end = metric(broker.admin_port(), "process_resident_memory_bytes").expect("a number");
-    let each = (end - begin) / CONNECTIONS as f64;
-    assert!(each < 16_384.0, "{each} bytes each");
-    for stream in &held {
-        stream.shutdown(Shutdown::Both).expect("they are open");
-    }
 }
 
 /// Asks again and again until it is so.

@@ -8,6 +8,7 @@
 
 mod crowds;
 mod floods;
+mod half_connects;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod neighbours;

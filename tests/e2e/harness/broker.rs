@@ -118,6 +118,11 @@ impl Broker {
         Self::every_transport("off", &[&proxy, settings].concat())
     }
 
+    /// As [`Broker::secure_websocket`], with more settings.
+    pub(crate) fn on_every_transport(settings: &[(&str, &str)]) -> Self {
+        Self::every_transport("optional", settings)
+    }
+
     fn every_transport(client_auth: &str, settings: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let file = directory.path().join("bastionmq.toml");
