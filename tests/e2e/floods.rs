@@ -5,6 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
 use crate::budgets::until;
 use crate::harness::http::{metric, series};
 use crate::harness::raw::{self, Connect, RawClient};
@@ -12,11 +15,17 @@ use crate::harness::{ADMIN, Broker, PATIENCE, Site};
 
 /// `connect_timeout_seconds` and `send_timeout_seconds` here.
 const BOUND: Duration = Duration::from_secs(2);
+/// The same where it must not be over before the test is.
+const LONG_BOUND: Duration = Duration::from_secs(60);
 /// How long an attacker listens before it sends its next byte.
 const BETWEEN_BYTES: Duration = Duration::from_millis(20);
 
 fn bounded(settings: &str) -> Broker {
-    let seconds = BOUND.as_secs();
+    bounded_by(BOUND, settings)
+}
+
+fn bounded_by(bound: Duration, settings: &str) -> Broker {
+    let seconds = bound.as_secs();
     Broker::secure_with_settings(&format!(
         "[network]\nconnect_timeout_seconds = {seconds}\nsend_timeout_seconds = {seconds}\n{settings}"
     ))
@@ -116,7 +125,9 @@ fn half_open_connections_are_cut_at_every_door_and_their_places_are_free_again()
     until("all are in", || {
         metric(broker.admin_port(), "bastionmq_connections_open") == Some(8.0 + inside)
     });
+    // Whoever comes while they are there is sent away at once, and not when its time is over.
     RawClient::plain(plain).expect_end();
+    until("it is counted", || refused(&broker, "too_many_handshakes_of_address") > 0.5);
     while !held.iter().all(has_ended) {
         served.is_served();
         assert!(begin.elapsed() < PATIENCE, "some are still connected");
@@ -165,41 +176,83 @@ fn a_subscriber_that_never_reads_is_cut_and_holds_no_more_than_its_queue() {
     served.is_served();
 }
 
+/// What a client of TLS says first.
+fn client_hello() -> Vec<u8> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut client = ClientConnection::new(Site::shared().tls(), name).expect("a TLS client");
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("a buffer");
+    hello
+}
+
+/// A handshake that the broker has answered, and that goes no further.
+fn under_way(broker: &Broker, hello: &[u8]) -> RawClient {
+    let mut attacker = RawClient::plain(broker.tls_port());
+    attacker.send(hello);
+    // A record of the handshake.
+    assert_eq!(attacker.read_bytes(), Some([0x16]));
+    attacker
+}
+
 #[test]
 fn a_flood_of_tls_handshakes_takes_so_many_places_and_those_inside_go_on() {
     const UNDER_WAY: usize = 4;
     const FLOOD: usize = 200;
-    let broker = bounded(&format!("max_tls_handshakes = {UNDER_WAY}\n"));
+    let broker = bounded_by(LONG_BOUND, &format!("max_tls_handshakes = {UNDER_WAY}\n"));
     let mut served = Served::enter(&broker);
     let mut over_tls = RawClient::tls(broker.tls_port(), Site::shared().tls());
     over_tls.send(&Connect::new(5, "inside").login(ADMIN).encode());
     assert_eq!(over_tls.expect(raw::CONNACK).reason(), 0);
     let before = resident(&broker);
-    let held: Vec<_> = (0..UNDER_WAY).map(|_| impatient(broker.tls_port())).collect();
-    until("they are in", || {
-        metric(broker.admin_port(), "bastionmq_connections_open") == Some(2.0 + UNDER_WAY as f64)
-    });
-    let mut refused_at_once = 0;
+    let hello = client_hello();
+    let held: Vec<_> = (0..UNDER_WAY).map(|_| under_way(&broker, &hello)).collect();
     for number in 0..FLOOD {
-        // The first of them may have been cut by now, as they should.
+        let begin = Instant::now();
         let mut next = RawClient::plain(broker.tls_port());
-        refused_at_once += usize::from(next.read_or_end().is_none());
+        next.send(&hello);
+        next.expect_end();
+        let waited = begin.elapsed();
+        assert!(waited < LONG_BOUND / 4, "{number} was cut after {waited:?}");
         if number.is_multiple_of(20) {
             served.is_served();
             over_tls.expect_silence();
         }
     }
-    assert_eq!(refused_at_once, FLOOD);
-    until("they are counted", || refused(&broker, "too_many_tls_handshakes") > 0.5);
+    until("all are counted", || refused(&broker, "too_many_tls_handshakes") > FLOOD as f64 - 0.5);
+    let cut = ["handshake_timeout", "connect_timeout"].map(|why| refused(&broker, why));
+    assert!(cut.iter().all(|it| *it < 0.5), "{cut:?} were cut since their time was over");
+    let inside = 2.0;
+    let open = metric(broker.admin_port(), "bastionmq_connections_open");
+    assert_eq!(open, Some(UNDER_WAY as f64 + inside), "those that are under way go on");
     let grown = resident(&broker) - before;
     assert!(grown < 24e6, "{grown} bytes more");
-    let begin = Instant::now();
-    while !held.iter().all(has_ended) {
-        assert!(begin.elapsed() < PATIENCE, "some are still under way");
-    }
+    // Their places are free again as they give up.
+    drop(held);
+    until("they have gone", || {
+        metric(broker.admin_port(), "bastionmq_connections_open") == Some(inside)
+    });
     let mut next = RawClient::tls(broker.tls_port(), Site::shared().tls());
     next.send(&Connect::new(5, "next").login(ADMIN).encode());
     assert_eq!(next.expect(raw::CONNACK).reason(), 0);
     served.is_served();
     over_tls.expect_silence();
+}
+
+#[test]
+fn tls_handshakes_that_go_no_further_are_cut_when_their_time_is_over() {
+    const UNDER_WAY: usize = 4;
+    let broker = bounded(&format!("max_tls_handshakes = {UNDER_WAY}\n"));
+    let mut served = Served::enter(&broker);
+    let hello = client_hello();
+    let begin = Instant::now();
+    let held: Vec<_> = (0..UNDER_WAY).map(|_| under_way(&broker, &hello)).collect();
+    for mut attacker in held {
+        while attacker.read_bytes::<1>().is_some() {}
+        served.is_served();
+    }
+    assert!(begin.elapsed() >= BOUND);
+    until("all are counted", || refused(&broker, "handshake_timeout") > UNDER_WAY as f64 - 0.5);
+    let mut next = RawClient::tls(broker.tls_port(), Site::shared().tls());
+    next.send(&Connect::new(5, "next").login(ADMIN).encode());
+    assert_eq!(next.expect(raw::CONNACK).reason(), 0);
 }
