@@ -33,7 +33,7 @@ pub struct LiveSettings<'a> {
     /// `[mqtt]`: for connections that begin from then on.
     pub mqtt: &'a session::Settings,
     /// `[broker]`: what may wait for a session, from when its client next connects; what may wait for all
-    /// of them, and how many sessions and retained messages there may be, for what is added.
+    /// of them, and how many sessions, retained messages and idle throttles there may be, for what is added.
     pub broker: &'a Settings,
     /// `[auth]`: when failing to log in locks out. What was counted stays.
     pub auth: &'a auth::Settings,
@@ -91,6 +91,7 @@ impl Broker {
         if let Some(service) = &self.identity_service {
             service.follow(http);
         }
+        self.throttles.remember(broker.max_idle_throttles.get() as usize);
         if !self.throttles.are(&throttles) {
             self.throttles.follow(throttles);
             self.authority.has_changed();

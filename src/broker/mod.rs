@@ -8,6 +8,7 @@ mod authenticators;
 mod authority;
 mod bans;
 mod bell;
+mod buckets;
 mod client;
 mod counts;
 mod credentials;
@@ -95,6 +96,7 @@ pub use settings::{Settings, ShareStrategy};
 pub use slowest::{LongQueue, LongestQueues};
 
 use self::authority::Authority;
+use self::buckets::Buckets;
 use self::counts::Counts;
 use self::durable::Keeper;
 use self::envelopes::Envelopes;
@@ -270,6 +272,8 @@ impl Broker {
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&counts)));
         let recall = keeper.as_ref().map(|keeper| Recall::start(keeper, &counts)).transpose()?;
         let turnstile = Turnstile::new(&auth);
+        let max_idle = settings.max_idle_throttles.get() as usize;
+        let buckets = Buckets::new(max_idle, random_seed()?, metrics.throttles_forgotten.clone());
         let means = Means { credentials, lockouts: Arc::clone(&lockouts), cache_hits };
         let passwords = Arc::new(Passwords::start(passwords, &auth, means)?);
         Ok(Self {
@@ -295,7 +299,7 @@ impl Broker {
             quarantines: Register::new(&bans, quarantined, keeper.clone(), Table::QUARANTINE),
             keeper,
             timers: Timers::default(),
-            throttles: Throttles::new(throttles, Arc::clone(&metrics)),
+            throttles: Throttles::new(throttles, buckets, Arc::clone(&metrics)),
             turnstile,
             sums: Sums::default(),
             knocks: Knocks::default(),
@@ -529,7 +533,6 @@ impl Broker {
                 now = every_second.tick() => {
                     self.authority.keep_time(Now::read());
                     self.retained.remove_expired(now.into_std()).await;
-                    self.throttles.forget(now.into_std());
                     self.tell_sums();
                     self.tell_knocks();
                     self.expire_bans();

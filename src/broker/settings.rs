@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_retained_messages: NonZeroU32,
     /// Bytes of retained messages.
     pub max_retained_bytes: NonZeroU64,
+    /// Buckets of `[[throttle]]` that are remembered though nobody they are about is connected.
+    pub max_idle_throttles: NonZeroU32,
     /// How a message to a shared subscription finds its member.
     pub shared_subscriptions: ShareStrategy,
     /// Seconds between updates of the `$SYS` topics; 0 turns them off.
@@ -78,6 +80,7 @@ impl Default for Settings {
             max_queued_total_bytes: NonZeroU64::MIN.saturating_add((16 << 30) - 1),
             max_retained_messages: positive(1_000_000),
             max_retained_bytes: NonZeroU64::MIN.saturating_add((1 << 30) - 1),
+            max_idle_throttles: positive(1 << 18),
             shared_subscriptions: ShareStrategy::default(),
             sys_interval_seconds: 10,
             shutdown_timeout_seconds: 10,

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use dashmap::DashMap;
 use metrics::Counter;
 use parking_lot::Mutex;
 
+use super::buckets::{Bucket, Buckets, since};
 use super::counts::Counts;
 use super::gate::{Gate, Who};
 use super::sums::Sum;
@@ -29,9 +29,7 @@ pub(super) struct Throttles {
     /// something to tell.
     in_use: Mutex<Vec<Arc<InForce>>>,
     metrics: Arc<Metrics>,
-    levels: DashMap<Bucket, Arc<AtomicU64>>,
-    /// What levels are counted from.
-    started: Instant,
+    buckets: Arc<Buckets>,
 }
 
 /// A rule, and what has been over it.
@@ -46,18 +44,12 @@ struct InForce {
     sum: Sum,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Bucket {
-    rule: Arc<str>,
-    whose: Whose,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Whose {
-    Client(ClientId),
-    User(Principal),
-    Role(Arc<str>),
-    Listener(Arc<str>),
+#[derive(Hash)]
+enum Whose<'a> {
+    Client(&'a ClientId),
+    User(&'a Principal),
+    Role(&'a str),
+    Listener(&'a str),
     Broker,
 }
 
@@ -76,11 +68,11 @@ pub(super) struct Throttled {
     has_said: bool,
 }
 
-/// A rule, and the level of its bucket.
+/// A rule, and its bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
     rule: Arc<InForce>,
-    level: Arc<AtomicU64>,
+    bucket: Bucket,
 }
 
 /// Why nothing is taken from a client.
@@ -114,10 +106,9 @@ pub(super) enum Verdict {
 }
 
 impl Throttles {
-    pub(super) fn new(rules: Vec<Rule>, metrics: Arc<Metrics>) -> Self {
-        let (levels, started) = (DashMap::new(), Instant::now());
+    pub(super) fn new(rules: Vec<Rule>, buckets: Arc<Buckets>, metrics: Arc<Metrics>) -> Self {
         let in_use = Mutex::default();
-        let this = Self { rules: ArcSwap::default(), in_use, metrics, levels, started };
+        let this = Self { rules: ArcSwap::default(), in_use, metrics, buckets };
         this.follow(rules);
         this
     }
@@ -135,7 +126,12 @@ impl Throttles {
 
     /// A limit by a rule that is none of those in force, with an empty bucket.
     pub(super) fn limit_by(&self, rule: Rule) -> Limit {
-        Limit { rule: self.in_force(rule), level: Arc::default() }
+        Limit { rule: self.in_force(rule), bucket: Bucket::default() }
+    }
+
+    /// Remembers so many buckets that nobody uses.
+    pub(super) fn remember(&self, max_idle: usize) {
+        self.buckets.follow(max_idle);
     }
 
     /// Whether these are the rules in force.
@@ -156,7 +152,7 @@ impl Throttles {
     pub(super) fn of(&self, gate: &Gate, others: Vec<Limit>) -> Option<Box<Throttled>> {
         let mut limits = others;
         limits.extend(self.rules.load().iter().flat_map(|rule| self.limits(rule, gate)));
-        (!limits.is_empty()).then(|| Box::new(Throttled::by(limits, self.started)))
+        (!limits.is_empty()).then(|| Box::new(Throttled::by(limits, self.buckets.started())))
     }
 
     /// What `rule` limits of the client: nothing where it is not about its roles, and each of them
@@ -167,28 +163,20 @@ impl Throttles {
         let who = gate.who();
         let whose = match rule.per {
             Per::Role => {
-                return held.map(|it| self.limit(in_force, Whose::Role(it.clone()))).collect();
+                return held.map(|it| self.limit(in_force, Whose::Role(it))).collect();
             }
             _ if !rule.roles.is_empty() && held.next().is_none() => return Vec::new(),
-            Per::Client => Whose::Client(who.client_id.clone()),
-            Per::User => Whose::User(who.principal.clone()),
-            Per::Listener => Whose::Listener(Arc::clone(&who.listener)),
+            Per::Client => Whose::Client(&who.client_id),
+            Per::User => Whose::User(&who.principal),
+            Per::Listener => Whose::Listener(&who.listener),
             Per::Broker => Whose::Broker,
         };
         vec![self.limit(in_force, whose)]
     }
 
-    fn limit(&self, rule: &Arc<InForce>, whose: Whose) -> Limit {
-        let bucket = Bucket { rule: Arc::clone(&rule.rule.name), whose };
-        let level = Arc::clone(&self.levels.entry(bucket).or_default());
-        Limit { rule: Arc::clone(rule), level }
-    }
-
-    /// Forgets the buckets that are empty and nobody's.
-    pub(super) fn forget(&self, now: Instant) {
-        let now = since(self.started, now);
-        self.levels
-            .retain(|_, level| Arc::strong_count(level) > 1 || level.load(Ordering::Relaxed) > now);
+    fn limit(&self, rule: &Arc<InForce>, whose: Whose<'_>) -> Limit {
+        let bucket = self.buckets.of((&rule.rule.name, whose));
+        Limit { rule: Arc::clone(rule), bucket }
     }
 }
 
@@ -250,7 +238,7 @@ impl Throttled {
         let nanoseconds = since(self.started, now);
         let topic = doing.topic.map(TopicName::borrowed);
         for at in 0..self.limits.len() {
-            let Some(Limit { rule: in_force, level }) = self.limits.get(at) else { break };
+            let Some(Limit { rule: in_force, bucket }) = self.limits.get(at) else { break };
             let rule = &in_force.rule;
             if rule.what != doing.what || !rule.concerns(topic) {
                 continue;
@@ -259,7 +247,7 @@ impl Throttled {
                 Action::Drop if !doing.may_be_lost => Action::Delay,
                 action => action,
             };
-            let Some(over) = excess(rule, level, action, nanoseconds, doing.count) else {
+            let Some(over) = excess(rule, bucket, action, nanoseconds, doing.count) else {
                 continue;
             };
             let what = Label::from(doing.what);
@@ -318,10 +306,6 @@ fn report(rule: &Rule, action: Action, who: &Who) {
     let Who { principal, client_id, .. } = who;
     let (rule, action) = (&*rule.name, ThrottleAction::from(action).name());
     tracing::warn!(%principal, client_id = client_id.as_str(), rule, action, "throttled");
-}
-
-fn since(started: Instant, now: Instant) -> u64 {
-    u64::try_from(now.saturating_duration_since(started).as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<What> for Label {

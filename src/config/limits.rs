@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 41] = [
+const LIMITS: [(&str, i64, i64); 42] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -30,6 +30,8 @@ const LIMITS: [(&str, i64, i64); 41] = [
     ("broker.max_queued_memory_bytes", 1 << 20, 1 << 50),
     ("broker.max_queued_total_bytes", 1, 1 << 50),
     ("broker.max_retained_bytes", 1, 1 << 50),
+    // Below that rates are forgotten as clients come and go; beyond it they take a quarter of a GiB.
+    ("broker.max_idle_throttles", 1_024, 1 << 24),
     // Threads beyond this cost memory and gain nothing.
     ("auth.hashing_threads", 1, 1_024),
     // A year: whoever wants more wants passwords that are never checked.

@@ -11,7 +11,7 @@ use crate::{auth, broker, identity_service, net, tracer};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 55] = [
+const LIVE: [&str; 56] = [
     "acl.policy_file",
     "acl.acl_format",
     "admin.password_file",
@@ -36,6 +36,7 @@ const LIVE: [&str; 55] = [
     "broker.max_sessions",
     "broker.max_retained_messages",
     "broker.max_retained_bytes",
+    "broker.max_idle_throttles",
     "http.timeout_ms",
     "http.max_in_flight",
     "http.max_waiting_logins",

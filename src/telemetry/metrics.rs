@@ -108,6 +108,8 @@ pub struct Metrics {
     pub in_flight: WorkerGauge,
     /// Messages that did not reach a recipient.
     pub messages_dropped: WorkerCounters<DropReason>,
+    /// Buckets of `[[throttle]]` that were forgotten before they were empty.
+    pub throttles_forgotten: Counter,
     /// Retained messages that are kept now.
     pub retained_messages: Gauge,
     /// Their bytes.
@@ -365,6 +367,10 @@ impl Metrics {
             messages_dropped: register.worker_counters(
                 "bastionmq_messages_dropped_total",
                 "Messages that did not reach a recipient, by reason",
+            ),
+            throttles_forgotten: register.counter(
+                "bastionmq_throttles_forgotten_total",
+                "Buckets of clients that are away, forgotten before they were empty",
             ),
             retained_messages: register
                 .gauge("bastionmq_retained_messages", "Retained messages kept now"),

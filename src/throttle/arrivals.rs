@@ -14,6 +14,9 @@ pub struct ArrivalRates {
     pub all: Option<Rate>,
 }
 
+/// Addresses, and prefixes, that are remembered.
+const MOST_SOURCES: usize = 1 << 16;
+
 /// What has come lately. It takes 1 MiB for addresses and 1 MiB for prefixes at most, however many there
 /// are; where there is no rate, nothing.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Arrivals {
         let seed = self.seed;
         let buckets = |rate: Option<Rate>, before: Option<Buckets>| {
             let rate = rate?;
-            let levels = before.map_or_else(|| Levels::new(seed), |it| it.levels);
+            let levels = before.map_or_else(|| Levels::new(MOST_SOURCES, seed), |it| it.levels);
             Some(Buckets { rate, levels })
         };
         self.addresses = buckets(rates.address, self.addresses.take());
@@ -59,9 +62,9 @@ impl Arrivals {
     /// What there has been too much of; it is then not counted.
     pub fn admit(&mut self, source: Source, now: u64) -> Result<(), Scope> {
         let prefix = source.prefix();
-        let after = |buckets: &Option<Buckets>, source, scope| match buckets {
+        let after = |buckets: &Option<Buckets>, source: Source, scope| match buckets {
             Some(Buckets { rate, levels }) => {
-                rate.admit(levels.of(source), now, 1).ok_or(scope).map(Some)
+                rate.admit(levels.of(source.number()), now, 1).ok_or(scope).map(Some)
             }
             None => Ok(None),
         };
@@ -71,10 +74,10 @@ impl Arrivals {
             self.level_of_all = rate.admit(self.level_of_all, now, 1).ok_or(Scope::All)?;
         }
         if let (Some(buckets), Some(level)) = (&mut self.addresses, of_address) {
-            buckets.levels.set(source, level);
+            buckets.levels.set(source.number(), level);
         }
         if let (Some(buckets), Some(level)) = (&mut self.prefixes, of_prefix) {
-            buckets.levels.set(prefix, level);
+            buckets.levels.set(prefix.number(), level);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod source;
 
 pub use arrivals::{ArrivalRates, Arrivals};
 pub use floods::{Floods, LetThrough};
+pub use levels::Levels;
 pub use rate::Rate;
 pub use rule::{Action, Per, Rule, RuleError, RuleSettings, What};
 pub use shares::{Bounds, Shares};
