@@ -456,6 +456,7 @@ impl Client {
                     let qos = publish.delivery.qos() as usize;
                     received.publishes[qos] += 1;
                     received.publish_bytes[qos] += frame.size as u64;
+                    received.payload_bytes += publish.payload.len() as u64;
                 }
                 self.step(now, Input::Packet(packet));
             }

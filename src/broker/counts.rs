@@ -15,7 +15,7 @@ use crate::sentinel;
 use crate::session::Output;
 use crate::telemetry::{
     AclDecision, AuditState, DeniedAction, DropReason, LoginMethod, LoginResult, Metrics,
-    PacketKind, ProtocolFault, ProtocolVersion,
+    PacketKind, ProtocolFault, ProtocolVersion, WorkerTotal,
 };
 
 /// How long a decision waits for the audit log, where nobody else says how long.
@@ -30,11 +30,16 @@ pub(super) struct Counts {
     pub(super) totals: Totals,
 }
 
-/// What `$SYS` shows, and what has to be read back.
+/// What `$SYS` shows and nothing else does, and what has to be read back.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) clients_connected: AtomicU64,
     pub(super) clients_maximum: AtomicU64,
+    /// Sessions that ended since nobody came back to them in time.
+    pub(super) sessions_expired: AtomicU64,
+    /// Bytes of the payloads of messages from clients, and to them.
+    pub(super) payloads_received: WorkerTotal,
+    pub(super) payloads_sent: WorkerTotal,
 }
 
 /// What one connection has received in this round.
@@ -46,6 +51,8 @@ pub(super) struct Received {
     pub(super) publishes: [u32; 3],
     /// Their bytes.
     pub(super) publish_bytes: [u64; 3],
+    /// Those of their payloads alone.
+    pub(super) payload_bytes: u64,
 }
 
 impl Counts {
@@ -172,6 +179,9 @@ impl Counts {
         for (qos, bytes) in each_qos(round.publish_bytes) {
             metrics.publish_bytes_received.add((qos, version), bytes);
         }
+        if round.payload_bytes > 0 {
+            self.totals.payloads_received.add(round.payload_bytes);
+        }
     }
 
     /// Adds what one round has for a client of this version, and forgets it there.
@@ -185,6 +195,10 @@ impl Counts {
         }
         for (qos, bytes) in each_qos(std::mem::take(&mut round.published_bytes)) {
             metrics.publish_bytes_sent.add((qos, version), bytes);
+        }
+        let payload_bytes = std::mem::take(&mut round.payload_bytes);
+        if payload_bytes > 0 {
+            self.totals.payloads_sent.add(payload_bytes);
         }
     }
 }

@@ -25,6 +25,7 @@ mod knocks;
 mod lane;
 mod lease;
 mod live;
+mod load;
 mod lockouts;
 mod login;
 mod mailbox;
@@ -524,7 +525,7 @@ impl Broker {
     /// and keeps gauges and `$SYS` topics up to date. Never returns.
     pub async fn keep_time(self: Arc<Self>) {
         let mut every_second = tokio::time::interval(Duration::from_secs(1));
-        let mut sys = self.sys_interval();
+        let mut sys = self.sys();
         loop {
             tokio::select! {
                 () = self.timers.next_due() => {
@@ -540,7 +541,7 @@ impl Broker {
                     self.expire_tightenings();
                     self.update_gauges();
                 }
-                () = sys.tick() => self.publish_sys(),
+                () = sys.tick() => self.publish_sys(&mut sys.loads),
             }
         }
     }

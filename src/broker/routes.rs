@@ -72,4 +72,10 @@ impl Routes {
     pub(super) fn len(&self) -> usize {
         self.router.read().len()
     }
+
+    /// How many there are, but for those that are shared; and how many are.
+    pub(super) fn plain_and_shared(&self) -> (usize, usize) {
+        let router = self.router.read();
+        (router.len() - router.members(), router.members())
+    }
 }

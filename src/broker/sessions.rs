@@ -331,6 +331,7 @@ impl Broker {
                 }
                 What::SessionEnd => {
                     if let Some(parked) = self.registry.expire(&client_id, timer.session, now) {
+                        self.counts.totals.sessions_expired.fetch_add(1, Ordering::Relaxed);
                         self.end(*parked, now);
                     }
                 }

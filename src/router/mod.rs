@@ -37,13 +37,16 @@ pub struct Router<R> {
     /// By the filter within the share.
     shared: FilterIndex<ShareGroups<R>>,
     subscriptions: usize,
+    /// How many of them are shared.
+    members: usize,
 }
 
 impl<R: Recipient> Router<R> {
     /// A router without subscriptions; it holds no memory.
     #[must_use]
     pub fn new() -> Self {
-        Self { plain: FilterIndex::new(), shared: FilterIndex::new(), subscriptions: 0 }
+        let (plain, shared) = (FilterIndex::new(), FilterIndex::new());
+        Self { plain, shared, subscriptions: 0, members: 0 }
     }
 
     /// Adds a subscription, or replaces that of the same session to the same filter
@@ -55,6 +58,7 @@ impl<R: Recipient> Router<R> {
             None => self.plain.get_or_default(filter).insert(subscriber),
         };
         self.subscriptions += usize::from(is_new);
+        self.members += usize::from(is_new && filter.share().is_some());
         is_new
     }
 
@@ -66,6 +70,7 @@ impl<R: Recipient> Router<R> {
             None => self.unsubscribe_plain(filter, session),
         };
         self.subscriptions -= usize::from(was_there);
+        self.members -= usize::from(was_there && filter.share().is_some());
         was_there
     }
 
@@ -121,6 +126,12 @@ impl<R: Recipient> Router<R> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.subscriptions
+    }
+
+    /// How many of them are shared.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.members
     }
 
     /// Whether nobody subscribes to anything.

@@ -26,6 +26,8 @@ pub struct Output {
     pub published: [u32; 3],
     /// Their bytes.
     pub published_bytes: [u32; 3],
+    /// Those of their payloads alone.
+    pub payload_bytes: u64,
 }
 
 impl Output {

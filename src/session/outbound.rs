@@ -226,6 +226,7 @@ impl Sender {
         output.published[qos] += u32::from(is_written);
         // No packet is larger than 2^28 bytes, and no round sends many of those.
         output.published_bytes[qos] = output.published_bytes[qos].saturating_add(written as u32);
+        output.payload_bytes += if is_written { message.payload.len() as u64 } else { 0 };
         is_written
     }
 

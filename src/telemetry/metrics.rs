@@ -19,7 +19,7 @@ use super::{
     AclDecision, AdminLogin, BanKind, CipherSuite, Counters, DeniedAction, DropReason,
     EnvelopeRefusal, Gauges, HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod,
     LoginResult, PacketKind, ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded,
-    ResponseOutcome, Revocation, SentinelResponse, StoreState, ThrottleAction, Throttled,
+    ResponseOutcome, Revocation, SentinelResponse, StoreState, Tally, ThrottleAction, Throttled,
     WebhookResult, WorkerCounters, WorkerGauge, WorkerHistogram, logging, process, runtime,
 };
 use crate::message::QoS;
@@ -30,7 +30,7 @@ pub struct Metrics {
     /// Connections that are open now.
     pub connections_open: Gauge,
     /// Connections that were accepted by the operating system.
-    pub connections_accepted: Counter,
+    pub connections_accepted: Tally,
     /// Times that connections had to wait, since there was no file descriptor or memory for them.
     pub accept_errors: Counter,
     /// Connections that ended before their CONNECT was judged.
@@ -231,8 +231,9 @@ impl Metrics {
         Self {
             connections_open: register
                 .gauge("bastionmq_connections_open", "Connections that are open now"),
-            connections_accepted: register
-                .counter("bastionmq_connections_accepted_total", "Connections accepted"),
+            connections_accepted: Tally::new(
+                register.counter("bastionmq_connections_accepted_total", "Connections accepted"),
+            ),
             accept_errors: register.counter(
                 "bastionmq_accept_errors_total",
                 "Times that connections had to wait for file descriptors or memory",

@@ -14,6 +14,7 @@ mod register;
 mod runtime;
 mod settings;
 mod syslog_settings;
+mod tally;
 
 pub use label::{Counters, Gauges, Label};
 pub use labels::{
@@ -24,8 +25,9 @@ pub use labels::{
 };
 pub use log_targets::{LogTarget, LogTargetError, LogTargets};
 pub use metrics::{AuditMetrics, Metrics, TracingMetrics};
-pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram};
+pub use per_worker::{WorkerCounters, WorkerGauge, WorkerHistogram, WorkerTotal};
 pub use protocol_labels::{CipherSuite, KeyExchange, ProtocolVersion};
 pub use readings::Readings;
 pub use settings::{LogFormat, LogLevel, LogLevelError, LogRotation, LogSettings};
 pub use syslog_settings::{SyslogAddress, SyslogAddressError, SyslogFacility, SyslogFormat};
+pub use tally::Tally;

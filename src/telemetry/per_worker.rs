@@ -84,6 +84,13 @@ impl<L: Label> WorkerCounters<L> {
         (0..L::COUNT).map(|cell| self.cells.sum(cell)).fold(0, u64::wrapping_add)
     }
 
+    /// All that was counted of some of them.
+    #[must_use]
+    pub fn total_of(&self, counts: impl Fn(L) -> bool) -> u64 {
+        let cells = (0..L::COUNT).filter(|cell| L::at(*cell).is_some_and(&counts));
+        cells.map(|cell| self.cells.sum(cell)).fold(0, u64::wrapping_add)
+    }
+
     /// Has the exporter show what was counted by now.
     pub(super) fn show(&self) {
         for (cell, handle) in self.handles.iter().enumerate() {
@@ -111,6 +118,22 @@ impl WorkerGauge {
     #[must_use]
     pub fn value(&self) -> u64 {
         u64::try_from(self.0.sum(0).cast_signed()).unwrap_or(0)
+    }
+}
+
+/// How much there has been of something that nobody shows.
+pub struct WorkerTotal(Cells);
+
+impl WorkerTotal {
+    /// So much more of it.
+    pub fn add(&self, count: u64) {
+        self.0.add(0, count);
+    }
+
+    /// How much there has been.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.sum(0)
     }
 }
 
@@ -189,6 +212,18 @@ fn with_bound(labels: &[metrics::Label], bound: f64) -> Vec<metrics::Label> {
 impl Default for WorkerGauge {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Default for WorkerTotal {
+    fn default() -> Self {
+        Self(Cells::new(1))
+    }
+}
+
+impl fmt::Debug for WorkerTotal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WorkerTotal").field(&self.value()).finish()
     }
 }
 

@@ -43,6 +43,7 @@ mod sentinel_control;
 mod sentinel_offline;
 mod sentinel_responses;
 mod sentinel_scene;
+mod sys;
 mod throttle;
 mod throttled_bytes;
 mod tokens;

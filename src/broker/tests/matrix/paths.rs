@@ -9,6 +9,7 @@ use super::super::driver::{Driver, Visit, id, policy, publish};
 use super::people::{Person, other};
 use super::{Column, SECRET, policy_of};
 use crate::broker::Broker;
+use crate::broker::load::Loads;
 use crate::codec::{Delivery, Packet, Publish, ReasonCode};
 use crate::message::QoS;
 
@@ -194,7 +195,7 @@ pub(super) fn subscribe_to_sys(scene: &mut Scene) -> Outcome {
     let mut client = scene.client();
     scene.change();
     let answer = client.ask_for("$SYS/#", QoS::AtLeastOnce);
-    scene.broker.publish_sys();
+    scene.broker.publish_sys(&mut Loads::default());
     passed(Some(answer), !client.topics().is_empty())
 }
 
@@ -215,7 +216,7 @@ pub(super) fn live_to_share(scene: &mut Scene) -> Outcome {
 pub(super) fn live_sys(scene: &mut Scene) -> Outcome {
     let mut client = scene.subscriber("$SYS/#");
     scene.change();
-    scene.broker.publish_sys();
+    scene.broker.publish_sys(&mut Loads::default());
     passed(None, !client.topics().is_empty())
 }
 
