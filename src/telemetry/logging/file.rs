@@ -189,18 +189,11 @@ fn day_of(time: SystemTime) -> u64 {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use super::super::rotated::tests::names;
     use super::*;
 
     fn open(path: &Path, settings: &LogSettings) -> io::Result<LogFile> {
         LogFile::open(path, settings, Complaints(None))
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = fs::read_dir(directory).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
     }
 
     #[test]

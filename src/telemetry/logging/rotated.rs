@@ -198,7 +198,7 @@ impl Tidying {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::File;
     use std::num::NonZeroU32;
 
@@ -210,7 +210,8 @@ mod tests {
         Tidying { path: path.to_owned(), settings, complaints: Complaints(None), wrong: None }
     }
 
-    fn names(directory: &Path) -> Vec<String> {
+    /// Of all that is in `directory`, in order.
+    pub(in super::super) fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
         let mut names: Vec<_> =
             entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
