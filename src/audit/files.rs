@@ -7,19 +7,16 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use super::chain::Keys;
 use super::head::Head;
-use crate::keys::{MasterKey, OpenError, Purpose, SealError};
+use crate::keys::{MasterKey, OpenError, Purpose, SealError, SecretFile, SecretFileError};
 use crate::private_file::{self, PrivateFileError};
 
-const KEY_FILE: &str = "key";
 const LOCK_FILE: &str = "lock";
 const PREFIX: &str = "audit.";
 const PLAIN: &str = ".jsonl";
 const COMPRESSED: &str = ".jsonl.gz";
-const SECRET_BYTES: usize = 32;
 
 /// Why the log cannot be opened or read.
 #[derive(Debug, Error)]
@@ -63,6 +60,17 @@ impl AuditError {
     }
 }
 
+impl From<SecretFileError> for AuditError {
+    fn from(error: SecretFileError) -> Self {
+        match error {
+            SecretFileError::File(error) => Self::File(error),
+            SecretFileError::NoRandomness { path, source } => Self::system("make", &path)(source),
+            SecretFileError::Wrong { path, source } => Self::Key { path, source },
+            SecretFileError::Seal(error) => Self::Seal(error),
+        }
+    }
+}
+
 /// A file of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFile {
@@ -80,12 +88,9 @@ impl Keys {
     /// # Errors
     /// When there are none, or they are another master key's.
     pub fn open(directory: &Path, master: &MasterKey) -> Result<Self, AuditError> {
-        let path = directory.join(KEY_FILE);
-        let sealed = private_file::read_bounded(&path, 4_096)?;
-        let wrong = |source| AuditError::Key { path: path.clone(), source };
-        let secret = master.open_sealed(Purpose::Audit, &sealed).map_err(wrong)?;
-        let secret = <&[u8; SECRET_BYTES]>::try_from(secret.expose());
-        Ok(Self::new(secret.map_err(|_| wrong(OpenError::Unauthentic))?))
+        let file = SecretFile::in_directory(directory, Purpose::Audit);
+        let secret = file.open(master)?;
+        Ok(Self::new(&secret))
     }
 
     /// As [`Self::open`]; directory and secret are made where they are missing. The secret is sealed
@@ -95,34 +100,28 @@ impl Keys {
     /// When they cannot be made, or are another master key's.
     pub fn open_or_make(directory: &Path, master: &MasterKey) -> Result<Self, AuditError> {
         private_file::create_dir(directory)?;
-        let path = directory.join(KEY_FILE);
-        match private_file::read_bounded(&path, 4_096) {
-            Ok(sealed) => {
-                let wrong = |source| AuditError::Key { path: path.clone(), source };
-                let secret = master.open_sealed(Purpose::Audit, &sealed).map_err(wrong)?;
-                private_file::replace(&path, &master.seal(Purpose::Audit, secret.expose())?)?;
-                Self::open(directory, master)
+        let file = SecretFile::in_directory(directory, Purpose::Audit);
+        match file.open_and_reseal(master) {
+            Ok(secret) => Ok(Self::new(&secret)),
+            Err(SecretFileError::File(error)) if error.is_not_found() => {
+                Self::make(directory, &file, master)
             }
-            Err(error) if error.is_not_found() => Self::make(directory, master),
             Err(error) => Err(error.into()),
         }
     }
 
     /// There is a head before there is a secret. So one that is missing where there is a secret was removed:
     /// no crash leaves it so.
-    fn make(directory: &Path, master: &MasterKey) -> Result<Self, AuditError> {
+    fn make(directory: &Path, file: &SecretFile, master: &MasterKey) -> Result<Self, AuditError> {
         // Two that start at once would put their heads into each other's place.
         let _lock = lock(directory)?;
-        let path = directory.join(KEY_FILE);
-        if path.exists() {
+        if file.exists() {
             return Self::open(directory, master);
         }
-        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-        getrandom::fill(secret.as_mut_slice())
-            .map_err(|error| AuditError::system("make", &path)(io::Error::other(error)))?;
+        let secret = file.draw()?;
         let keys = Self::new(&secret);
         Head::FIRST.write(directory, &keys)?;
-        private_file::create_new(&path, &master.seal(Purpose::Audit, secret.as_slice())?)?;
+        file.keep(&secret, master)?;
         Ok(keys)
     }
 }

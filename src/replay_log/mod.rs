@@ -28,13 +28,11 @@ use self::format::Frame;
 pub use self::format::{
     Accepted, Floors, LogKey, PACKETS, Packet, StreamHash, StreamState, WINDOW,
 };
-use crate::keys::{MasterKey, OpenError, Purpose, SealError};
+use crate::keys::{MasterKey, OpenError, Purpose, SealError, SecretFile, SecretFileError};
 use crate::private_file::{self, PrivateFileError};
 
 /// A file that has grown to this is written anew: see [`ReplayLog::is_due`].
 const LARGEST: u64 = 32 << 20;
-/// The name of the key's file.
-const KEY_FILE: &str = "key";
 /// What the process that uses the directory has locked.
 const LOCK_FILE: &str = "lock";
 /// What the names of all other files begin with, before their number.
@@ -126,6 +124,17 @@ impl ReplayLogError {
     }
 }
 
+impl From<SecretFileError> for ReplayLogError {
+    fn from(error: SecretFileError) -> Self {
+        match error {
+            SecretFileError::File(error) => Self::File(error),
+            SecretFileError::NoRandomness { path, source } => Self::system("make", &path)(source),
+            SecretFileError::Wrong { path, source } => Self::Key { path, source },
+            SecretFileError::Seal(error) => Self::Seal(error),
+        }
+    }
+}
+
 impl ReplayLog {
     /// Opens the log in `directory`, which is made where it is missing, and begins a new file with all
     /// that `keep` wants of the streams that were there.
@@ -139,7 +148,8 @@ impl ReplayLog {
     ) -> Result<(Self, Recovered), ReplayLogError> {
         private_file::create_dir(directory)?;
         let lock = lock(directory)?;
-        let key = open_key(directory, master)?;
+        let file = SecretFile::in_directory(directory, Purpose::ReplayWindows);
+        let key = LogKey::new(file.open_or_make(master)?.as_slice());
         let earlier = numbers(directory)?;
         let mut recovered = reading::read(directory, &key, &earlier)?;
         // What is forgotten must not come back, should the clock be set back.
@@ -291,28 +301,6 @@ fn lock(directory: &Path) -> Result<File, ReplayLogError> {
         Err(TryLockError::WouldBlock) => Err(ReplayLogError::InUse(directory.to_owned())),
         Err(TryLockError::Error(source)) => Err(ReplayLogError::system("lock", &path)(source)),
     }
-}
-
-/// The key of the directory, made on first use.
-fn open_key(directory: &Path, master: &MasterKey) -> Result<LogKey, ReplayLogError> {
-    let path = directory.join(KEY_FILE);
-    let sealed = match private_file::read_bounded(&path, 4_096) {
-        Ok(sealed) => sealed,
-        Err(error) if error.is_not_found() => {
-            let mut bytes = zeroize::Zeroizing::new([0; 32]);
-            getrandom::fill(bytes.as_mut_slice())
-                .map_err(|error| ReplayLogError::system("make", &path)(io::Error::other(error)))?;
-            let sealed = master.seal(Purpose::ReplayWindows, bytes.as_slice())?;
-            private_file::create_new(&path, &sealed)?;
-            sealed
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let wrong = |source| ReplayLogError::Key { path: path.clone(), source };
-    let key = master.open_sealed(Purpose::ReplayWindows, &sealed).map_err(wrong)?;
-    // Under the master key of now, so that an earlier one is not needed for ever.
-    private_file::replace(&path, &master.seal(Purpose::ReplayWindows, key.expose())?)?;
-    Ok(LogKey::new(key.expose()))
 }
 
 /// The numbers of the files that are there, in order.

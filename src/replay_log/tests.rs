@@ -10,6 +10,11 @@ fn master(directory: &Path) -> MasterKey {
     MasterKeySource::File(directory.join("master.key")).read_or_make().unwrap().0
 }
 
+fn key_of(directory: &Path) -> LogKey {
+    let file = SecretFile::in_directory(&directory.join("state"), Purpose::ReplayWindows);
+    LogKey::new(file.open(&master(directory)).unwrap().as_slice())
+}
+
 fn open(directory: &Path) -> (ReplayLog, Recovered) {
     ReplayLog::open(&directory.join("state"), &master(directory), |_| true).unwrap()
 }
@@ -83,7 +88,7 @@ fn a_file_that_is_cut_off_anywhere_has_all_that_is_whole_and_is_no_loss() {
     drop(log);
     let path = current(directory.path());
     let bytes = fs::read(&path).unwrap();
-    let key = open_key(&directory.path().join("state"), &master(directory.path())).unwrap();
+    let key = key_of(directory.path());
     let number = *super::numbers(&directory.path().join("state")).unwrap().last().unwrap();
     for end in usize::try_from(whole).unwrap()..bytes.len() {
         fs::write(&path, &bytes[..end]).unwrap();
@@ -100,7 +105,7 @@ fn one_changed_bit_anywhere_is_a_loss() {
     log.close().unwrap();
     drop(log);
     let state = directory.path().join("state");
-    let key = open_key(&state, &master(directory.path())).unwrap();
+    let key = key_of(directory.path());
     let number = *super::numbers(&state).unwrap().last().unwrap();
     let path = path_of(&state, number);
     let bytes = fs::read(&path).unwrap();
@@ -184,9 +189,9 @@ fn another_master_key_is_named_and_nothing_is_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let state = directory.path().join("state");
-    let key = fs::read(state.join(KEY_FILE)).unwrap();
+    let key = fs::read(state.join("key")).unwrap();
     let other = tempfile::tempdir().unwrap();
     let error = ReplayLog::open(&state, &master(other.path()), |_| true).unwrap_err();
     assert!(error.to_string().contains("sealed under another master key"), "{error}");
-    assert_eq!(fs::read(state.join(KEY_FILE)).unwrap(), key);
+    assert_eq!(fs::read(state.join("key")).unwrap(), key);
 }
