@@ -259,13 +259,20 @@ fn the_journal_gets_fields_and_clients_add_none() {
 }
 
 #[test]
-fn a_line_of_a_file_for_people_ends_where_the_broker_ends_it() {
+fn a_line_and_a_field_of_a_file_for_people_end_where_the_broker_ends_them() {
     let place = scratch();
     let file = place.path().join("it.log");
     let broker = logging(&format!("targets = [\"file\"]\nformat = \"human\"\nfile = {file:?}"));
     be_refused(&broker, HOSTILE);
-    until("it is there", || text_of(&file).contains("all is well"));
+    be_refused(&broker, "a listener=admin");
+    until("it is there", || text_of(&file).contains("listener=admin"));
     let text = text_of(&file);
+    for shown in [
+        " client_id=\"a listener=admin\" ",
+        " client_id=\"eve\\n<8>1 - - root - - - all is well\\nPRIORITY=0\\n_UID=0\\\" level=\\\"off\" ",
+    ] {
+        assert!(text.contains(shown), "{text}");
+    }
     assert!(text.lines().all(|line| line.starts_with("20") || line.starts_with("    ")), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
 }

@@ -18,10 +18,9 @@ use std::sync::OnceLock;
 
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, field::MakeExt, fmt, registry::LookupSpan, reload};
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry::LookupSpan, reload};
 
 pub use self::file::reopen;
 pub use self::level::{LevelInForce, change, expire, follow, in_force, restore};
@@ -179,10 +178,7 @@ where
 {
     let layer = fmt::layer().with_writer(queue);
     match form {
-        Form::Human => {
-            let fields = debug_fn(text::write_field).delimited(" ");
-            layer.with_ansi(ansi).fmt_fields(fields).boxed()
-        }
+        Form::Human => layer.with_ansi(ansi).fmt_fields(text::ForPeople).boxed(),
         Form::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tracing::{Event, Level};
 
-use super::text::{Escaping, Parts, cut};
+use super::text::{Escaping, Parts, cut, write_value};
 use crate::clock::{Moment, Now};
 use crate::telemetry::{LogSettings, SyslogAddress, SyslogFormat};
 
@@ -52,10 +52,7 @@ impl Composer {
         // Writing to a string does not fail.
         let _ = write!(text, "{target}: {message}");
         for (name, value) in fields {
-            let _ = match is_plain(value) {
-                true => write!(text, " {name}={value}"),
-                false => write!(text, " {name}=\"{}\"", quoted(value)),
-            };
+            let _ = write!(text, " {name}=").and_then(|()| write_value(text.to, value));
         }
         cut(line, MAX_LINE).into_bytes()
     }
@@ -69,16 +66,6 @@ pub(super) fn severity_of(level: Level) -> u8 {
         Level::INFO => 6,
         Level::DEBUG | Level::TRACE => 7,
     }
-}
-
-/// Whether nobody can take `value` for something else where it has no quotes.
-fn is_plain(value: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-[]".contains(&byte);
-    !value.is_empty() && value.bytes().all(is_plain)
-}
-
-fn quoted(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// `-`, where it has no name that can be written (RFC 5424 section 6.2.4).

@@ -4,6 +4,8 @@ use std::fmt::{self, Debug, Write};
 
 use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
 /// Bytes of the longest value that a message of syslog or the journal has.
@@ -39,21 +41,70 @@ fn is_control(it: char) -> bool {
     it.is_control() || matches!(it, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A field as people read it. A message of several lines goes on indented, so that no line of it looks
-/// like the beginning of another one.
-pub(super) fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
-    let name = field.name();
-    if name.starts_with("log.") {
-        return Ok(());
+/// A value as `logfmt` has it: in quotes, unless nobody can take it for something else without them. What
+/// it says itself is never a quote that ends it, and no field of its own.
+pub(super) fn write_value(to: &mut dyn Write, value: &str) -> fmt::Result {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-[]".contains(&byte);
+    if !value.is_empty() && value.bytes().all(is_plain) {
+        return to.write_str(value);
     }
-    if name == "message" {
-        return write!(Escaping { to, line_feed: "\n    " }, "{value:?}");
+    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+    to.write_char('"')?;
+    Escaping { to: &mut *to, line_feed: "\\n" }.write_str(&quoted)?;
+    to.write_char('"')
+}
+
+/// The fields of an event as people read them, behind its message. A message of several lines goes on
+/// indented, so that no line of it looks like the beginning of another one.
+#[derive(Debug)]
+pub(super) struct ForPeople;
+
+struct Fields<'w> {
+    to: Writer<'w>,
+    is_first: bool,
+    written: fmt::Result,
+}
+
+impl<'w> FormatFields<'w> for ForPeople {
+    fn format_fields<R: RecordFields>(&self, to: Writer<'w>, fields: R) -> fmt::Result {
+        let mut all = Fields { to, is_first: true, written: Ok(()) };
+        fields.record(&mut all);
+        all.written
     }
-    match to.has_ansi_escapes() {
-        true => write!(to, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
-        false => write!(to, "{name}=")?,
+}
+
+impl Fields<'_> {
+    fn add(&mut self, name: &str, value: &str) {
+        // What libraries that log by another way say of the place.
+        if self.written.is_ok() && !name.starts_with("log.") {
+            self.written = self.write(name, value);
+        }
     }
-    write!(Escaping { to, line_feed: "\\n" }, "{value:?}")
+
+    fn write(&mut self, name: &str, value: &str) -> fmt::Result {
+        let Self { to, is_first, .. } = self;
+        if !std::mem::take(is_first) {
+            to.write_char(' ')?;
+        }
+        if name == "message" {
+            return Escaping { to, line_feed: "\n    " }.write_str(value);
+        }
+        match to.has_ansi_escapes() {
+            true => write!(to, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
+            false => write!(to, "{name}=")?,
+        }
+        write_value(to, value)
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.add(field.name(), &format!("{value:?}"));
+    }
 }
 
 /// An event, taken apart: for targets that have a form of their own.
@@ -121,6 +172,26 @@ mod tests {
         assert_eq!(escaped("\x1b[2J\0\u{85}"), "\\u{1b}[2J\\u{0}\\u{85}");
         assert_eq!(escaped("x\u{2028}\u{202e}y"), "x\\u{2028}\\u{202e}y");
         assert_eq!(escaped("\n"), "\\n");
+    }
+
+    fn value(of: &str) -> String {
+        let mut out = String::new();
+        write_value(&mut out, of).unwrap();
+        out
+    }
+
+    #[test]
+    fn no_value_looks_like_another_field() {
+        for plain in ["7", "plant/1", "mqtt://[::1]:1883", "a-b.c@d"] {
+            assert_eq!(value(plain), plain);
+        }
+        assert_eq!(value(""), "\"\"");
+        assert_eq!(value("a listener=admin"), "\"a listener=admin\"");
+        assert_eq!(value("a=b"), "\"a=b\"");
+        assert_eq!(value("x\" y=\"z"), "\"x\\\" y=\\\"z\"");
+        assert_eq!(value("x\\\" y=z"), "\"x\\\\\\\" y=z\"");
+        assert_eq!(value("a\nb\x1b[2J"), "\"a\\nb\\u{1b}[2J\"");
+        assert_eq!(value("\u{e9}"), "\"\u{e9}\"");
     }
 
     #[test]
