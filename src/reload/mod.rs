@@ -280,9 +280,11 @@ impl Reloader {
         })?;
         let listeners = listeners.into_iter().map(Into::into).collect();
         let listeners = self.listeners.rearrange(listeners).map_err(|error| error.to_string())?;
+        // The last of what can fail: it is there before what it takes the place of goes.
+        let log = logging::prepare(&adopted.config.log).map_err(|error| error.to_string())?;
+        log.take_effect().map_err(|error| error.to_string())?;
         let (throttles, sentinel) = (resolved.throttles, resolved.sentinel);
-        settings::apply(&adopted.config, throttles, sentinel, &self.broker, &self.shared)
-            .map_err(|error| error.to_string())?;
+        settings::apply(&adopted.config, throttles, sentinel, &self.broker, &self.shared);
         self.broker.replace_webhook(resolved.webhook);
         let mut changes = listeners.take_effect();
         self.loaded = adopted;

@@ -5,7 +5,6 @@ use toml::{Table, Value};
 use crate::broker::{Broker, LiveSettings};
 use crate::config::{Config, Loaded};
 use crate::sentinel::RuleSet;
-use crate::telemetry::logging::{self, LoggingError};
 use crate::throttle::Rule;
 use crate::{auth, broker, identity_service, net, tracer};
 
@@ -67,7 +66,7 @@ const LIVE: [&str; 56] = [
     "tracing.publish_ratio",
     "tracing.forced_per_second",
     "tracing.forced_per_client_per_second",
-    "log.level",
+    "log.",
 ];
 
 /// The settings that differ, as `section.key`. Of listeners is told elsewhere.
@@ -137,7 +136,7 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.acl = acl;
     config.mqtt = mqtt;
     config.admin.password_file = admin.password_file;
-    config.log.level = log.level;
+    config.log = log;
     config.tracing = tracer::Settings {
         connect_ratio: tracing.connect_ratio,
         publish_ratio: tracing.publish_ratio,
@@ -182,18 +181,14 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     adopted
 }
 
-/// Puts the settings of `config` in force that take effect while the broker runs.
-///
-/// # Errors
-/// When there can be no such log; nothing has changed then.
+/// Puts the settings of `config` in force that take effect while the broker runs, but those of the log.
 pub(super) fn apply(
     config: &Config,
     throttles: Vec<Rule>,
     sentinel: RuleSet,
     broker: &Broker,
     shared: &net::Shared,
-) -> Result<(), LoggingError> {
-    logging::follow(&config.log.level)?;
+) {
     broker.follow(LiveSettings {
         mqtt: &config.mqtt,
         broker: &config.broker,
@@ -208,7 +203,6 @@ pub(super) fn apply(
         tracer.follow(&config.tracing);
     }
     shared.follow(config.network.clone(), config.broker.max_connections.get());
-    Ok(())
 }
 
 fn table_of(config: &Config) -> Table {
@@ -231,10 +225,12 @@ mod tests {
         after.network.send_timeout_seconds = std::num::NonZeroU32::MIN;
         after.auth.hashing_threads = std::num::NonZeroU32::MIN.saturating_add(6);
         after.network.worker_threads = 3;
+        after.log.file = Some("it.log".into());
         let Differences { live, restart } = differences(&before, &after);
         let expected = [
             "acl.policy_file",
             "auth.allow_anonymous",
+            "log.file",
             "mqtt.max_session_expiry_seconds",
             "network.send_timeout_seconds",
         ];

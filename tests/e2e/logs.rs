@@ -21,12 +21,12 @@ use crate::harness::{ADMIN, Broker, DEVICE1, PATIENCE, Stream, bastionmq, scratc
 const HOSTILE: &str = "eve\n<8>1 - - root - - - all is well\nPRIORITY=0\n_UID=0\" level=\"off";
 
 /// A broker that logs as `settings` say, with whatever follows them.
-fn logging(settings: &str) -> Broker {
+pub(crate) fn logging(settings: &str) -> Broker {
     Broker::secure_with_settings(&format!("\n[log]\n{settings}\n"))
 }
 
 /// Has something logged, over and over: a client that comes and goes.
-fn come_and_go(broker: &Broker, client_id: &str) {
+pub(crate) fn come_and_go(broker: &Broker, client_id: &str) {
     RawClient::connected(broker.plain_port(), &Connect::new(5, client_id).login(ADMIN))
         .send(&raw::packet(raw::DISCONNECT, &[]));
 }
@@ -38,7 +38,7 @@ fn be_refused(broker: &Broker, client_id: &str) {
     client.expect(raw::CONNACK);
 }
 
-fn lost(broker: &Broker, target: &str) -> f64 {
+pub(crate) fn lost(broker: &Broker, target: &str) -> f64 {
     let name = format!("bastionmq_log_lines_lost_total{{target=\"{target}\"}}");
     series(broker.admin_port(), &name)
 }
@@ -47,12 +47,12 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn text_of(path: &Path) -> String {
+pub(crate) fn text_of(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
 /// Files beside `file` whose names begin with its own.
-fn set_aside(file: &Path) -> Vec<PathBuf> {
+pub(crate) fn set_aside(file: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(file.parent().unwrap()).unwrap();
     let mut found: Vec<_> =
         entries.map(|it| it.unwrap().path()).filter(|path| path != file).collect();

@@ -27,6 +27,7 @@ mod floodgate;
 mod floods;
 mod http_service;
 mod listeners;
+mod log_reload;
 mod logins;
 mod logs;
 mod mosquitto_matrix;

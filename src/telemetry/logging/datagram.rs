@@ -70,6 +70,11 @@ impl Sink for UnixPeer {
             io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
         })
     }
+
+    fn open(&mut self) -> io::Result<()> {
+        self.socket = Some(self.connect()?);
+        Ok(())
+    }
 }
 
 impl UdpPeer {
@@ -108,6 +113,11 @@ impl Sink for UdpPeer {
             self.found = None;
         }
         sent.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        self.found = Some(self.find()?);
+        Ok(())
     }
 }
 

@@ -29,8 +29,6 @@ pub fn reopen() {
 /// Where lines are appended.
 pub(super) struct LogFile {
     path: PathBuf,
-    max_bytes: u64,
-    rotation: LogRotation,
     open: Option<Open>,
     looked_at: Instant,
     /// Whether it could not be set aside, which is said once.
@@ -63,14 +61,17 @@ impl LogFile {
         keeper.tidy();
         Ok(Self {
             path: path.to_owned(),
-            max_bytes: settings.max_file_bytes(),
-            rotation: settings.rotate,
             open: Some(open),
             looked_at: Instant::now(),
             is_stuck: false,
             keeper,
             complaints,
         })
+    }
+
+    /// What sets the rules for the files that are set aside.
+    pub(super) fn keeper(&self) -> Keeper {
+        self.keeper.clone()
     }
 
     /// Looks whether the path still names the file that is open, now and then and when told to.
@@ -93,8 +94,9 @@ impl LogFile {
 
     fn is_due(&self) -> bool {
         let Some(open) = &self.open else { return false };
-        let is_old = self.rotation == LogRotation::Daily && open.day != today();
-        open.bytes > 0 && (open.bytes >= self.max_bytes || is_old)
+        let settings = self.keeper.settings();
+        let is_old = settings.rotate == LogRotation::Daily && open.day != today();
+        open.bytes > 0 && (open.bytes >= settings.max_file_bytes() || is_old)
     }
 
     /// Renames the file, and begins the next one with the next line. Where that fails it goes on.
@@ -130,7 +132,7 @@ impl Sink for LogFile {
         }
         open.bytes += line.len() as u64;
         open.day = today();
-        if open.bytes >= self.max_bytes && !self.is_stuck {
+        if open.bytes >= self.keeper.settings().max_file_bytes() && !self.is_stuck {
             self.set_aside();
         }
         Ok(())
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path, settings: &LogSettings) -> io::Result<LogFile> {
-        LogFile::open(path, settings, Complaints(None))
+        LogFile::open(path, settings, Complaints::default())
     }
 
     #[test]

@@ -53,14 +53,14 @@ pub(super) fn begin(filter: Filter, configured: LogLevel) -> Result<(), LoggingE
 ///
 /// # Errors
 /// When the log has ended.
-pub fn follow(level: &LogLevel) -> Result<(), LoggingError> {
+pub(super) fn follow(level: &LogLevel) -> Result<(), LoggingError> {
     let Some(levels) = LEVELS.get() else { return Ok(()) };
     let mut state = levels.state.lock();
     *state = State { configured: level.clone(), changed: None };
     levels.put(&state)
 }
 
-/// Logs by `level` for as long as `lasts`, or until [`restore`] or [`follow`]. Whoever gives a time calls
+/// Logs by `level` for as long as `lasts`, or until [`restore`] or a reload. Whoever gives a time calls
 /// [`expire`] when it has passed.
 ///
 /// # Errors

@@ -4,9 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::guarded::Complaints;
 use crate::clock::{Moment, Now};
@@ -33,14 +36,16 @@ pub(super) struct Rotated {
 }
 
 /// Compresses and removes files by a thread of its own, so that no line waits for that. The thread ends
-/// with it.
+/// with the last of it.
+#[derive(Clone, Debug)]
 pub(super) struct Keeper {
     asked: SyncSender<()>,
+    settings: Arc<ArcSwap<LogSettings>>,
 }
 
 struct Tidying {
     path: PathBuf,
-    settings: LogSettings,
+    settings: Arc<ArcSwap<LogSettings>>,
     complaints: Complaints,
     /// What was wrong the last time, which is said once.
     wrong: Option<String>,
@@ -120,12 +125,24 @@ impl Keeper {
     ) -> io::Result<Self> {
         // One that waits is enough: it sees all there is.
         let (asked, requests) = sync_channel(1);
-        let (path, settings) = (path.to_owned(), settings.clone());
-        let tidying = Tidying { path, settings, complaints, wrong: None };
+        let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
+        let path = path.to_owned();
+        let tidying = Tidying { path, settings: Arc::clone(&settings), complaints, wrong: None };
         thread::Builder::new()
             .name("log-keeper".to_owned())
             .spawn(move || tidying.run(&requests))?;
-        Ok(Self { asked })
+        Ok(Self { asked, settings })
+    }
+
+    /// What says when the file is full, and what is kept.
+    pub(super) fn settings(&self) -> Guard<Arc<LogSettings>> {
+        self.settings.load()
+    }
+
+    /// Keeps to other settings from now on.
+    pub(super) fn follow(&self, settings: &LogSettings) {
+        self.settings.store(Arc::new(settings.clone()));
+        self.tidy();
     }
 
     /// Has all that were set aside looked at soon.
@@ -146,8 +163,9 @@ impl Tidying {
     }
 
     fn tidy(&mut self) {
-        let compressed = if self.settings.compress { self.compress_all() } else { Ok(()) };
-        let wrong = compressed.and(self.remove_old()).err();
+        let settings = self.settings.load_full();
+        let compressed = if settings.compress { self.compress_all() } else { Ok(()) };
+        let wrong = compressed.and(self.remove_old(&settings)).err();
         if let Some(wrong) = &wrong
             && self.wrong.as_ref() != Some(wrong)
         {
@@ -167,16 +185,16 @@ impl Tidying {
 
     /// Removes those whose time is over, those that are too many, and then those that are too much together
     /// with the file that is written; the oldest first.
-    fn remove_old(&self) -> Result<(), String> {
+    fn remove_old(&self, settings: &LogSettings) -> Result<(), String> {
         let files = Rotated::all_of(&self.path).map_err(|error| self.naming(&error))?;
-        let oldest = self.settings.keep().and_then(|keep| SystemTime::now().checked_sub(keep));
-        let most = self.settings.max_total_bytes().unwrap_or(u64::MAX);
+        let oldest = settings.keep().and_then(|keep| SystemTime::now().checked_sub(keep));
+        let most = settings.max_total_bytes().unwrap_or(u64::MAX);
         let written = fs::symlink_metadata(&self.path).map_or(0, |metadata| metadata.len());
         let mut left = files.len();
         let mut total = files.iter().fold(written, |sum, file| sum.saturating_add(file.bytes));
         for file in files {
             let is_old = oldest.is_some_and(|oldest| file.modified < oldest);
-            let are_many = self.settings.max_files().is_some_and(|most| left > most);
+            let are_many = settings.max_files().is_some_and(|most| left > most);
             if !is_old && !are_many && total <= most {
                 break;
             }
@@ -207,7 +225,8 @@ pub(super) mod tests {
     fn tidying(path: &Path, change: impl FnOnce(&mut LogSettings)) -> Tidying {
         let mut settings = LogSettings::default();
         change(&mut settings);
-        Tidying { path: path.to_owned(), settings, complaints: Complaints(None), wrong: None }
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        Tidying { path: path.to_owned(), settings, complaints: Complaints::default(), wrong: None }
     }
 
     /// Of all that is in `directory`, in order.
