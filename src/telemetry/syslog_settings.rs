@@ -12,7 +12,7 @@ const MAX_SOCKET_PATH: usize = 107;
 /// The longest name of a host (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// Where a syslog daemon listens: `unix:///dev/log`, or `udp://HOST:PORT`.
+/// Where a syslog daemon listens: `unix:///dev/log`, `udp://HOST:PORT` or `tcp://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum SyslogAddress {
@@ -20,6 +20,13 @@ pub enum SyslogAddress {
     Unix(PathBuf),
     /// Over the network, in plain text (RFC 5426).
     Udp {
+        /// An address or a name.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// As [`Self::Udp`], over a connection, each message with its length (RFC 6587 section 3.4.1).
+    Tcp {
         /// An address or a name.
         host: String,
         /// Its port.
@@ -76,7 +83,7 @@ pub enum SyslogFacility {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no address of a syslog daemon: write unix:///dev/log, with the absolute path of a socket \
-     of at most {MAX_SOCKET_PATH} bytes, or udp://HOST:PORT"
+     of at most {MAX_SOCKET_PATH} bytes, udp://HOST:PORT or tcp://HOST:PORT"
 )]
 pub struct SyslogAddressError(String);
 
@@ -86,7 +93,7 @@ impl SyslogAddress {
     pub fn is_remote(&self) -> bool {
         match self {
             Self::Unix(_) => false,
-            Self::Udp { host, .. } => match bare(host).parse::<IpAddr>() {
+            Self::Udp { host, .. } | Self::Tcp { host, .. } => match bare(host).parse::<IpAddr>() {
                 Ok(address) => !address.to_canonical().is_loopback(),
                 Err(_) => host != "localhost",
             },
@@ -127,7 +134,12 @@ impl FromStr for SyslogAddress {
     fn from_str(text: &str) -> Result<Self, SyslogAddressError> {
         let parsed = match text.split_once("://") {
             Some(("unix", path)) => is_socket_path(path).then(|| Self::Unix(PathBuf::from(path))),
-            Some(("udp", place)) => host_and_port(place),
+            Some(("udp", place)) => {
+                host_and_port(place).map(|(host, port)| Self::Udp { host, port })
+            }
+            Some(("tcp", place)) => {
+                host_and_port(place).map(|(host, port)| Self::Tcp { host, port })
+            }
             _ => None,
         };
         parsed.ok_or_else(|| SyslogAddressError(text.to_owned()))
@@ -138,7 +150,7 @@ fn is_socket_path(path: &str) -> bool {
     path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains(char::is_control)
 }
 
-fn host_and_port(place: &str) -> Option<SyslogAddress> {
+fn host_and_port(place: &str) -> Option<(String, u16)> {
     let (host, port) = place.rsplit_once(':')?;
     let is_name = |host: &str| {
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -149,7 +161,7 @@ fn host_and_port(place: &str) -> Option<SyslogAddress> {
         name => is_name(name),
     };
     let port = port.parse().ok().filter(|port| is_host && *port > 0)?;
-    Some(SyslogAddress::Udp { host: host.to_owned(), port })
+    Some((host.to_owned(), port))
 }
 
 /// Without the brackets of an IPv6 address.
@@ -162,6 +174,7 @@ impl fmt::Display for SyslogAddress {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Udp { host, port } => write!(f, "udp://{host}:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
         }
     }
 }
@@ -193,6 +206,8 @@ mod tests {
             ("udp://[::1]:514", false),
             ("udp://logs.example.com:5514", true),
             ("udp://[2001:db8::1]:514", true),
+            ("tcp://[::1]:601", false),
+            ("tcp://logs.example.com:601", true),
         ] {
             let address: SyslogAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
@@ -217,7 +232,8 @@ mod tests {
             "udp://::1:514",
             "udp://[host]:514",
             "udp://host:70000",
-            "tcp://host:514",
+            "tcp://host",
+            "tls://host:514",
         ] {
             assert_eq!(text.parse::<SyslogAddress>(), Err(SyslogAddressError(text.to_owned())));
         }

@@ -19,7 +19,7 @@ fn what_is_wrong_with_a_target_is_named_with_its_remedy() {
         ("targets = [\"file\"]", "`log.targets` has \"file\", and there is none: set `file`"),
         ("targets = [\"file\"]\nfile = \"/\"", "set `file` in [log], such as"),
         ("rotate = \"hourly\"", "unknown variant `hourly`, expected `never` or `daily`"),
-        ("syslog = \"tcp://logs:514\"", "`tcp://logs:514` is no address of a syslog daemon"),
+        ("syslog = \"tls://logs:514\"", "`tls://logs:514` is no address of a syslog daemon"),
         ("syslog_facility = \"mail\"", "unknown variant `mail`"),
         ("max_file_mib = 0", "`log.max_file_mib` is 0; a whole number from 1 to 1048576 is needed"),
     ] {
@@ -35,6 +35,10 @@ fn what_ought_to_be_known_of_a_target_is_said() {
         (
             "targets = [\"syslog\"]\nsyslog = \"udp://logs.example.com:514\"",
             "the log goes to udp://logs.example.com:514 in plain text",
+        ),
+        (
+            "targets = [\"syslog\"]\nsyslog = \"tcp://logs.example.com:601\"",
+            "the log goes to tcp://logs.example.com:601 in plain text",
         ),
     ] {
         let warnings = Site::new(&log(settings)).resolve().unwrap().warnings;

@@ -28,6 +28,7 @@ mod floods;
 mod http_service;
 mod listeners;
 mod log_reload;
+mod log_stream;
 mod logins;
 mod logs;
 mod mosquitto_matrix;

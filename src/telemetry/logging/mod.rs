@@ -11,6 +11,7 @@ mod layers;
 mod level;
 mod queue;
 mod rotated;
+mod stream;
 mod syslog;
 mod targets;
 mod text;

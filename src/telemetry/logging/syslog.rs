@@ -27,7 +27,8 @@ impl Composer {
     pub(super) fn new(settings: &LogSettings) -> Self {
         let is_local = match (settings.syslog_format, &settings.syslog) {
             (SyslogFormat::Local, _) | (SyslogFormat::Auto, SyslogAddress::Unix(_)) => true,
-            (SyslogFormat::Rfc5424, _) | (SyslogFormat::Auto, SyslogAddress::Udp { .. }) => false,
+            (SyslogFormat::Rfc5424, _)
+            | (SyslogFormat::Auto, SyslogAddress::Udp { .. } | SyslogAddress::Tcp { .. }) => false,
         };
         let host = (!is_local).then(own_name);
         Self { facility: settings.syslog_facility.code(), host, pid: std::process::id() }

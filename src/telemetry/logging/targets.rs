@@ -12,6 +12,7 @@ use super::file::LogFile;
 use super::guarded::{Complaints, Sink};
 use super::queue::{Queue, Worker};
 use super::rotated::Keeper;
+use super::stream::TcpPeer;
 use super::{LoggingError, layers, level};
 use crate::telemetry::{LogSettings, LogTarget, SyslogAddress};
 
@@ -187,6 +188,9 @@ impl Target {
             }
             Place::Syslog(SyslogAddress::Udp { host, port }) => {
                 started(target, UdpPeer::new(host, *port), complaints, presence)
+            }
+            Place::Syslog(SyslogAddress::Tcp { host, port }) => {
+                started(target, TcpPeer::new(host, *port), complaints, presence)
             }
         };
         let (queue, worker, keeper) = opened.map_err(|source| place.failed(source))?;
