@@ -21,7 +21,15 @@ const fn missing(
 }
 
 const fn note(key: &'static str, remedy: &'static str) -> Lacking {
-    Lacking { key, harmless: &[], weight: Weight::Note, remedy }
+    note_unless(key, &[], remedy)
+}
+
+const fn note_unless(
+    key: &'static str,
+    harmless: &'static [&'static str],
+    remedy: &'static str,
+) -> Lacking {
+    Lacking { key, harmless, weight: Weight::Note, remedy }
 }
 
 const PERSISTENCE: &str =
@@ -30,7 +38,7 @@ const BY_THE_LISTENER: &str = "no counterpart for a listener: set it for a broke
 const OPENSSL: &str = "TLS is rustls with strong suites only: nothing to choose; PSK is not spoken";
 const ALWAYS: &str = "nothing to do: the log is always so";
 
-const ALL: [Lacking; 54] = [
+const ALL: [Lacking; 53] = [
     missing("persistence", &["false", "0"], PERSISTENCE),
     missing("retained_persistence", &["false", "0"], PERSISTENCE),
     note("persistence_file", PERSISTENCE),
@@ -76,9 +84,12 @@ const ALL: [Lacking; 54] = [
     note("websockets_headers_size", "an upgrade request has a bound of its own"),
     note("websockets_log_level", "the log has one level: `level` in [log]"),
     note("connection_messages", ALWAYS),
-    note("log_timestamp", ALWAYS),
+    note_unless(
+        "log_timestamp",
+        &["true", "1"],
+        "each line has its time on standard error and in a file; syslog and the journal add their own",
+    ),
     note("log_timestamp_format", "times are always UTC, in RFC 3339"),
-    note("log_facility", "set syslog_facility in [log], where syslog is among its targets"),
     note("pid_file", "a service manager knows the process: Type=notify of systemd is supported"),
     note("user", "the broker never changes its user: start it as that one, User= in systemd"),
     note("retry_interval", "MQTT has no such retries"),

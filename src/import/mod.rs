@@ -13,6 +13,7 @@ mod dynamic_security;
 mod finding;
 mod lacking;
 mod listeners;
+mod log;
 mod output;
 mod policy_text;
 mod ranks;

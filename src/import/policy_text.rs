@@ -153,7 +153,7 @@ pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn list(texts: &[impl AsRef<str>]) -> String {
+pub(super) fn list(texts: &[impl AsRef<str>]) -> String {
     let mut list = String::from("[");
     for (place, text) in texts.iter().enumerate() {
         let comma = if place == 0 { "" } else { ", " };

@@ -1,4 +1,4 @@
-//! Settings of the broker as a whole: limits, log, network.
+//! Settings of the broker as a whole: limits and network.
 
 use super::conf_lines::Directive;
 use super::finding::Findings;
@@ -20,7 +20,6 @@ pub(super) fn translate(
     for directive in settings {
         translate_one(directive, config, findings)?;
     }
-    log_level(settings, config);
     Ok(())
 }
 
@@ -80,9 +79,8 @@ fn translate_one(
         "set_tcp_nodelay" => {
             config.section("network").set("tcp_nodelay", directive.boolean()?, place);
         }
-        "log_type" => {}
-        "log_dest" => log_destination(directive, findings),
-        // It went to who reads them: see `security`.
+        // These went to who reads them: see `log` and `security`.
+        "log_type" | "log_dest" | "log_facility" => {}
         "allow_anonymous" | "acl_file" | "password_file" => {}
         _ => lacking::report(directive, findings),
     }
@@ -119,31 +117,4 @@ fn or_all(number: i64, most: i64) -> i64 {
 
 fn within_u32(number: i64) -> i64 {
     number.min(i64::from(u32::MAX))
-}
-
-/// The level that shows what was shown before.
-fn log_level(settings: &[Directive], config: &mut Config) {
-    const LEVELS: [(&str, &[&str]); 4] = [
-        ("debug", &["all", "debug", "internal", "websockets"]),
-        ("info", &["information", "notice", "subscribe", "unsubscribe"]),
-        ("warn", &["warning"]),
-        ("error", &["error"]),
-    ];
-    let types: Vec<_> = settings.iter().filter(|directive| directive.key == "log_type").collect();
-    let Some(last) = types.last() else { return };
-    let is_shown = |kinds: &[&str]| types.iter().any(|it| kinds.contains(&&*it.value));
-    let level = LEVELS.iter().find(|(_, kinds)| is_shown(kinds)).map_or("off", |(level, _)| level);
-    config.section("log").set_text("level", level, Some(&last.place));
-}
-
-fn log_destination(directive: &Directive, findings: &mut Findings) {
-    let remedy = match directive.value.split(' ').next().unwrap_or_default() {
-        "stderr" => return,
-        "none" => "set level = \"off\" in [log]",
-        "topic" => "the log is never published: who reads it is for the operator to say",
-        "file" => "add \"file\" to targets of [log], and set file there to a path of its own",
-        "syslog" => "add \"syslog\" to targets of [log]",
-        _ => "see targets of [log] for what there is: standard error, a file, syslog, the journal",
-    };
-    findings.missing(&directive.place, directive.shown(), remedy);
 }

@@ -8,6 +8,7 @@ use super::dynamic_roles;
 use super::dynamic_security::DynamicSecurity;
 use super::finding::{Finding, Findings, Place};
 use super::listeners::{self, Logins};
+use super::log;
 use super::output::{Config, Files, PASSWORDS, POLICY, heading};
 use super::policy_text::PolicyText;
 use super::security::{self, Named, Security};
@@ -60,6 +61,7 @@ impl Translation<'_> {
         }
         let security = Self::common_security(&of_listeners);
         settings::translate(&tree.settings, &mut self.config, &mut self.findings)?;
+        log::translate(&tree.settings, self.source, &mut self.config, &mut self.findings)?;
         self.limits_of_listeners(&tree.listeners)?;
         let certificates = certificates(&tree.listeners)?;
         let policy = self.permissions(&security, certificates)?;

@@ -17,6 +17,8 @@ pub(crate) fn serve(site: &Site, configuration: &str) -> Broker {
     let mut command = bastionmq();
     command.arg("serve").arg("--config").arg(site.path(configuration));
     command.args(["--listen", "mqtt://127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    // Not to the file of a Mosquitto that may be on this machine.
+    command.env("BASTIONMQ_LOG_TARGETS", "stderr");
     Broker::start(command, scratch())
 }
 

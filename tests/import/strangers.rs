@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::site::Site;
 
-const CONFIGURATION: [&str; 38] = [
+const CONFIGURATION: [&str; 43] = [
     "listener 1883",
     "listener 1884 ::1",
     "listener 0 /run/x/y",
@@ -36,6 +36,11 @@ const CONFIGURATION: [&str; 38] = [
     "topic # out",
     "log_type all",
     "log_dest none",
+    "log_dest file \u{1b}[2J/a\"b\\",
+    "log_dest file ..",
+    "log_dest syslog",
+    "log_dest topic",
+    "log_facility 3",
     "websockets_origin *",
     "websockets_origin https://a",
     "socket_domain ipv4",
