@@ -225,6 +225,12 @@ impl Server {
         self.admin_address
     }
 
+    /// Whether operators find a page there.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        self.broker.has_operators()
+    }
+
     /// What asks for all files to be read anew.
     #[must_use]
     pub fn reload_handle(&self) -> ReloadHandle {

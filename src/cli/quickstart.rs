@@ -3,6 +3,7 @@
 mod banner;
 mod first_run;
 mod passwords;
+mod remedy;
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,12 +20,19 @@ use super::serve::{ServeOptions, serve};
 const CONFIG: &str = "bastionmq.toml";
 const POLICY: &str = "policy.toml";
 const PASSWORDS: &str = "passwords";
+/// The password file of those who may see the page.
+const OPERATORS: &str = "operators";
 const CERTIFICATES: &str = "certs";
+/// What the broker keeps, and its audit log: it makes them itself.
+const STORE: &str = "store";
+const AUDIT: &str = "audit";
 /// The control socket: the shorter, the deeper may the directory be that all of this is in.
 const CONTROL: &str = "control/ctl.sock";
 /// The user that may do everything, and the one that is kept to its own topics.
 const ADMIN: &str = "admin";
 const DEVICE: &str = "device1";
+/// Who may see the page.
+const OPERATOR: &str = "operator";
 /// The client that proves itself by certificate.
 const CLIENT: &str = "client1";
 
@@ -37,11 +45,18 @@ Examples:
 What the first run makes in DIR, for you to keep and edit:
   bastionmq.toml   the configuration; later: bastionmq serve --config DIR/bastionmq.toml
   policy.toml      who may publish and subscribe to what
-  passwords        hashed passwords; bastionmq passwd changes them
+  passwords        hashed passwords of clients; bastionmq passwd changes them
+  operators        the same of those who may see the page
   certs/           a small certificate authority, the broker's certificate, one for a client
+
+What the broker keeps there, for nobody else to read:
+  store/           retained messages, sessions and what waits for them, encrypted
+  audit/           who came and what was decided; bastionmq audit verify --config DIR/bastionmq.toml
+  master.key       the key of all that is encrypted
   control/         where `bastionmq ctl` speaks to the broker, while it runs
 
-The passwords are shown when they are made and never again: only their hashes are kept.";
+A later run uses what is there and makes nothing anew. The passwords are shown when they are made and
+never again: only their hashes are kept.";
 
 /// Start a broker from nothing: certificates, users and a policy are made on the first run.
 #[derive(Debug, Args)]
@@ -56,7 +71,7 @@ pub(super) struct QuickstartArgs {
     /// Serve metrics and health here instead.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
-    /// Give `admin` and `device1` new passwords, and show them.
+    /// Give `admin`, `device1` and `operator` new passwords, and show them.
     #[arg(long)]
     new_passwords: bool,
 }
@@ -65,57 +80,84 @@ pub(super) struct QuickstartArgs {
 pub(super) fn run(args: QuickstartArgs) -> Result<ExitCode> {
     let directory = std::path::absolute(&args.dir)
         .with_context(|| format!("cannot tell where {} is", args.dir.display()))?;
-    let passwords = prepare(&directory, &args)?;
-    let config = directory.join(CONFIG);
-    let banner = Banner { directory, device_password: passwords.map(|passwords| passwords.device) };
-    serve(ServeOptions {
-        config: Some(config),
+    let state = state(&directory)?;
+    let passwords = prepare(&directory, &state, &args)?;
+    let banner = Banner {
+        directory: directory.clone(),
+        device_password: passwords.map(|passwords| passwords.device),
+    };
+    let served = serve(ServeOptions {
+        config: Some(directory.join(CONFIG)),
         listen: args.listen,
         admin: args.admin,
-        banner: Some(Box::new(move |listeners, _| banner.text(listeners))),
+        banner: Some(Box::new(move |listeners, page| banner.text(listeners, page))),
         ..ServeOptions::default()
-    })
+    });
+    match state {
+        State::New => served,
+        State::Made(_) => served.map_err(|error| remedy::of_later_run(error, &directory)),
+    }
 }
 
 /// Makes what is missing altogether, and shows passwords at once: if the port turns out to be taken
 /// there is no later.
-fn prepare(directory: &Path, args: &QuickstartArgs) -> Result<Option<Passwords>> {
-    let passwords = match state(directory)? {
+fn prepare(directory: &Path, state: &State, args: &QuickstartArgs) -> Result<Option<Passwords>> {
+    let passwords = match state {
         State::New => {
-            let passwords = first_run::make(directory, &args.listen)?;
+            let made = first_run::make(directory, &args.listen);
+            let passwords = made.map_err(remedy::of_first_run)?;
             writeln!(io::stdout(), "Made {}.", directory.display())?;
             passwords
         }
-        State::Made if args.new_passwords => passwords::replace(&directory.join(PASSWORDS))?,
-        State::Made => return Ok(None),
+        State::Made(found) => {
+            writeln!(
+                io::stdout(),
+                "Using {} as it is: {}.",
+                directory.display(),
+                found.join(", ")
+            )?;
+            if !args.new_passwords {
+                return Ok(None);
+            }
+            passwords::replace(directory)?
+        }
     };
     write!(io::stdout(), "{passwords}")?;
     Ok(Some(passwords))
 }
 
+#[derive(Debug)]
 enum State {
     New,
-    Made,
+    /// With these parts.
+    Made(Vec<&'static str>),
 }
 
 fn state(directory: &Path) -> Result<State> {
+    let place = directory.display();
     let mut entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::New),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", directory.display()));
-        }
+        Err(error) => bail!("cannot read {place}: {error}; choose another --dir"),
     };
-    if directory.join(CONFIG).exists() {
-        return Ok(State::Made);
+    let parts = [CONFIG, POLICY, PASSWORDS, OPERATORS, CERTIFICATES, STORE, AUDIT];
+    let found: Vec<_> = parts.into_iter().filter(|part| directory.join(part).exists()).collect();
+    if found.contains(&CONFIG) {
+        return Ok(State::Made(found));
     }
     if entries.next().is_none() {
         return Ok(State::New);
     }
+    if found.contains(&CERTIFICATES) && found.contains(&POLICY) {
+        bail!(
+            "{place} has {}, and no {CONFIG}: put that back, or move the directory away, and \
+             quickstart makes a new one",
+            found.join(", ")
+        );
+    }
     bail!(
-        "{} is neither empty nor made by quickstart (it has no {CONFIG}): choose another --dir, \
-         or write {CONFIG} there",
-        directory.display()
+        "{place} is neither empty nor made by quickstart (it has no {CONFIG}): choose another --dir, \
+         or write {CONFIG} there"
     )
 }
 
@@ -129,7 +171,8 @@ mod tests {
         assert!(matches!(state(&directory.path().join("missing")), Ok(State::New)));
         assert!(matches!(state(directory.path()), Ok(State::New)));
         fs::write(directory.path().join(CONFIG), "").unwrap();
-        assert!(matches!(state(directory.path()), Ok(State::Made)));
+        let Ok(State::Made(found)) = state(directory.path()) else { panic!("it is made") };
+        assert_eq!(found, [CONFIG]);
     }
 
     #[test]
@@ -139,6 +182,18 @@ mod tests {
         fs::write(&file, "").unwrap();
         let refused = state(directory.path()).err().unwrap();
         assert!(refused.to_string().contains("choose another --dir"), "{refused}");
-        assert!(state(&file).is_err());
+        let refused = state(&file).err().unwrap();
+        assert!(refused.to_string().contains("choose another --dir"), "{refused}");
+    }
+
+    #[test]
+    fn a_directory_that_has_lost_its_configuration_is_told_from_one_of_something_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for part in [POLICY, CERTIFICATES, STORE] {
+            fs::create_dir(directory.path().join(part)).unwrap();
+        }
+        let refused = state(directory.path()).err().unwrap().to_string();
+        let expected = "has policy.toml, certs, store, and no bastionmq.toml: put that back";
+        assert!(refused.contains(expected), "{refused}");
     }
 }

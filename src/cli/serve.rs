@@ -87,7 +87,7 @@ pub(super) struct ServeOptions {
     pub(super) banner: Option<Banner>,
 }
 
-/// Makes a text of the bound listener URLs and the administrative address.
+/// Makes a text of the bound listener URLs and of where the page of operators is, if there is one.
 pub(super) type Banner = Box<dyn FnOnce(&[String], Option<SocketAddr>) -> String + Send>;
 
 /// Runs the command.
@@ -203,7 +203,8 @@ impl StopSignals {
 fn announce(server: &Server, banner: Option<Banner>) {
     let urls: Vec<String> = server.bound().iter().map(|listener| listener.url.clone()).collect();
     let admin = server.admin_address();
-    let banner = banner.map(|banner| banner(&urls, admin));
+    let page = admin.filter(|_| server.has_page());
+    let banner = banner.map(|banner| banner(&urls, page));
     let announcement = Announcement { banner: banner.as_deref(), urls: &urls, admin };
     // A broker whose standard output was closed is a broker all the same.
     let mut out = io::stdout().lock();

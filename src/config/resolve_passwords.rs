@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    ConfigError, Loaded,
+    ConfigError, Loaded, Origin,
     findings::{Findings, in_file},
 };
 use crate::auth::{MAX_PASSWORD_FILE_BYTES, PasswordFile};
@@ -53,7 +53,9 @@ impl Loaded {
             findings.problems.push(self.problem(SETTING, message));
             return None;
         }
-        if self.config.admin.address.socket_address().is_none() {
+        // Turned off by a flag or a variable it is for this run alone, and meant so.
+        let is_written = matches!(self.origins.get("admin.address"), Some(Origin::File { .. }));
+        if self.config.admin.address.socket_address().is_none() && is_written {
             let message = format!("`{SETTING}` has no effect: `address` in [admin] is off");
             findings.problems.push(self.problem(SETTING, message));
         }

@@ -10,7 +10,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::harness::raw::{PUBACK, PUBLISH, publish_with};
-use crate::harness::{Broker, Stream, http, scratch};
+use crate::harness::{Broker, Stream, bastionmq, http, scratch};
 use crate::place::{Place, VERSION, client, kill, retained, stop};
 
 /// What `tests/run` sets where file systems can be mounted.
@@ -116,6 +116,31 @@ fn a_disk_without_room_refuses_and_is_well_again_when_there_is_some() {
     let broker = place.start();
     assert_eq!(topics(&broker), ["t/before", "t/meanwhile"]);
     stop(broker);
+}
+
+#[test]
+fn a_first_quickstart_without_room_says_so_and_leaves_nothing_half_made() {
+    let directory = scratch();
+    let mounted_at = directory.path().join("disk");
+    let Some(disk) = SmallDisk::mount(&mounted_at) else { return };
+    let filler = disk.mounted_at.join("filler");
+    let mut file = File::create(&filler).expect("a file");
+    while file.write_all(&[0; 512]).and_then(|()| file.sync_data()).is_ok() {}
+    drop(file);
+    let before = fs::read_dir(&mounted_at).expect("a directory").count();
+    let quickstart = || {
+        let mut command = bastionmq();
+        command.args(["quickstart", "--listen", "mqtts://127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("--dir").arg(mounted_at.join("data"));
+        command
+    };
+    let output = quickstart().output().expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(errors.contains("No space left") && errors.contains("make room there"), "{errors}");
+    assert_eq!(fs::read_dir(&mounted_at).expect("a directory").count(), before);
+    fs::remove_file(&filler).expect("removed");
+    stop(Broker::start(quickstart(), scratch()));
 }
 
 #[test]

@@ -1,16 +1,13 @@
 //! The page of operators: who sees it, what it says, and that nothing that clients say does anything there.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 
-use base64ct::{Base64, Encoding};
 use serde_json::Value;
 
 use crate::budgets::until;
 use crate::harness::chromium::Tab;
-use crate::harness::http::{self, series};
+use crate::harness::http::{self, ask, basic, series};
 use crate::harness::raw::{self, Connect, PUBACK, PUBLISH, RawClient};
 use crate::harness::site::add_user;
 use crate::harness::{
@@ -21,41 +18,6 @@ const OPERATOR: Login = ("olga", "an operator's password");
 const PATHS: [&str; 5] = ["/", "/page.js", "/page.css", "/page.svg", "/api/overview"];
 /// What somebody would call a client that is to do harm to who looks at it.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">";
-
-/// An answer of the administrative port.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    /// A header, if it is there once.
-    fn header(&self, name: &str) -> Option<&str> {
-        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
-        let mut found = headers.filter(|(it, _)| it.eq_ignore_ascii_case(name));
-        let (_, value) = found.next()?;
-        found.next().is_none().then_some(value)
-    }
-}
-
-/// Asks with these headers, each with its end of line.
-fn ask(port: u16, path: &str, headers: &str) -> Answer {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the port is open");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
-    stream.write_all(request.as_bytes()).expect("it reads");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
-}
-
-fn basic((user, password): Login) -> String {
-    let text = format!("{user}:{password}");
-    format!("Authorization: Basic {}\r\n", Base64::encode_string(text.as_bytes()))
-}
 
 /// A broker with an operator, an audit log, a rule of the sentinel, and a control socket.
 struct Scene {

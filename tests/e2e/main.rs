@@ -36,6 +36,7 @@ mod operations;
 mod permissions;
 mod proxy_protocol;
 mod quarantine;
+mod quickstart;
 mod reload;
 mod revocation;
 mod scram;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::passwords::GeneratedPassword;
-use super::{CERTIFICATES, CLIENT, DEVICE, PASSWORDS};
+use super::{CERTIFICATES, CLIENT, DEVICE, OPERATOR, PASSWORDS};
 use crate::net::Scheme;
 
 /// What is known before the listeners are open.
@@ -16,12 +16,19 @@ pub(super) struct Banner {
 }
 
 impl Banner {
-    /// The lines to paste. `listeners` are URLs with the bound address. Where they and the metrics
-    /// are, `serve` says itself.
-    pub(super) fn text(&self, listeners: &[String]) -> String {
+    /// The lines to paste. `listeners` are URLs with the bound address, and `page` is where that of operators
+    /// is. Where listeners and metrics are, `serve` says itself.
+    pub(super) fn text(&self, listeners: &[String], page: Option<SocketAddr>) -> String {
         let mut text = String::new();
         if let Some(target) = Target::choose(listeners) {
             text.push_str(&self.commands(&target));
+        }
+        if let Some(address) = page {
+            let place = match address.ip() {
+                IpAddr::V6(_) => address.to_string(),
+                IpAddr::V4(ip) => format!("{}:{}", host(ip.into()), address.port()),
+            };
+            let _ = writeln!(text, "Watch it in a browser, as {OPERATOR}:\n  http://{place}/");
         }
         if self.device_password.is_none() {
             text.push_str(&self.password_advice());
@@ -57,7 +64,7 @@ impl Banner {
 
     fn password_advice(&self) -> String {
         format!(
-            "The passwords were shown when they were made. To set a new one:\n  \
+            "The passwords were shown when they were made. For new ones, add --new-passwords; for one:\n  \
              bastionmq passwd add {} {DEVICE}\n",
             quoted(&self.directory.join(PASSWORDS))
         )
@@ -91,17 +98,17 @@ impl Target {
     }
 
     fn options(&self, authority: &str) -> String {
-        let place = format!("-h {} -p {}", self.host(), self.address.port());
+        let place = format!("-h {} -p {}", host(self.address.ip()), self.address.port());
         if self.tls { format!("{place} --cafile {authority}") } else { place }
     }
+}
 
-    /// A name of this machine under which the listener is reached and its certificate holds.
-    fn host(&self) -> String {
-        match self.address.ip() {
-            ip if ip.is_unspecified() => "localhost".to_owned(),
-            IpAddr::V4(Ipv4Addr::LOCALHOST) => "localhost".to_owned(),
-            ip => ip.to_string(),
-        }
+/// A name of this machine under which a listener is reached and its certificate holds.
+fn host(ip: IpAddr) -> String {
+    match ip {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => "localhost".to_owned(),
+        ip => ip.to_string(),
     }
 }
 
@@ -122,7 +129,7 @@ mod tests {
     fn text(directory: &str, listeners: &[&str]) -> String {
         let banner = Banner { directory: directory.into(), device_password: None };
         let listeners: Vec<_> = listeners.iter().map(|&url| url.to_owned()).collect();
-        banner.text(&listeners)
+        banner.text(&listeners, None)
     }
 
     #[test]
@@ -161,6 +168,19 @@ mod tests {
         assert!(text("/data", &["mqtts://192.0.2.7:8883"]).contains("-h 192.0.2.7 -p 8883"));
         assert!(text("/data", &["mqtts://[::1]:8883"]).contains("-h ::1 -p 8883"));
         assert!(text("/data", &["mqtts://[::]:8883"]).contains("-h localhost -p 8883"));
+    }
+
+    #[test]
+    fn the_page_is_named_where_there_is_one() {
+        let page = |page| {
+            let banner = Banner { directory: "/data".into(), device_password: None };
+            banner.text(&[], page)
+        };
+        let text = page(Some("127.0.0.1:9883".parse().unwrap()));
+        assert!(text.contains("as operator:\n  http://localhost:9883/\n"), "{text}");
+        let text = page(Some("[::1]:9883".parse().unwrap()));
+        assert!(text.contains("  http://[::1]:9883/\n"), "{text}");
+        assert!(!page(None).contains("browser"));
     }
 
     #[test]

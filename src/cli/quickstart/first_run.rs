@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::super::certs::{AUTHORITY_DAYS, AuthorityDirectory, ISSUED_DAYS};
 use super::passwords::{self, Passwords};
-use super::{CERTIFICATES, CLIENT, CONFIG, CONTROL, PASSWORDS, POLICY};
+use super::{CERTIFICATES, CLIENT, CONFIG, CONTROL, POLICY};
 use crate::private_file;
 use crate::tls::ServerNames;
 use crate::unix::{MAX_SOCKET_PATH, check_socket_path};
@@ -62,7 +62,7 @@ fn fill(directory: &Path, config: &str, listen: &[String]) -> Result<Passwords> 
     authority.issue_client(CLIENT, ISSUED_DAYS)?;
     authority.create_list()?;
     private_file::create_new(&directory.join(POLICY), POLICY_TEXT.as_bytes())?;
-    let passwords = passwords::create(&directory.join(PASSWORDS))?;
+    let passwords = passwords::create(directory)?;
     private_file::create_new(&directory.join(CONFIG), config.as_bytes())?;
     Ok(passwords)
 }
@@ -97,6 +97,7 @@ fn host_of(url: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{AUDIT, OPERATORS, PASSWORDS, STORE};
     use super::*;
     use crate::clock::Now;
     use crate::tls::{
@@ -126,7 +127,8 @@ mod tests {
         make(&directory, &[]).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&directory), 0o700);
-        for file in [CONFIG, POLICY, PASSWORDS, "certs/ca.key", "certs/server.key"] {
+        let secret = [PASSWORDS, OPERATORS, "certs/ca.key", "certs/server.key"];
+        for file in [CONFIG, POLICY].into_iter().chain(secret) {
             assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
         }
         assert_eq!(entries(directory.parent().unwrap()), ["data"]);
@@ -153,6 +155,15 @@ mod tests {
         assert_eq!(server_config(&files, Now::read()).unwrap().warnings, []);
         assert!(directory.join(config["auth"]["password_file"].as_str().unwrap()).exists());
         assert!(directory.join(config["acl"]["policy_file"].as_str().unwrap()).exists());
+        assert!(directory.join(config["admin"]["password_file"].as_str().unwrap()).exists());
+    }
+
+    #[test]
+    fn what_the_broker_keeps_is_below_the_directory_and_has_a_master_key() {
+        let config: toml::Table = CONFIG_TEXT.parse().unwrap();
+        assert_eq!(config["store"]["dir"].as_str(), Some(STORE));
+        assert_eq!(config["audit"]["dir"].as_str(), Some(AUDIT));
+        assert_eq!(config["keys"]["master_key_file"].as_str(), Some("master.key"));
     }
 
     #[test]

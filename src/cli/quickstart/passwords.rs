@@ -1,11 +1,11 @@
-//! The two users of a new broker, and their generated passwords.
+//! The users of a new broker, its operator, and their generated passwords.
 
 use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{ADMIN, DEVICE};
+use super::{ADMIN, DEVICE, OPERATOR, OPERATORS, PASSWORDS};
 use crate::auth::{HashParameters, MAX_PASSWORD_FILE_BYTES, PasswordFile, hash};
 use crate::private_file;
 use crate::secret::Secret;
@@ -19,6 +19,8 @@ const LENGTH: usize = 24;
 pub(super) struct Passwords {
     admin: GeneratedPassword,
     pub(super) device: GeneratedPassword,
+    /// Where there is a password file of operators.
+    operator: Option<GeneratedPassword>,
 }
 
 /// A password that its user has yet to be told.
@@ -49,21 +51,43 @@ impl GeneratedPassword {
 impl fmt::Display for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Passwords, shown this once:")?;
-        writeln!(f, "  {ADMIN:<8} {}", self.admin.reveal())?;
-        writeln!(f, "  {DEVICE:<8} {}", self.device.reveal())
+        writeln!(f, "  {ADMIN:<8}  {}  a client that may do everything", self.admin.reveal())?;
+        writeln!(f, "  {DEVICE:<8}  {}  a client with topics of its own", self.device.reveal())?;
+        match &self.operator {
+            Some(operator) => writeln!(f, "  {OPERATOR:<8}  {}  the page", operator.reveal()),
+            None => Ok(()),
+        }
     }
 }
 
-/// Makes the password file `path` with both users.
-pub(super) fn create(path: &Path) -> Result<Passwords> {
-    let mut file = PasswordFile::default();
-    let passwords = generate_into(&mut file)?;
-    private_file::create_new(path, file.to_string().as_bytes())?;
+/// Makes both password files in `directory`: that of clients, and that of operators.
+pub(super) fn create(directory: &Path) -> Result<Passwords> {
+    let (mut clients, mut operators) = (PasswordFile::default(), PasswordFile::default());
+    let passwords = Passwords {
+        admin: generate_into(&mut clients, ADMIN)?,
+        device: generate_into(&mut clients, DEVICE)?,
+        operator: Some(generate_into(&mut operators, OPERATOR)?),
+    };
+    private_file::create_new(&directory.join(PASSWORDS), clients.to_string().as_bytes())?;
+    private_file::create_new(&directory.join(OPERATORS), operators.to_string().as_bytes())?;
     Ok(passwords)
 }
 
-/// Gives both users of the password file `path` new passwords; the other users keep theirs.
-pub(super) fn replace(path: &Path) -> Result<Passwords> {
+/// Gives the users of the password files in `directory` new passwords; other users keep theirs. A directory
+/// that an earlier version has made has no file of operators, and gets none.
+pub(super) fn replace(directory: &Path) -> Result<Passwords> {
+    let operators = directory.join(OPERATORS);
+    let operator = match operators.exists() {
+        true => Some(change(&operators, |file| generate_into(file, OPERATOR))?),
+        false => None,
+    };
+    change(&directory.join(PASSWORDS), |file| {
+        let (admin, device) = (generate_into(file, ADMIN)?, generate_into(file, DEVICE)?);
+        Ok(Passwords { admin, device, operator })
+    })
+}
+
+fn change<T>(path: &Path, make: impl FnOnce(&mut PasswordFile) -> Result<T>) -> Result<T> {
     let mut change = private_file::Change::begin(path)?;
     let text = String::from_utf8(change.read(MAX_PASSWORD_FILE_BYTES)?)
         .with_context(|| format!("{} is not a password file", path.display()))?;
@@ -71,17 +95,15 @@ pub(super) fn replace(path: &Path) -> Result<Passwords> {
         let faults: Vec<_> = errors.iter().map(ToString::to_string).collect();
         anyhow!("{}: {}", path.display(), faults.join("; "))
     })?;
-    let passwords = generate_into(&mut file)?;
+    let made = make(&mut file)?;
     change.write(file.to_string().as_bytes())?;
-    Ok(passwords)
+    Ok(made)
 }
 
-fn generate_into(file: &mut PasswordFile) -> Result<Passwords> {
-    let passwords =
-        Passwords { admin: GeneratedPassword::generate()?, device: GeneratedPassword::generate()? };
-    file.set(ADMIN, &passwords.admin.hash()?)?;
-    file.set(DEVICE, &passwords.device.hash()?)?;
-    Ok(passwords)
+fn generate_into(file: &mut PasswordFile, user: &str) -> Result<GeneratedPassword> {
+    let password = GeneratedPassword::generate()?;
+    file.set(user, &password.hash()?)?;
+    Ok(password)
 }
 
 #[cfg(test)]
@@ -97,28 +119,46 @@ mod tests {
     #[test]
     fn the_passwords_that_are_shown_open_the_accounts() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("passwords");
-        let made = create(&path).unwrap();
-        assert!(opens(&path, ADMIN, &made.admin));
-        assert!(opens(&path, DEVICE, &made.device));
-        assert!(!opens(&path, ADMIN, &made.device));
+        let made = create(directory.path()).unwrap();
+        let clients = directory.path().join(PASSWORDS);
+        assert!(opens(&clients, ADMIN, &made.admin));
+        assert!(opens(&clients, DEVICE, &made.device));
+        assert!(!opens(&clients, ADMIN, &made.device));
+        let operator = made.operator.as_ref().unwrap();
+        assert!(opens(&directory.path().join(OPERATORS), OPERATOR, operator));
+        assert!(!opens(&clients, OPERATOR, operator));
         let shown = made.to_string();
-        assert!(shown.contains(made.admin.reveal()) && shown.contains(made.device.reveal()));
+        for password in [&made.admin, &made.device, operator] {
+            assert!(shown.contains(password.reveal()));
+        }
     }
 
     #[test]
     fn new_passwords_replace_the_old_and_leave_other_users_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("passwords");
-        let old = create(&path).unwrap();
+        let old = create(directory.path()).unwrap();
+        let path = directory.path().join(PASSWORDS);
         let other = GeneratedPassword::generate().unwrap();
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str(&format!("other:{}\n", other.hash().unwrap()));
         std::fs::write(&path, text).unwrap();
-        let new = replace(&path).unwrap();
+        let new = replace(directory.path()).unwrap();
         assert!(opens(&path, ADMIN, &new.admin) && !opens(&path, ADMIN, &old.admin));
         assert!(opens(&path, DEVICE, &new.device) && !opens(&path, DEVICE, &old.device));
         assert!(opens(&path, "other", &other));
+        let path = directory.path().join(OPERATORS);
+        let (new, old) = (new.operator.unwrap(), old.operator.unwrap());
+        assert!(opens(&path, OPERATOR, &new) && !opens(&path, OPERATOR, &old));
+    }
+
+    #[test]
+    fn a_directory_without_operators_gets_none() {
+        let directory = tempfile::tempdir().unwrap();
+        create(directory.path()).unwrap();
+        std::fs::remove_file(directory.path().join(OPERATORS)).unwrap();
+        let new = replace(directory.path()).unwrap();
+        assert!(new.operator.is_none() && !new.to_string().contains(OPERATOR));
+        assert!(!directory.path().join(OPERATORS).exists());
     }
 
     #[test]
