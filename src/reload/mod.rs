@@ -295,7 +295,11 @@ impl Reloader {
     }
 
     /// Remembers what came of reading, and says it where that is news.
-    fn settle(&mut self, at: usize, now: Signature, result: Result<Outcome, String>) {
+    fn settle(&mut self, at: usize, now: Signature, mut result: Result<Outcome, String>) {
+        let said = match &mut result {
+            Ok(outcome) => self.take_over_notes(at, &mut outcome.notes),
+            Err(_) => Vec::new(),
+        };
         let Some(state) = self.states.get_mut(at) else { return };
         let (what, metrics) = (state.what, self.broker.metrics());
         let is_same = state.tried == now;
@@ -306,7 +310,7 @@ impl Reloader {
                 for change in &outcome.changes {
                     tracing::info!("{change}");
                 }
-                for note in &outcome.notes {
+                for note in outcome.notes.iter().filter(|note| !said.contains(note)) {
                     tracing::warn!("{note}");
                 }
                 self.broker.audit(|| Event::Reloaded {
@@ -339,6 +343,23 @@ impl Reloader {
                 state.failure = Some(Failure::again(why, before));
             }
         }
+    }
+}
+
+impl Reloader {
+    /// What ought to be known of a file is found with the configuration that names it as well: it stands with the
+    /// file. Takes from `notes` of the configuration what stands with a file, and from the configuration what is
+    /// among those of a file, which it gives: that has been said.
+    fn take_over_notes(&mut self, at: usize, notes: &mut Vec<String>) -> Vec<String> {
+        let is_config = |state: &State| state.what == Reloaded::Config;
+        if self.states.get(at).is_some_and(is_config) {
+            let of_files = self.states.iter().filter(|state| !is_config(state));
+            let standing: Vec<_> = of_files.flat_map(|state| &state.outcome.notes).collect();
+            notes.retain(|note| !standing.contains(&note));
+            return Vec::new();
+        }
+        let config = self.states.iter_mut().filter(|state| is_config(state));
+        config.flat_map(|it| it.outcome.notes.extract_if(.., |note| notes.contains(note))).collect()
     }
 }
 

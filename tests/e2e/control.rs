@@ -164,6 +164,33 @@ fn reload_waits_and_says_what_is_broken() {
 }
 
 #[test]
+fn what_ought_to_be_known_of_a_file_is_said_once_with_each_reload() {
+    let place = Place::open();
+    let warning = "is assigned to nobody";
+    let policy = fs::read_to_string(place.file("policy.toml")).unwrap();
+    let rules = "rules = [{ allow = [\"publish\"], topics = [\"x\"] }]";
+    let policy = format!("{policy}\n[[role]]\nname = \"idle\"\n{rules}\n");
+    fs::write(place.file("policy.toml"), policy).unwrap();
+    place.log(warning);
+    let logged = || {
+        let lines = place.broker.process().lines(Stream::Err);
+        lines.iter().filter(|line| line.contains(warning)).count()
+    };
+    for _ in 0..3 {
+        let said = place.ctl(&["reload"]);
+        assert_eq!(said.out.matches(warning).count(), 1, "{}", said.out);
+    }
+    // Nor again with what names the file.
+    let config = fs::read_to_string(place.file("bastionmq.toml")).unwrap();
+    let config = format!("{config}\n[mqtt]\nreceive_maximum = 17\n");
+    fs::write(place.file("bastionmq.toml"), config).unwrap();
+    place.log("`mqtt.receive_maximum` is in force");
+    place.ctl(&["lift", "--all"]);
+    place.log("lock-outs lifted");
+    assert_eq!(logged(), 4);
+}
+
+#[test]
 fn reload_names_what_needs_a_restart() {
     let place = Place::open();
     let config = fs::read_to_string(place.file("bastionmq.toml")).unwrap();
