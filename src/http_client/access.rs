@@ -1,6 +1,7 @@
 //! How a service is reached: its URL, and what both sides prove to each other.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::retry_after::retry_after;
 use super::{BearerToken, ServiceUrl};
 
 /// Bytes of the longest head of an answer.
@@ -56,8 +58,13 @@ pub enum Fault {
     #[error("it does not speak HTTP as it should: {0}")]
     Http(#[from] hyper::Error),
     /// It has not taken it.
-    #[error("it answers with status {}, and not with 200", .0.as_u16())]
-    Status(StatusCode),
+    #[error("it answers with status {}, and not with 200", status.as_u16())]
+    Status {
+        /// What it answers.
+        status: StatusCode,
+        /// For how long it asks not to be asked again (`Retry-After`), if it does.
+        retry_after: Option<Duration>,
+    },
     /// More than is read.
     #[error("its answer is longer than 64 KiB")]
     TooLong,
@@ -97,7 +104,7 @@ impl Access {
         connection.ready().await?;
         let answer = connection.send_request(self.request(question)).await?;
         if answer.status() != StatusCode::OK {
-            return Err(Fault::Status(answer.status()));
+            return Err(refusal(&answer));
         }
         read(answer).await
     }
@@ -113,7 +120,7 @@ impl Access {
         request.headers_mut().extend(headers);
         let answer = connection.send_request(request).await?;
         if !answer.status().is_success() {
-            return Err(Fault::Status(answer.status()));
+            return Err(refusal(&answer));
         }
         read(answer).await
     }
@@ -132,6 +139,11 @@ impl Access {
         }
         request
     }
+}
+
+fn refusal(answer: &Response<Incoming>) -> Fault {
+    let retry_after = retry_after(answer.headers(), SystemTime::now());
+    Fault::Status { status: answer.status(), retry_after }
 }
 
 async fn read(answer: Response<Incoming>) -> Result<Bytes, Fault> {

@@ -3,11 +3,12 @@
 mod access;
 mod backoff;
 mod bearer;
+mod retry_after;
 mod secret_file;
 mod url;
 
 pub use access::{Access, Connection, Fault};
-pub use backoff::pause_after;
+pub use backoff::{pause_after, pause_with_jitter};
 pub use bearer::{BearerToken, BearerTokenError};
 pub use secret_file::{MAX_SECRET_BYTES, SecretFileError, read_secret};
 pub use url::{ServiceUrl, ServiceUrlError};

@@ -92,7 +92,9 @@ pub enum Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Status(status) if status.is_client_error() => Self::Refused(fault.to_string()),
+            Fault::Status { status, .. } if status.is_client_error() => {
+                Self::Refused(fault.to_string())
+            }
             fault => Self::Broken(fault.to_string()),
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Endpoint, otlp, span::Span};
-use crate::http_client::{Fault, pause_after};
+use crate::http_client::{Fault, pause_with_jitter};
 use crate::telemetry::{SpanResult, TracingMetrics};
 
 /// Spans of one request.
@@ -46,7 +46,7 @@ enum Failure {
 impl Failure {
     /// Whether it is of no use to send the same again: of answers, only some mean "later" (OTLP, "Failures").
     fn is_final(&self) -> bool {
-        let Self::Fault(Fault::Status(status)) = self else { return false };
+        let Self::Fault(Fault::Status { status, .. }) = self else { return false };
         ![
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::BAD_GATEWAY,
@@ -54,6 +54,15 @@ impl Failure {
             StatusCode::GATEWAY_TIMEOUT,
         ]
         .contains(status)
+    }
+
+    /// For how long the collector asks not to be asked again; it must be heard (OTLP/HTTP, "Retryable Response
+    /// Codes" and "OTLP/HTTP Throttling").
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(Fault::Status { retry_after, .. }) => *retry_after,
+            _ => None,
+        }
     }
 }
 
@@ -131,7 +140,7 @@ impl Exporter {
             if *failures == 0 {
                 tracing::warn!(%url, "the collector of traces fails: {failure}");
             }
-            let pause = pause_after(*failures);
+            let pause = pause_with_jitter(*failures, failure.retry_after(), random());
             *failures = failures.saturating_add(1);
             if failure.is_final() {
                 return count(SpanResult::Rejected, batch.len());
@@ -154,6 +163,13 @@ impl Exporter {
         let answer = posted.map_err(|_| Failure::Timeout)??;
         Ok(otlp::rejected(&answer))
     }
+}
+
+fn random() -> u16 {
+    let mut bytes = [0; 2];
+    // Without randomness the pause is right all the same, and only not spread.
+    let _ = getrandom::fill(&mut bytes);
+    u16::from_ne_bytes(bytes)
 }
 
 /// Waits for spans: for as many as a batch has, or those that come soon after the first. None means that it is
@@ -266,7 +282,8 @@ mod tests {
             (504, false),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(Failure::Fault(Fault::Status(status)).is_final(), is_final, "{status}");
+            let fault = Fault::Status { status, retry_after: None };
+            assert_eq!(Failure::Fault(fault).is_final(), is_final, "{status}");
         }
         assert!(!Failure::Timeout.is_final());
     }

@@ -64,7 +64,7 @@ enum Failure {
 impl Failure {
     /// Whether it is the alert that is wrong, so that it is of no use to send it again.
     fn is_final(&self) -> bool {
-        let Self::Fault(Fault::Status(status)) = self else { return false };
+        let Self::Fault(Fault::Status { status, .. }) = self else { return false };
         let comes_later =
             [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
         status.is_client_error() && !comes_later.contains(status)
@@ -176,7 +176,8 @@ mod tests {
             (302, false),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(Failure::Fault(Fault::Status(status)).is_final(), is_final, "{status}");
+            let fault = Fault::Status { status, retry_after: None };
+            assert_eq!(Failure::Fault(fault).is_final(), is_final, "{status}");
         }
         assert!(!Failure::Timeout.is_final());
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -330,6 +331,36 @@ fn a_collector_that_fails_is_tried_again_and_one_that_does_not_want_a_span_is_no
     let _client = log_in(&broker, "other", ADMIN);
     until("all of a batch are rejected", || counted(&broker, "rejected") >= 6.0);
     assert_eq!(counted(&broker, "exported"), exported);
+}
+
+#[test]
+fn a_collector_that_is_busy_is_asked_again_when_it_wants_and_not_before() {
+    const ASKED_FOR: Duration = Duration::from_secs(3);
+    let times = Arc::<Mutex<Vec<Instant>>>::default();
+    let seen = Arc::clone(&times);
+    let collector = IdentityService::start(move |_| {
+        let mut times = seen.lock().expect("nobody has panicked");
+        times.push(Instant::now());
+        let busy = |status: &str, retry_after: &str| {
+            let head = format!("HTTP/1.1 {status}\r\n{retry_after}Content-Length: 0\r\n\r\n");
+            Reply::Bytes(head.into_bytes())
+        };
+        match times.len() {
+            1 => busy("429 Too Many Requests", "Retry-After: 3\r\n"),
+            2 => busy("503 Service Unavailable", ""),
+            _ => Reply::Json(json!({})),
+        }
+    });
+    let broker = broker(&collector, EVERYTHING);
+    let _client = log_in(&broker, "client", ADMIN);
+    wait_for(&collector, "connect", 3);
+    let times = times.lock().expect("nobody has panicked");
+    let pauses: Vec<_> = times.windows(2).map(|it| it[1] - it[0]).collect();
+    assert!(pauses[0] >= ASKED_FOR, "{pauses:?}");
+    // A second failure waits for one to two seconds.
+    assert!(pauses[1] >= Duration::from_secs(1) && pauses[1] < ASKED_FOR, "{pauses:?}");
+    let bodies: Vec<_> = collector.questions().into_iter().map(|it| it.body).collect();
+    assert!(bodies[0] == bodies[1] && bodies[1] == bodies[2]);
 }
 
 #[test]
