@@ -97,6 +97,7 @@ impl Broker {
             self.authority.has_changed();
         }
         self.lockouts.follow(LockoutRules::from(auth));
+        self.operators.lockouts.follow(LockoutRules::from(auth));
         self.turnstile.follow(auth);
         self.bans.follow(bans);
         self.quarantines.follow(bans);

@@ -139,9 +139,17 @@ impl Lockouts {
         self.engine.lock().succeeded(&attempt.user, attempt.origin);
     }
 
-    pub(super) fn update_gauge(&self) {
-        let count = self.engine.lock().count(Now::read().instant);
-        self.counts.metrics.locked_out.set(count as f64);
+    /// How many lock-outs there are now.
+    pub(super) fn count(&self) -> usize {
+        self.engine.lock().count(Now::read().instant)
+    }
+
+    fn list(&self) -> Vec<LockedOut> {
+        self.engine.lock().list(Now::read().instant)
+    }
+
+    fn lift(&self, lift: &Lift) -> usize {
+        self.engine.lock().lift(Now::read().instant, lift)
     }
 }
 
@@ -199,16 +207,16 @@ impl Broker {
         verdict
     }
 
-    /// Who is locked out now after failed logins.
+    /// Who is locked out now after failed logins, operators among them.
     #[must_use]
     pub fn lockouts(&self) -> Vec<LockedOut> {
-        self.lockouts.engine.lock().list(Now::read().instant)
+        [self.lockouts.list(), self.operators.lockouts.list()].concat()
     }
 
     /// Lets those in again whom `lift` means, and forgets what they have failed. Says how many
     /// lock-outs that ended.
     pub fn lift_lockout(&self, lift: &Lift) -> usize {
-        let lifted = self.lockouts.engine.lock().lift(Now::read().instant, lift);
+        let lifted = self.lockouts.lift(lift) + self.operators.lockouts.lift(lift);
         tracing::info!(?lift, lifted, "lock-outs lifted");
         lifted
     }

@@ -271,6 +271,9 @@ impl Broker {
         let watch = Watch::new(sentinel, random_seed()?, Arc::clone(&metrics));
         let counts = Arc::new(Counts::new(Arc::clone(&metrics), audit, watch));
         let lockouts = Arc::new(Lockouts::new(&auth, random_seed()?, Arc::clone(&counts)));
+        // Whoever guesses at the page takes no client with it that has the same address.
+        let of_page = Lockouts::new(&auth, random_seed()?, Arc::clone(&counts));
+        let operators = Operators::new(of_page);
         let recall = keeper.as_ref().map(|keeper| Recall::start(keeper, &counts)).transpose()?;
         let turnstile = Turnstile::new(&auth);
         let max_idle = settings.max_idle_throttles.get() as usize;
@@ -290,7 +293,7 @@ impl Broker {
             envelopes: Envelopes::new(ring, windows, Arc::clone(&metrics)),
             passwords,
             lockouts,
-            operators: Operators::default(),
+            operators,
             routes: Routes::new(),
             retained: RetainedMessages::new(retained, keeper.clone()),
             queue_budget,
@@ -420,7 +423,8 @@ impl Broker {
         let connected = self.counts.totals.clients_connected.load(Ordering::Relaxed);
         metrics.clients_connected.set(connected as f64);
         metrics.subscriptions.set(self.routes.len() as f64);
-        self.lockouts.update_gauge();
+        let locked_out = self.lockouts.count() + self.operators.lockouts.count();
+        metrics.locked_out.set(locked_out as f64);
         metrics.logins_under_way.set(f64::from(self.turnstile.passing()));
         self.update_gauges_of_bans();
         self.update_gauges_of_quarantines();

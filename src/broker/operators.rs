@@ -12,27 +12,35 @@ use parking_lot::Mutex;
 
 use super::Broker;
 use super::hashing::HashingPool;
-use super::lockouts::Attempt;
+use super::lockouts::{Attempt, Lockouts};
 use crate::audit::Event;
 use crate::auth::{
     CredentialCache, CredentialMac, HashMemory, INSTALLATION_KEY_BYTES, InstallationKey, Judgement,
     Origin, PasswordFile,
 };
 use crate::clock::Now;
+use crate::identity::Principal;
 use crate::secret::Secret;
+use crate::sentinel::{self, Kind};
 use crate::telemetry::AdminLogin;
 use crate::telemetry::logging::excerpt;
 
 /// Logins that may wait for the thread.
 const MAX_WAITING: u32 = 8;
-/// How long a login may take, with the audit log.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long an operator who does not ask again is remembered. Whoever does is not hashed for again.
 const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long a login may take, with the audit log.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file in force, if there is one.
-#[derive(Debug, Default)]
-pub(super) struct Operators(ArcSwapOption<Entrance>);
+/// What the page listens at, as the sentinel is told.
+const LISTENER: &str = "admin";
+
+/// The file in force, if there is one, and who has failed to prove to be one of those in it.
+#[derive(Debug)]
+pub(super) struct Operators {
+    entrance: ArcSwapOption<Entrance>,
+    pub(super) lockouts: Lockouts,
+}
 
 /// What operators are let in by. A file that is read anew makes another one, which remembers nobody.
 #[derive(Debug)]
@@ -59,6 +67,13 @@ pub enum OperatorLogin {
     Unwritten,
     /// Nobody is let in, since there is no password file of operators.
     Off,
+}
+
+impl Operators {
+    /// Nobody is let in yet.
+    pub(super) fn new(lockouts: Lockouts) -> Self {
+        Self { entrance: ArcSwapOption::empty(), lockouts }
+    }
 }
 
 impl Entrance {
@@ -101,16 +116,16 @@ impl Broker {
     /// # Errors
     /// When the system gives no thread, or no randomness; what was in force stays then.
     pub fn replace_operators(&self, file: Option<PasswordFile>) -> io::Result<()> {
-        let before = self.operators.0.load_full();
+        let before = self.operators.entrance.load_full();
         let entrance = file.map(|file| Entrance::new(file, before.as_deref())).transpose()?;
-        self.operators.0.store(entrance.map(Arc::new));
+        self.operators.entrance.store(entrance.map(Arc::new));
         Ok(())
     }
 
     /// Whether there is a password file of operators.
     #[must_use]
     pub fn has_operators(&self) -> bool {
-        self.operators.0.load().is_some()
+        self.operators.entrance.load().is_some()
     }
 
     /// Whether `user` at `address` is an operator who knows its password. Who fails is locked out as clients
@@ -122,12 +137,13 @@ impl Broker {
         password: Secret,
         address: IpAddr,
     ) -> OperatorLogin {
-        let Some(entrance) = self.operators.0.load_full() else { return OperatorLogin::Off };
+        let entrance = self.operators.entrance.load_full();
+        let Some(entrance) = entrance else { return OperatorLogin::Off };
         let deadline = Instant::now() + PATIENCE;
         let attempt =
             Attempt { user: format!("admin:{user}").into(), origin: Origin::from(address) };
         // First of all: what is remembered must not be guessed at either.
-        match self.lockouts.judge(&attempt) {
+        match self.operators.lockouts.judge(&attempt) {
             Judgement::Admit => {}
             Judgement::Delay(delay) => tokio::time::sleep(delay.min(PATIENCE)).await,
             Judgement::LockedOut(_) => {
@@ -135,6 +151,7 @@ impl Broker {
                     return OperatorLogin::Unwritten;
                 }
                 self.counts.metrics.admin_logins.increment(AdminLogin::LockedOut);
+                self.counts.observe(|| refusal("locked_out", user, address));
                 return OperatorLogin::LockedOut;
             }
         }
@@ -175,7 +192,7 @@ impl Broker {
                 if !self.may_do(deadline, event).await {
                     return OperatorLogin::Unwritten;
                 }
-                self.lockouts.succeeded(attempt);
+                self.operators.lockouts.succeeded(attempt);
                 tracing::info!(user = %name, %address, "an operator has logged in at the page");
                 AdminLogin::Accepted
             }
@@ -185,12 +202,26 @@ impl Broker {
                     address: address.to_string(),
                 });
                 tracing::warn!(user = %name, %address, "an operator was refused at the page");
-                self.lockouts.failed(attempt);
+                self.counts.observe(|| refusal("credentials", user, address));
+                self.operators.lockouts.failed(attempt);
                 AdminLogin::Refused
             }
-            _ => AdminLogin::Busy,
+            _ => {
+                self.counts.observe(|| refusal("busy", user, address));
+                AdminLogin::Busy
+            }
         };
         self.counts.metrics.admin_logins.increment(result);
         login
+    }
+}
+
+/// That `user` was not let in, as the sentinel sees it.
+fn refusal(reason: &'static str, user: &str, address: IpAddr) -> sentinel::Event {
+    sentinel::Event {
+        principal: Some(Principal::User(excerpt(user).into())),
+        address: Some(address),
+        listener: Some(LISTENER.into()),
+        ..sentinel::Event::new(Kind::OperatorRefused, reason)
     }
 }

@@ -18,6 +18,8 @@ pub enum Kind {
     Connected,
     /// A client was not.
     LoginRefused,
+    /// Somebody was not let in to the page of operators.
+    OperatorRefused,
     /// The policy does not allow what a client asks for.
     Denied,
     /// Bytes that are no packet.
@@ -48,10 +50,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ConnectionRefused,
         Self::Connected,
         Self::LoginRefused,
+        Self::OperatorRefused,
         Self::Denied,
         Self::Malformed,
         Self::Violation,
@@ -74,6 +77,7 @@ impl Kind {
             Self::ConnectionRefused => "connection_refused",
             Self::Connected => "connected",
             Self::LoginRefused => "login_refused",
+            Self::OperatorRefused => "operator_refused",
             Self::Denied => "denied",
             Self::Malformed => "malformed",
             Self::Violation => "violation",
@@ -99,7 +103,12 @@ impl Kind {
     /// Whether the principal and the client identifier of such an event are those of somebody who has proven
     /// who it is.
     pub(super) fn proves_who(self) -> bool {
-        self != Self::LoginRefused
+        !matches!(self, Self::LoginRefused | Self::OperatorRefused)
+    }
+
+    /// Whether it happens on the machine of the broker alone. Its address is then that of everybody there.
+    pub(super) fn is_of_this_machine(self) -> bool {
+        self == Self::OperatorRefused
     }
 
     /// What an event of this kind may have as its reason.
@@ -117,6 +126,7 @@ impl Kind {
                 "not_authorized",
                 "other",
             ],
+            Self::OperatorRefused => &["credentials", "locked_out", "busy"],
             Self::Denied => &["publish", "subscribe", "will"],
             Self::Malformed | Self::Violation => &FAULTS,
             Self::Disconnected => &["by_client", "by_broker", "keep_alive", "lost", "fault"],

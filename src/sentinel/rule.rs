@@ -172,6 +172,18 @@ pub enum RuleError {
         /// To whom.
         target: &'static str,
     },
+    /// It would be done to everybody on this machine.
+    #[error(
+        "rule {rule:?} cannot {response} anybody for what is done at the page of operators: it is reached from \
+         this machine alone, and whoever can would have all others here locked out. Those who guess there \
+         are locked out by themselves"
+    )]
+    OfThisMachine {
+        /// Its name.
+        rule: String,
+        /// What it would do.
+        response: &'static str,
+    },
 }
 
 impl Severity {
@@ -311,6 +323,9 @@ impl Rule {
     fn check_responses(&self) -> Result<(), RuleError> {
         for (response, target) in self.responses.iter().filter_map(|it| Some((it, it.target()?))) {
             let (rule, response) = (self.name.to_string(), response.name());
+            if self.kinds().into_iter().any(Kind::is_of_this_machine) {
+                return Err(RuleError::OfThisMachine { rule, response });
+            }
             if !target.is_place() && self.is_of_claims() {
                 return Err(RuleError::Claimed { rule, response, target: target.name() });
             }

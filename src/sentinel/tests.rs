@@ -384,6 +384,31 @@ fn nobody_has_others_locked_out_by_claiming_to_be_them() {
 }
 
 #[test]
+fn what_is_done_at_the_page_of_operators_is_told_and_locks_nobody_out_on_this_machine() {
+    let of = |kinds: &str, response: &str| {
+        let text = format!(
+            "name = \"r\"\n{kinds}\nthreshold = 1\nper = [\"address\"]\nresponses = [{response}]"
+        );
+        let written: RuleSettings = toml::from_str(&text).expect("settings");
+        RuleSet::of(&Settings::default(), &[written]).map(drop).map_err(|mut faults| faults.pop())
+    };
+    let kinds = [
+        r#"events = ["operator_refused"]"#,
+        r#"events = ["login_refused", "operator_refused.credentials"]"#,
+        "events = [\"connected\"]\nafter = [\"operator_refused\"]",
+    ];
+    for kinds in kinds {
+        for response in ["ban", "disconnect", "tighten", "quarantine"] {
+            let rate = if response == "tighten" { ", rate = 1" } else { "" };
+            let said = of(kinds, &format!("{{ {response} = \"address\"{rate} }}"));
+            let is_refused = matches!(said, Err(Some((0, RuleError::OfThisMachine { .. }))));
+            assert!(is_refused, "{kinds}: {response}");
+        }
+        assert_eq!(of(kinds, r#""log", "alert", "webhook""#), Ok(()));
+    }
+}
+
+#[test]
 fn what_is_done_is_done_to_what_all_events_of_the_key_have() {
     let of = |per: &str, target: &str| {
         let text = format!(

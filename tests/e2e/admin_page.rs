@@ -26,6 +26,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With some words of its configuration in the place of others.
+    fn with(changes: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let site = Site::shared();
         for name in ["policy.toml", "passwd"] {
@@ -40,6 +45,10 @@ impl Scene {
              [control]\nsocket = \"control/ctl.sock\"\n\
              [[sentinel.rule]]\nname = \"probing\"\nevents = [\"denied\"]\nper = [\"client\"]\n\
              threshold = 3\nabout = \"It asks for too much\"\n";
+        let config = changes.iter().fold(config.to_owned(), |config, (from, to)| {
+            assert!(config.contains(from), "{from}");
+            config.replacen(from, to, 1)
+        });
         fs::write(directory.path().join("bastionmq.toml"), config).expect("a configuration");
         Self { place: Place::serve(directory) }
     }
@@ -72,6 +81,17 @@ impl Scene {
         let output = command.output().expect("it runs");
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// What stands in the audit log about `event`.
+    fn recorded(&self, event: &str) -> Vec<Value> {
+        let mut command = bastionmq();
+        let directory: PathBuf = self.place.file("");
+        command.args(["audit", "search", "--config", "bastionmq.toml", "--event", event]);
+        let output = command.current_dir(directory).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// A client that takes one message and says nothing to it, while `count` more wait.
@@ -197,6 +217,48 @@ fn whoever_guesses_is_locked_out_even_with_the_right_password_until_that_is_lift
 }
 
 #[test]
+fn an_attack_on_the_page_is_counted_told_by_an_alert_written_down_and_locks_out_nobody_else() {
+    let mut scene =
+        Scene::with(&[("lockout_seconds", "lockout_address_failures = 8\nlockout_seconds")]);
+    for guess in ["one", "two", "three", "four", "five"] {
+        assert_eq!(scene.status("/", (OPERATOR.0, guess)), 401);
+    }
+    assert_eq!(scene.status("/", (OPERATOR.0, "six")), 429);
+    for name in ["eve", "mallory", "trudy"] {
+        assert_eq!(scene.status("/", (name, "a guess")), 401);
+    }
+    // Now whoever the operator is, since nobody has logged in from there before.
+    assert_eq!(scene.status("/", ("oscar", "a guess")), 429);
+
+    let found = "bastionmq_sentinel_findings_total{rule=\"page-guessing\",severity=\"warning\"}";
+    until("it is found", || series(scene.port(), found) > 0.5);
+    let counted = |result: &str| {
+        series(scene.port(), &format!("bastionmq_admin_logins_total{{result=\"{result}\"}}"))
+    };
+    assert_eq!((counted("refused"), counted("locked_out")), (8.0, 2.0));
+    assert_eq!(series(scene.port(), found), 1.0);
+    let alerts = scene.ctl(&["sentinel", "alerts", "--json"]);
+    let alert: Value = serde_json::from_str(alerts.trim()).expect("one alert");
+    assert_eq!((&alert["rule"], &alert["listener"]), (&"page-guessing".into(), &"admin".into()));
+    assert_eq!((&alert["key"]["address"], &alert["value"]), (&"127.0.0.1".into(), &10.0.into()));
+
+    // Clients of the same address come in as ever, one that has not been here before among them.
+    let _client = scene.connect(&Connect::new(5, "c").login(DEVICE1));
+    assert!(scene.ctl(&["lockouts"]).contains("admin:olga"));
+    scene.ctl(&["lift", "--all"]);
+    assert_eq!(scene.status("/", OPERATOR), 200);
+    scene.broker().terminate();
+    scene.place.broker.wait();
+    let refused = scene.recorded("operator_refused");
+    assert_eq!(refused.len(), 8);
+    assert!(refused.iter().all(|it| it["address"] == "127.0.0.1"), "{refused:?}");
+    let locked_out = scene.recorded("locked_out");
+    assert!(locked_out.iter().any(|it| it["user"] == "admin:olga"), "{locked_out:?}");
+    assert_eq!(scene.recorded("alert").len(), 1);
+    assert!(scene.recorded("banned").is_empty());
+}
+
+#[test]
 fn a_password_that_is_taken_back_opens_nothing_any_more_and_without_a_file_the_page_is_gone() {
     let scene = Scene::new();
     assert_eq!(scene.status("/", OPERATOR), 200);
@@ -225,18 +287,9 @@ fn who_came_to_the_page_and_who_was_refused_stands_in_the_audit_log() {
     assert!(!log.contains("a guess") && !log.contains(OPERATOR.1), "{log}");
     scene.broker().terminate();
     scene.place.broker.wait();
-    let found = |event: &str| -> Vec<Value> {
-        let mut command = bastionmq();
-        let directory: PathBuf = scene.place.file("");
-        command.args(["audit", "search", "--config", "bastionmq.toml", "--event", event]);
-        let output = command.current_dir(directory).output().expect("it runs");
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).expect("text");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    };
-    let [came] = &found("operator_login")[..] else { panic!("one login") };
+    let [came] = &scene.recorded("operator_login")[..] else { panic!("one login") };
     assert_eq!((&came["user"], &came["address"]), (&"olga".into(), &"127.0.0.1".into()));
-    let [refused] = &found("operator_refused")[..] else { panic!("one refusal") };
+    let [refused] = &scene.recorded("operator_refused")[..] else { panic!("one refusal") };
     assert_eq!((&refused["user"], &refused["address"]), (&"eve".into(), &"127.0.0.1".into()));
 }
 

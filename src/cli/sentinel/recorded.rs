@@ -117,6 +117,7 @@ fn reason_of_audit_log(kind: Kind, written: &Written) -> &'static str {
         (Kind::LoginRefused, Some("ClientIdentifierNotValid"), _) => "client_id",
         (Kind::LoginRefused, Some("NotAuthorized"), _) => "not_authorized",
         (Kind::LoginRefused, ..) => "other",
+        (Kind::OperatorRefused, ..) => "credentials",
         (Kind::Connected, _, Some(true)) => "resumed",
         (Kind::Connected, ..) => "new",
         _ => written.action.as_deref().unwrap_or_default(),
