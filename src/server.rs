@@ -46,6 +46,7 @@ pub struct Server {
     bound: Vec<BoundListener>,
     admin: Option<TcpListener>,
     admin_address: Option<SocketAddr>,
+    admin_settings: admin::Settings,
     control: Option<ControlSocket>,
     shutdown_timeout: Duration,
     reload: ReloadHandle,
@@ -190,7 +191,10 @@ impl Server {
             metrics,
         };
         let broker = Arc::new(Broker::new(parts).map_err(ServerError::Threads)?);
-        broker.replace_operators(operators).map_err(ServerError::Threads)?;
+        let admin_settings = loaded.config.admin.clone();
+        broker
+            .replace_operators(operators, admin_settings.logins())
+            .map_err(ServerError::Threads)?;
         let shared = Arc::new(Shared::new(Arc::clone(&broker), network, max_connections));
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared), listeners, entrance));
         let bound = listeners.urls().into_iter().map(|url| BoundListener { url }).collect();
@@ -206,6 +210,7 @@ impl Server {
             listeners,
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
             admin,
+            admin_settings,
             control,
             shutdown_timeout,
             reload,
@@ -255,7 +260,10 @@ impl Server {
             let of_page = Arc::clone(&inspect);
             let page = Some(Page::new(Arc::clone(&broker), move || of_page()));
             let state = AdminState { metrics, inspect, store, page };
-            tokio::spawn(admin::serve(socket, state, future::pending()))
+            let settings = self.admin_settings;
+            tokio::spawn(
+                async move { admin::serve(socket, &settings, state, future::pending()).await },
+            )
         });
         let timekeeper = tokio::spawn(Arc::clone(&broker).keep_time());
         let revalidator = tokio::spawn(Arc::clone(&broker).revalidate_clients());

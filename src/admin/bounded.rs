@@ -20,11 +20,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Connections served at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
-
-/// The life of a connection, which serves one request.
-pub(super) const LIFETIME: Duration = Duration::from_secs(10);
+use super::settings::Settings;
 
 /// How long to wait when the process has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -33,6 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    /// The life of a connection, which serves one request.
+    lifetime: Duration,
 }
 
 /// A connection that ends in an error when its time is over.
@@ -53,8 +51,9 @@ impl Connected<IncomingStream<'_, Bounded>> for Caller {
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+    pub(super) fn new(listener: TcpListener, settings: &Settings) -> Self {
+        let places = Arc::new(Semaphore::new(settings.max_connections.get() as usize));
+        Self { listener, places, lifetime: settings.connection_timeout() }
     }
 }
 
@@ -68,7 +67,7 @@ impl Listener for Bounded {
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
-                    let end = Box::pin(sleep(LIFETIME));
+                    let end = Box::pin(sleep(self.lifetime));
                     return (Connection { stream, end, _place: place }, address);
                 }
                 Err(error) => {

@@ -20,6 +20,7 @@ use super::bounded::{Bounded, Caller};
 use super::negotiation::Format;
 use super::page::Page;
 use super::readiness::Readiness;
+use super::settings::Settings;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -39,17 +40,18 @@ pub struct AdminState {
 /// Looks at all parts of the broker. Does not wait for anything.
 pub type Inspect = Arc<dyn Fn() -> Readiness + Send + Sync>;
 
-/// Serves until `shutdown` completes; requests under way then are answered first.
+/// Serves within the bounds of `settings` until `shutdown` completes; requests under way then are answered first.
 ///
 /// # Errors
 /// When the listener itself fails.
 pub async fn serve(
     listener: TcpListener,
+    settings: &Settings,
     state: AdminState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let service = router(state).into_make_service_with_connect_info::<Caller>();
-    axum::serve(Bounded::new(listener), service).with_graceful_shutdown(shutdown).await
+    axum::serve(Bounded::new(listener, settings), service).with_graceful_shutdown(shutdown).await
 }
 
 fn router(mut state: AdminState) -> Router {
@@ -121,7 +123,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::admin::bounded::LIFETIME;
     use crate::admin::readiness::{Condition, Part};
 
     struct Running {
@@ -133,6 +134,10 @@ mod tests {
     }
 
     async fn start() -> Running {
+        start_with(Settings::default()).await
+    }
+
+    async fn start_with(settings: Settings) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, is_well) = (Arc::new(Metrics::new()), Arc::new(AtomicBool::new(false)));
@@ -147,7 +152,7 @@ mod tests {
         let state = AdminState { metrics: Arc::clone(&metrics), inspect, store: None, page: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.unwrap_or_default() };
-        let task = tokio::spawn(serve(listener, state, stopped));
+        let task = tokio::spawn(async move { serve(listener, &settings, state, stopped).await });
         Running { address, metrics, is_well, stop, task }
     }
 
@@ -227,6 +232,22 @@ mod tests {
         admin.task.await.unwrap().unwrap();
     }
 
+    #[tokio::test]
+    async fn no_more_are_served_at_once_than_the_settings_say_and_no_longer() {
+        let (one, second) = (std::num::NonZeroU32::MIN, std::time::Duration::from_secs(1));
+        let bounds = Settings {
+            max_connections: one,
+            connection_timeout_seconds: one,
+            ..Settings::default()
+        };
+        let admin = start_with(bounds).await;
+        let started = std::time::Instant::now();
+        let _silent = TcpStream::connect(admin.address).await.unwrap();
+        // It waits until the time of the first is over.
+        assert!(admin.ask("/healthz", "localhost").await.starts_with("HTTP/1.1 200"));
+        assert!((second..8 * second).contains(&started.elapsed()), "{:?}", started.elapsed());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_says_nothing_is_let_go() {
         let admin = start().await;
@@ -236,6 +257,6 @@ mod tests {
         let mut answer = Vec::new();
         // Whether by an answer or by a reset: the connection ends.
         let _ = silent.read_to_end(&mut answer).await;
-        assert!(started.elapsed() >= LIFETIME);
+        assert!(started.elapsed() >= Settings::default().connection_timeout());
     }
 }

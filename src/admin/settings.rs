@@ -3,21 +3,62 @@
 use std::{
     fmt,
     net::{AddrParseError, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     str::FromStr,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::OperatorLogins;
+
 /// The administrative port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where it listens, or `off`.
     pub address: Address,
+    /// Connections that are served at once, each for one request; more wait.
+    pub max_connections: NonZeroU32,
+    /// How long a connection may take, from being accepted to the last byte of its answer.
+    pub connection_timeout_seconds: NonZeroU32,
     /// The password file of the operators who may see the page; without one there is no page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// Logins at the page that may wait for their password to be checked; others are told to try again.
+    pub max_waiting_logins: NonZeroU32,
+    /// How long a login lasts when nothing is asked.
+    pub login_idle_seconds: NonZeroU32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: Address::default(),
+            max_connections: NonZeroU32::MIN.saturating_add(63),
+            connection_timeout_seconds: NonZeroU32::MIN.saturating_add(9),
+            password_file: None,
+            max_waiting_logins: NonZeroU32::MIN.saturating_add(7),
+            login_idle_seconds: NonZeroU32::MIN.saturating_add(299),
+        }
+    }
+}
+
+impl Settings {
+    /// How operators log in.
+    #[must_use]
+    pub fn logins(&self) -> OperatorLogins {
+        OperatorLogins {
+            max_waiting: self.max_waiting_logins,
+            idle: Duration::from_secs(self.login_idle_seconds.get().into()),
+        }
+    }
+
+    /// How long a connection may take.
+    pub(super) fn connection_timeout(&self) -> Duration {
+        Duration::from_secs(self.connection_timeout_seconds.get().into())
+    }
 }
 
 /// An address to serve metrics and health at, or none.

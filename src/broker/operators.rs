@@ -25,10 +25,6 @@ use crate::sentinel::{self, Kind};
 use crate::telemetry::AdminLogin;
 use crate::telemetry::logging::excerpt;
 
-/// Logins that may wait for the thread.
-const MAX_WAITING: u32 = 8;
-/// For how long an operator who does not ask again is remembered. Whoever does is not hashed for again.
-const REMEMBERED: Duration = Duration::from_secs(300);
 /// How long a login may take, with the audit log.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,6 +38,15 @@ pub(super) struct Operators {
     pub(super) lockouts: Lockouts,
 }
 
+/// How operators log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorLogins {
+    /// Logins that may wait for the thread that checks passwords.
+    pub max_waiting: NonZeroU32,
+    /// For how long an operator who does not ask again is remembered. Whoever does is not hashed for again.
+    pub idle: Duration,
+}
+
 /// What operators are let in by. A file that is read anew makes another one, which remembers nobody.
 #[derive(Debug)]
 struct Entrance {
@@ -49,6 +54,7 @@ struct Entrance {
     /// Known to this process alone, and for as long as the file is in force.
     key: InstallationKey,
     proven: Mutex<CredentialCache>,
+    logins: OperatorLogins,
     hashing: Arc<HashingPool<bool>>,
 }
 
@@ -77,17 +83,16 @@ impl Operators {
 }
 
 impl Entrance {
-    /// Begins with the thread of the file `before`, or a new one.
-    fn new(file: PasswordFile, before: Option<&Self>) -> io::Result<Self> {
+    /// Begins with the thread of the file `before`, if it may have as many waiting, or a new one.
+    fn new(file: PasswordFile, logins: OperatorLogins, before: Option<&Self>) -> io::Result<Self> {
         let mut key = [0; INSTALLATION_KEY_BYTES];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        let waiting = NonZeroU32::MIN.saturating_add(MAX_WAITING - 1);
-        let hashing = match before {
+        let hashing = match before.filter(|it| it.logins.max_waiting == logins.max_waiting) {
             Some(before) => Arc::clone(&before.hashing),
-            None => Arc::new(HashingPool::start(NonZeroU32::MIN, waiting)?),
+            None => Arc::new(HashingPool::start(NonZeroU32::MIN, logins.max_waiting)?),
         };
-        let proven = Mutex::new(CredentialCache::new(REMEMBERED));
-        Ok(Self { file, key: InstallationKey::new(key), proven, hashing })
+        let proven = Mutex::new(CredentialCache::new(logins.idle));
+        Ok(Self { file, key: InstallationKey::new(key), proven, logins, hashing })
     }
 
     /// Whether `caller` has proven the same lately, which is then remembered for longer.
@@ -110,14 +115,19 @@ impl Entrance {
 }
 
 impl Broker {
-    /// Lets those operators in from now on who are in `file`, or nobody without one. Whoever was in proves
-    /// its password again.
+    /// Lets those operators in from now on who are in `file`, or nobody without one, as `logins` says. Whoever
+    /// was in proves its password again.
     ///
     /// # Errors
     /// When the system gives no thread, or no randomness; what was in force stays then.
-    pub fn replace_operators(&self, file: Option<PasswordFile>) -> io::Result<()> {
+    pub fn replace_operators(
+        &self,
+        file: Option<PasswordFile>,
+        logins: OperatorLogins,
+    ) -> io::Result<()> {
         let before = self.operators.entrance.load_full();
-        let entrance = file.map(|file| Entrance::new(file, before.as_deref())).transpose()?;
+        let entrance = file.map(|file| Entrance::new(file, logins, before.as_deref()));
+        let entrance = entrance.transpose()?;
         self.operators.entrance.store(entrance.map(Arc::new));
         Ok(())
     }

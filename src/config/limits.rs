@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 42] = [
+const LIMITS: [(&str, i64, i64); 46] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -50,6 +50,13 @@ const LIMITS: [(&str, i64, i64); 42] = [
     ("log.keep_days", 0, 36_500),
     // All of them are looked at whenever one is added.
     ("log.keep_files", 0, 100_000),
+    // Each is a file descriptor.
+    ("admin.max_connections", 1, 10_000),
+    ("admin.connection_timeout_seconds", 1, 3_600),
+    // Whoever waits behind a thousand has gone.
+    ("admin.max_waiting_logins", 1, 1_000),
+    // A day: whoever leaves the page open longer logs in again.
+    ("admin.login_idle_seconds", 1, 86_400),
     // From what a service on this machine takes to what no client waits for.
     ("http.timeout_ms", 1, 600_000),
     // Each is a connection, and a file descriptor.

@@ -246,7 +246,9 @@ impl Reloader {
 
     fn read_operators(&self) -> Result<Vec<String>, String> {
         let (operators, warnings) = self.loaded.operators().map_err(|error| error.to_string())?;
-        self.broker.replace_operators(operators).map_err(|error| error.to_string())?;
+        let logins = self.loaded.config.admin.logins();
+        let replaced = self.broker.replace_operators(operators, logins);
+        replaced.map_err(|error| error.to_string())?;
         Ok(warnings)
     }
 
@@ -288,6 +290,9 @@ impl Reloader {
         self.broker.replace_webhook(resolved.webhook);
         let mut changes = listeners.take_effect();
         self.loaded = adopted;
+        if live.iter().any(|it| settings::LOGINS_OF_OPERATORS.contains(&it.as_str())) {
+            self.read_operators()?;
+        }
         changes.extend(live.iter().map(|setting| format!("`{setting}` is in force")));
         let waits = |setting| format!("`{setting}` has changed and needs a restart to take effect");
         notes.extend(restart.iter().map(waits));

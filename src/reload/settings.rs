@@ -6,14 +6,16 @@ use crate::broker::{Broker, LiveSettings};
 use crate::config::{Config, Loaded};
 use crate::sentinel::RuleSet;
 use crate::throttle::Rule;
-use crate::{auth, broker, identity_service, net, tracer};
+use crate::{admin, auth, broker, identity_service, net, tracer};
 
 /// Sections and settings that take effect while the broker runs: those that name the files that are read
 /// anew, and those of which [`adopt`] says more.
-const LIVE: [&str; 56] = [
+const LIVE: [&str; 58] = [
     "acl.policy_file",
     "acl.acl_format",
     "admin.password_file",
+    "admin.max_waiting_logins",
+    "admin.login_idle_seconds",
     "auth.password_file",
     "auth.allow_anonymous",
     "auth.max_logins_per_address",
@@ -68,6 +70,10 @@ const LIVE: [&str; 56] = [
     "tracing.forced_per_client_per_second",
     "log.",
 ];
+
+/// Those of them by which operators log in, with the password file that is in force.
+pub(super) const LOGINS_OF_OPERATORS: [&str; 2] =
+    ["admin.max_waiting_logins", "admin.login_idle_seconds"];
 
 /// The settings that differ, as `section.key`. Of listeners is told elsewhere.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,7 +141,12 @@ pub(super) fn adopt(in_force: &Loaded, now: Loaded) -> Loaded {
     config.bans = bans;
     config.acl = acl;
     config.mqtt = mqtt;
-    config.admin.password_file = admin.password_file;
+    config.admin = admin::Settings {
+        address: config.admin.address,
+        max_connections: config.admin.max_connections,
+        connection_timeout_seconds: config.admin.connection_timeout_seconds,
+        ..admin
+    };
     config.log = log;
     config.tracing = tracer::Settings {
         connect_ratio: tracing.connect_ratio,

@@ -259,6 +259,29 @@ fn an_attack_on_the_page_is_counted_told_by_an_alert_written_down_and_locks_out_
 }
 
 #[test]
+fn a_login_is_over_after_so_long_without_a_question_and_that_changes_while_the_broker_runs() {
+    let scene = Scene::with(&[(
+        "password_file = \"operators\"",
+        "password_file = \"operators\"\nlogin_idle_seconds = 1",
+    )]);
+    let accepted = || series(scene.port(), "bastionmq_admin_logins_total{result=\"accepted\"}");
+    assert_eq!(scene.status("/", OPERATOR), 200);
+    until("it is over", || {
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        assert_eq!(scene.status("/", OPERATOR), 200);
+        accepted() >= 2.0
+    });
+    scene.place.edit("bastionmq.toml", "login_idle_seconds = 1", "login_idle_seconds = 600");
+    scene.place.log("`admin.login_idle_seconds` is in force");
+    scene.place.reloaded("config");
+    assert_eq!(scene.status("/", OPERATOR), 200);
+    let before = accepted();
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    assert_eq!(scene.status("/", OPERATOR), 200);
+    assert_eq!(accepted(), before);
+}
+
+#[test]
 fn a_password_that_is_taken_back_opens_nothing_any_more_and_without_a_file_the_page_is_gone() {
     let scene = Scene::new();
     assert_eq!(scene.status("/", OPERATOR), 200);
