@@ -235,3 +235,67 @@ fn refusal(reason: &'static str, user: &str, address: IpAddr) -> sentinel::Event
         ..sentinel::Event::new(Kind::OperatorRefused, reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGINS: OperatorLogins =
+        OperatorLogins { max_waiting: NonZeroU32::MIN, idle: Duration::from_secs(300) };
+
+    fn entrance(logins: OperatorLogins, before: Option<&Entrance>) -> Entrance {
+        Entrance::new(PasswordFile::default(), logins, before).unwrap()
+    }
+
+    fn mac(entrance: &Entrance, user: &str, password: &str) -> CredentialMac {
+        entrance.key.mac(user, &Secret::from(password), "the line of the user")
+    }
+
+    #[test]
+    fn what_was_proven_is_remembered_for_who_proved_it_there_and_for_nothing_else() {
+        let entrance = entrance(LOGINS, None);
+        let here: Arc<str> = "127.0.0.1 anna".into();
+        entrance.remember(&here, mac(&entrance, "anna", "right"));
+        assert!(entrance.remembers(&here, &mac(&entrance, "anna", "right")));
+        assert!(!entrance.remembers(&here, &mac(&entrance, "anna", "wrong")));
+        assert!(!entrance.remembers(&"::1 anna".into(), &mac(&entrance, "anna", "right")));
+        assert!(!entrance.remembers(&"127.0.0.1 otto".into(), &mac(&entrance, "otto", "right")));
+    }
+
+    #[test]
+    fn a_line_that_changes_and_a_file_that_is_read_anew_forget_what_was_proven() {
+        let first = entrance(LOGINS, None);
+        let here: Arc<str> = "127.0.0.1 anna".into();
+        let proven = mac(&first, "anna", "right");
+        first.remember(&here, proven.clone());
+        let changed = first.key.mac("anna", &Secret::from("right"), "another line");
+        assert!(!first.remembers(&here, &changed));
+        let second = entrance(LOGINS, Some(&first));
+        assert!(!second.remembers(&here, &proven));
+        // Nor is it of use anywhere else: each has a key of its own.
+        second.remember(&here, proven);
+        assert!(!second.remembers(&here, &mac(&second, "anna", "right")));
+    }
+
+    #[test]
+    fn a_thread_is_kept_from_file_to_file_until_others_may_wait_for_it() {
+        let first = entrance(LOGINS, None);
+        let second = entrance(OperatorLogins { idle: Duration::ZERO, ..LOGINS }, Some(&first));
+        assert!(Arc::ptr_eq(&first.hashing, &second.hashing));
+        let max_waiting = LOGINS.max_waiting.saturating_add(1);
+        let third = entrance(OperatorLogins { max_waiting, ..LOGINS }, Some(&second));
+        assert!(!Arc::ptr_eq(&second.hashing, &third.hashing));
+    }
+
+    #[test]
+    fn the_sentinel_is_told_who_somebody_claims_to_be_and_no_more_than_a_part_of_a_long_name() {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let event = refusal("credentials", "anna", address);
+        assert_eq!((event.kind, event.reason), (Kind::OperatorRefused, "credentials"));
+        assert_eq!(event.principal, Some(Principal::User("anna".into())));
+        assert_eq!((event.address, event.listener.as_deref()), (Some(address), Some("admin")));
+        assert!(event.client.is_none());
+        let long = refusal("locked_out", &"x".repeat(60_000), address).principal.unwrap();
+        assert!(long.name().is_some_and(|name| name.len() <= 256));
+    }
+}
