@@ -313,9 +313,11 @@ fn bytes_per_key(measure_by: &str, keys: u32, times: u32) -> u64 {
         "name = \"r\"\nevents = [\"denied\"]\nper = [\"client\"]\nthreshold = 1e12\n{measure_by}"
     );
     let rule: RuleSettings = toml::from_str(&text).expect("a rule");
+    let max_keys = u32::try_from(KEYS).ok().and_then(|it| it.try_into().ok()).expect("not 0");
     let settings = Settings {
         default_rules: false,
-        max_keys: u32::try_from(KEYS).ok().and_then(|it| it.try_into().ok()).expect("not 0"),
+        max_keys,
+        max_learned_keys: max_keys,
         ..Settings::default()
     };
     let mut sentinel = Sentinel::new(RuleSet::of(&settings, &[rule]).expect("rules"), 1);
@@ -348,12 +350,15 @@ fn what_a_rule_remembers_of_a_key_is_bounded_however_much_it_does() {
         ("window = \"tumbling\"", 350),
         ("window = \"session\"", 350),
         ("measure = \"distinct\"\nof = \"topic\"", 1_500),
-        ("measure = \"new\"\nof = \"topic\"", 1_500),
+        ("measure = \"new\"\nof = \"topic\"", 250),
         ("measure = \"quantile\"\nquantile = 0.9", 4_000),
-        ("measure = \"deviation\"", 350),
-        ("measure = \"silence\"", 350),
+        ("measure = \"deviation\"", 250),
+        ("measure = \"silence\"", 250),
     ] {
         let bytes = bytes_per_key(measure_by, 2_000, 40);
         assert!(bytes <= most, "{measure_by}: {bytes} bytes");
     }
+    // As many different ones as it tells apart.
+    let bytes = bytes_per_key("measure = \"new\"\nof = \"topic\"", 2_000, 32);
+    assert!(bytes <= 800, "{bytes} bytes");
 }

@@ -1,7 +1,7 @@
 //! What a number may be, where its type alone would allow more.
 
 /// Keys with a narrower range than their type, both ends included.
-const LIMITS: [(&str, i64, i64); 46] = [
+const LIMITS: [(&str, i64, i64); 47] = [
     // The smallest packets are of 2 bytes; below 16 not even an acknowledgement with a reason fits.
     ("mqtt.max_packet_size", 16, LARGEST_PACKET),
     // There are no others.
@@ -20,6 +20,7 @@ const LIMITS: [(&str, i64, i64); 46] = [
     ("throttle.seconds", 1, 86_400),
     // Below 16 rules forget what they are about; beyond that they take gigabytes.
     ("sentinel.max_keys", 16, 1 << 22),
+    ("sentinel.max_learned_keys", 16, 1 << 22),
     // A day: clocks that are further off are wrong by any measure.
     ("sentinel.clock_skew_seconds", 1, 86_400),
     // 90 days.

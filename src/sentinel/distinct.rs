@@ -5,38 +5,57 @@ const FEW: usize = 32;
 /// Cells of the estimate.
 const CELLS: usize = 256;
 
-/// What was seen when. Hashes stand for what they are of.
+/// What was seen when, as long as there are no more than 32 different ones. Hashes stand for what they are of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Few(Vec<(u64, u32)>);
+
+/// What was seen when.
 ///
 /// Up to 32 are counted exactly. Beyond that it is linear counting (Whang et al. 1990) with the time of the
 /// latest in each of 256 cells: the standard error is about 5% at 100, and 11% at 1,000; more than 1,400 are
 /// counted as 1,400.
 #[derive(Clone, Debug)]
 pub(super) enum Distinct {
-    Few(Vec<(u64, u32)>),
+    Few(Few),
     Many(Box<[u32; CELLS]>),
+}
+
+impl Few {
+    /// As [`Distinct::insert`]. Says nothing where there is no room for it.
+    pub(super) fn insert(&mut self, hash: u64, tick: u32, oldest: u32) -> Option<bool> {
+        let Self(seen) = self;
+        seen.retain(|(_, at)| *at >= oldest);
+        if let Some((_, at)) = seen.iter_mut().find(|(known, _)| *known == hash) {
+            *at = tick.max(*at);
+            return Some(false);
+        }
+        if seen.is_empty() {
+            // Most keys have seen one, and never another.
+            seen.reserve_exact(1);
+        }
+        let has_room = seen.len() < FEW;
+        if has_room {
+            seen.push((hash, tick));
+        }
+        has_room.then_some(true)
+    }
 }
 
 impl Distinct {
     pub(super) fn new() -> Self {
-        Self::Few(Vec::new())
+        Self::Few(Few::default())
     }
 
     /// Notes that `hash` was seen at `tick`, which is 1 or more. What was last seen before `oldest` is
     /// forgotten. Says whether it was not known.
     pub(super) fn insert(&mut self, hash: u64, tick: u32, oldest: u32) -> bool {
         match self {
-            Self::Few(seen) => {
-                seen.retain(|(_, at)| *at >= oldest);
-                if let Some((_, at)) = seen.iter_mut().find(|(known, _)| *known == hash) {
-                    *at = tick.max(*at);
-                    return false;
-                }
-                if seen.len() < FEW {
-                    seen.push((hash, tick));
-                    return true;
+            Self::Few(few) => {
+                if let Some(is_new) = few.insert(hash, tick, oldest) {
+                    return is_new;
                 }
                 let mut cells = Box::new([0; CELLS]);
-                for (hash, at) in seen.iter().chain([&(hash, tick)]) {
+                for (hash, at) in few.0.iter().chain([&(hash, tick)]) {
                     let cell = &mut cells[cell_of(*hash)];
                     *cell = (*cell).max(*at);
                 }
@@ -55,18 +74,13 @@ impl Distinct {
     /// How many were seen at `oldest` or later.
     pub(super) fn count(&self, oldest: u32) -> f64 {
         match self {
-            Self::Few(seen) => seen.iter().filter(|(_, at)| *at >= oldest).count() as f64,
+            Self::Few(Few(seen)) => seen.iter().filter(|(_, at)| *at >= oldest).count() as f64,
             Self::Many(cells) => {
                 let empty = cells.iter().filter(|at| **at < oldest).count().max(1) as f64;
                 // Rounded, so that a threshold is met by who meets it.
                 (CELLS as f64 * (CELLS as f64 / empty).ln()).round()
             }
         }
-    }
-
-    /// Whether each is known by itself.
-    pub(super) fn is_exact(&self) -> bool {
-        matches!(self, Self::Few(_))
     }
 }
 

@@ -42,13 +42,21 @@ pub struct Watched {
     pub keys: usize,
 }
 
+/// How many keys were forgotten to make room for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// By rules that count.
+    pub counting: u64,
+    /// By rules that learn what is usual.
+    pub learning: u64,
+}
+
 /// Rules, and what they remember.
 #[derive(Debug)]
 pub struct Sentinel {
     watches: Vec<Watch>,
     /// The places of the rules that look at a kind of event.
     by_kind: [Vec<usize>; Kind::ALL.len()],
-    max_keys: usize,
     hashes: FixedState,
     /// The latest moment that it was told of.
     now: Duration,
@@ -75,7 +83,6 @@ impl Sentinel {
         let mut sentinel = Self {
             watches: Vec::new(),
             by_kind: Default::default(),
-            max_keys: rules.max_keys,
             hashes: FixedState::with_seed(seed),
             now: Duration::ZERO,
         };
@@ -83,16 +90,15 @@ impl Sentinel {
         sentinel
     }
 
-    /// Goes by other rules. Those that stay as they are remember what they did.
-    pub fn follow(&mut self, RuleSet { rules, max_keys, .. }: RuleSet) {
-        if std::mem::replace(&mut self.max_keys, max_keys) != max_keys {
-            self.watches.clear();
-        }
+    /// Goes by other rules. Those that stay as they are, but for being tried, remember what they did, unless
+    /// they are to remember less.
+    pub fn follow(&mut self, RuleSet { rules, max_keys, max_learned_keys, .. }: RuleSet) {
         let mut before = std::mem::take(&mut self.watches);
         for rule in rules {
-            let same = before.iter().position(|watch| *watch.rule == rule);
-            let watch = same.map(|at| before.swap_remove(at));
-            self.watches.push(watch.unwrap_or_else(|| Watch::new(rule, max_keys)));
+            let most = if rule.learns() { max_learned_keys } else { max_keys };
+            let same = before.iter().position(|watch| watch.rule.remembers_as(&rule));
+            let watch = same.map(|at| before.swap_remove(at).going_on(&rule, most));
+            self.watches.push(watch.unwrap_or_else(|| Watch::new(rule, most)));
         }
         for kind in Kind::ALL {
             let looks_at =
@@ -127,6 +133,19 @@ impl Sentinel {
         Some(watch.report())
     }
 
+    /// How many keys were forgotten to make room for others, since this was last asked.
+    pub fn take_forgotten(&mut self) -> Forgotten {
+        let mut forgotten = Forgotten::default();
+        for watch in &mut self.watches {
+            let count = match watch.rule.learns() {
+                true => &mut forgotten.learning,
+                false => &mut forgotten.counting,
+            };
+            *count += watch.keys.take_forgotten();
+        }
+        forgotten
+    }
+
     /// The keys that are remembered, of all rules.
     #[must_use]
     pub fn keys(&self) -> usize {
@@ -138,6 +157,13 @@ impl Watch {
     fn new(rule: Rule, max_keys: usize) -> Self {
         let keys = Keys::new(max_keys);
         Self { rule: Arc::new(rule), keys, found: 0, last: None, minute: 0, told: 0, untold: 0 }
+    }
+
+    /// By the same rule, which may be tried now, or not any more.
+    fn going_on(mut self, rule: &Rule, max_keys: usize) -> Self {
+        Arc::make_mut(&mut self.rule).dry_run = rule.dry_run;
+        self.keys.set_most(max_keys);
+        self
     }
 
     fn report(&self) -> Watched {

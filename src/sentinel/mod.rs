@@ -26,7 +26,7 @@ mod tests;
 
 pub use attribute::{Attribute, topic_class};
 pub use breadth::Breadth;
-pub use engine::{Finding, Sentinel, Watched};
+pub use engine::{Finding, Forgotten, Sentinel, Watched};
 pub use event::{Event, Kind};
 pub use panes::{Shape, Window};
 pub use response::{Response, Target};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use foldhash::quality::FixedState;
 
 use super::baseline::Baseline;
-use super::distinct::Distinct;
+use super::distinct::{Distinct, Few};
 use super::histogram::Histogram;
 use super::panes::{Panes, Shape, Window};
 use super::tally::Tally;
@@ -20,7 +20,7 @@ const TICKS: u32 = 16;
 pub(super) struct Past {
     kept: Kept,
     /// What has to come before.
-    led: Option<Panes<Tally>>,
+    led: Option<Box<Panes<Tally>>>,
     /// Until when nothing more is said about it.
     pub(super) quiet_until: Duration,
 }
@@ -29,8 +29,15 @@ pub(super) struct Past {
 enum Kept {
     Tally(Panes<Tally>),
     Histogram(Panes<Histogram>),
-    Distinct { seen: Distinct, last: Duration },
-    Known { seen: Distinct, events: u32 },
+    Distinct {
+        seen: Distinct,
+        last: Duration,
+    },
+    /// Nothing is new any more once there were too many.
+    Known {
+        seen: Option<Few>,
+        events: u32,
+    },
     Baseline(Baseline),
     Last(Option<Duration>),
 }
@@ -43,11 +50,11 @@ impl Past {
             }
             Measure::Quantile(_) => Kept::Histogram(Panes::new(rule.window, now)),
             Measure::Distinct(_) => Kept::Distinct { seen: Distinct::new(), last: now },
-            Measure::New(..) => Kept::Known { seen: Distinct::new(), events: 0 },
+            Measure::New(..) => Kept::Known { seen: Some(Few::default()), events: 0 },
             Measure::Deviation(_) => Kept::Baseline(Baseline::default()),
             Measure::Silence => Kept::Last(None),
         };
-        let led = rule.is_sequence().then(|| Panes::new(rule.window, now));
+        let led = rule.is_sequence().then(|| Box::new(Panes::new(rule.window, now)));
         Self { kept, led, quiet_until: Duration::ZERO }
     }
 
@@ -104,11 +111,14 @@ impl Past {
                     return 0.0;
                 }
                 let (oldest, tick) = ticks(window, now, now);
-                let is_new = seen.insert(hasher.finish(), tick, oldest);
+                let is_new = seen.as_mut().and_then(|it| it.insert(hasher.finish(), tick, oldest));
+                if is_new.is_none() {
+                    // Who comes from everywhere comes from nowhere new.
+                    *seen = None;
+                }
                 let is_warm = *events >= warm_up;
                 *events = events.saturating_add(1);
-                // Who comes from everywhere comes from nowhere new.
-                if is_new && is_warm && seen.is_exact() { 1.0 } else { 0.0 }
+                if is_warm && is_new == Some(true) { 1.0 } else { 0.0 }
             }
             (Kept::Baseline(baseline), Measure::Deviation(warm_up)) => {
                 baseline.deviation(event.number, warm_up, rule.threshold)

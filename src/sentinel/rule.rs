@@ -104,6 +104,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Of how many keys each of them keeps what it needs to know.
     pub max_keys: usize,
+    /// The same for those that learn what is usual.
+    pub max_learned_keys: usize,
     /// Clocks that are further off are told of, ahead or behind.
     pub clock_skew: Duration,
 }
@@ -258,9 +260,15 @@ impl RuleSet {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let max_keys = settings.max_keys.get() as usize;
-        let clock_skew = settings.clock_skew();
-        Ok(if settings.enabled { Self { rules, max_keys, clock_skew } } else { Self::default() })
+        if !settings.enabled {
+            return Ok(Self::default());
+        }
+        Ok(Self {
+            rules,
+            max_keys: settings.max_keys.get() as usize,
+            max_learned_keys: settings.max_learned_keys.get() as usize,
+            clock_skew: settings.clock_skew(),
+        })
     }
 }
 
@@ -353,6 +361,17 @@ impl Rule {
     /// Whether `event` is one of those that have to come before.
     pub(super) fn leads(&self, event: &Event) -> bool {
         self.after.iter().any(|it| it.is_of(event))
+    }
+
+    /// Whether it learns what is usual, and so has to remember everybody.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        matches!(self.measure, Measure::New(..) | Measure::Deviation(_) | Measure::Silence)
+    }
+
+    /// Whether it is the same but for being tried: what one remembers, the other one would.
+    pub(super) fn remembers_as(&self, other: &Self) -> bool {
+        self.name == other.name && *self == Self { dry_run: self.dry_run, ..other.clone() }
     }
 
     /// Whether something has to come before.

@@ -17,6 +17,10 @@ pub struct Settings {
     /// where different ones are counted, and 4 KiB where quantiles are taken. Who comes only once in a
     /// while is forgotten where there are more.
     pub max_keys: NonZeroU32,
+    /// The same for rules that learn what is usual: those that look for new ones, deviations and silence. They
+    /// remember everybody, and not only those who do something wrong. A key takes less than 250 bytes, and 800
+    /// where new ones are looked for.
+    pub max_learned_keys: NonZeroU32,
     /// Seconds that the clock of whoever seals payloads may be off before that is an event.
     pub clock_skew_seconds: NonZeroU32,
 }
@@ -33,6 +37,7 @@ impl Default for Settings {
             enabled: true,
             default_rules: true,
             max_keys: NonZeroU32::MIN.saturating_add(16_383),
+            max_learned_keys: NonZeroU32::MIN.saturating_add(199_999),
             clock_skew_seconds: NonZeroU32::MIN.saturating_add(29),
         }
     }

@@ -16,7 +16,11 @@ fn rules(text: &str) -> Vec<Rule> {
 }
 
 fn sentinel(rules: Vec<Rule>, max_keys: usize) -> Sentinel {
-    Sentinel::new(RuleSet { rules, max_keys, ..RuleSet::default() }, 1)
+    Sentinel::new(set_of(rules, max_keys), 1)
+}
+
+fn set_of(rules: Vec<Rule>, max_keys: usize) -> RuleSet {
+    RuleSet { rules, max_keys, max_learned_keys: max_keys, ..RuleSet::default() }
 }
 
 /// An event from a line such as `login_refused.credentials principal=user:ann address=192.0.2.1`.
@@ -279,7 +283,7 @@ fn rules_that_stay_remember_when_others_change() {
     (0..2).for_each(|_| sentinel.observe(Duration::ZERO, &refused, &mut found));
     let other = GUESSING.replace("\"guessing\"", "\"other\"");
     let rules = rules(&format!("{GUESSING}{other}"));
-    sentinel.follow(RuleSet { rules, max_keys: 64, ..RuleSet::default() });
+    sentinel.follow(set_of(rules, 64));
     sentinel.observe(Duration::ZERO, &refused, &mut found);
     assert_eq!(found.iter().map(|it| &*it.rule.name).collect::<Vec<_>>(), ["guessing"]);
     assert_eq!(sentinel.keys(), 2);
@@ -463,6 +467,56 @@ fn a_rule_tells_how_it_is_getting_on_and_is_tried_without_forgetting() {
     let report = sentinel.report();
     let [watched] = &report[..] else { panic!("one") };
     assert_eq!((watched.found, watched.last, watched.keys), (1, Some(at), 1));
-    sentinel.follow(RuleSet { rules: rules(GUESSING), max_keys: 64, ..RuleSet::default() });
+    sentinel.follow(set_of(rules(GUESSING), 64));
     assert!(sentinel.report().iter().all(|it| !it.rule.dry_run));
+}
+
+#[test]
+fn a_rule_that_was_only_tried_forgets_nothing_when_the_configuration_is_read_anew() {
+    let (mut sentinel, mut found) = (sentinel(rules(GUESSING), 64), Vec::new());
+    let refused = event("login_refused.credentials address=192.0.2.1");
+    let mut observe = |sentinel: &mut Sentinel| {
+        sentinel.observe(Duration::ZERO, &refused, &mut found);
+        found.iter().map(|it| it.rule.dry_run).collect::<Vec<_>>()
+    };
+    observe(&mut sentinel);
+    assert!(sentinel.set_dry_run("guessing", true).is_some());
+    observe(&mut sentinel);
+    // The file has left the rule alone.
+    sentinel.follow(set_of(rules(GUESSING), 64));
+    assert_eq!(observe(&mut sentinel), [false], "the third one");
+    // Nor does it forget when the file itself has it only tried.
+    sentinel.follow(set_of(rules(&format!("{GUESSING}dry_run = true")), 64));
+    let report = sentinel.report();
+    let [watched] = &report[..] else { panic!("one") };
+    assert_eq!((watched.rule.dry_run, watched.found, watched.keys), (true, 1, 1));
+}
+
+#[test]
+fn rules_that_learn_have_room_of_their_own_and_what_they_forget_is_counted() {
+    let learning = "[[rule]]\nname = \"away\"\nevents = [\"connected\"]\nper = [\"client\"]\n\
+                    measure = \"silence\"\nthreshold = 10\n";
+    let counting =
+        "[[rule]]\nname = \"often\"\nevents = [\"connected\"]\nper = [\"client\"]\nthreshold = 9\n";
+    let set = |max_keys, max_learned_keys| RuleSet {
+        max_learned_keys,
+        ..set_of(rules(&format!("{learning}{counting}")), max_keys)
+    };
+    let (mut sentinel, mut found) = (Sentinel::new(set(10, 100), 1), Vec::new());
+    let mut all_come = |sentinel: &mut Sentinel, at| {
+        for client in 0..50 {
+            let connected = event(&format!("connected client={client}"));
+            sentinel.observe(Duration::from_secs(at), &connected, &mut found);
+        }
+        std::mem::take(&mut found).len()
+    };
+    assert_eq!(all_come(&mut sentinel, 0), 0);
+    let forgotten = Forgotten { counting: 40, learning: 0 };
+    assert_eq!((sentinel.take_forgotten(), sentinel.keys()), (forgotten, 10 + 50));
+    // More room forgets nothing, and of everybody it is known how long it was away.
+    sentinel.follow(set(10, 200));
+    assert_eq!(all_come(&mut sentinel, 20), 50);
+    sentinel.follow(set(10, 20));
+    assert_eq!(all_come(&mut sentinel, 40), 0);
+    assert_eq!(sentinel.take_forgotten().learning, 30);
 }

@@ -187,6 +187,16 @@ label! {
 }
 
 label! {
+    /// Of which rules of the sentinel.
+    RuleSort as "rules" {
+        /// Those that count what goes wrong.
+        Counting = "counting",
+        /// Those that learn what is usual.
+        Learning = "learning",
+    }
+}
+
+label! {
     /// What is done to somebody who has broken a rule of the sentinel.
     SentinelResponse as "response" {
         /// Its connections end.

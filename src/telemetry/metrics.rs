@@ -19,8 +19,9 @@ use super::{
     AclDecision, AdminLogin, BanKind, CipherSuite, Counters, DeniedAction, DropReason,
     EnvelopeRefusal, Gauges, HttpAuthResult, KeyExchange, Label as _, LockoutScope, LoginMethod,
     LoginResult, PacketKind, ProtocolFault, ProtocolVersion, Refusal, ReloadResult, Reloaded,
-    ResponseOutcome, Revocation, SentinelResponse, StoreState, Tally, ThrottleAction, Throttled,
-    WebhookResult, WorkerCounters, WorkerGauge, WorkerHistogram, logging, process, runtime,
+    ResponseOutcome, Revocation, RuleSort, SentinelResponse, StoreState, Tally, ThrottleAction,
+    Throttled, WebhookResult, WorkerCounters, WorkerGauge, WorkerHistogram, logging, process,
+    runtime,
 };
 use crate::message::QoS;
 
@@ -171,6 +172,8 @@ pub struct Metrics {
     pub sentinel_events_lost: Counter,
     /// Keys that its rules remember.
     pub sentinel_keys: Gauge,
+    /// Keys that they have forgotten, since there were too many.
+    pub sentinel_keys_forgotten: Counters<RuleSort>,
     /// What was done to those who have broken rules of the sentinel.
     pub sentinel_responses: Counters<(SentinelResponse, ResponseOutcome)>,
     /// Alerts for the webhook.
@@ -472,6 +475,10 @@ impl Metrics {
             sentinel_keys: register.gauge(
                 "bastionmq_sentinel_keys",
                 "Keys that the rules of the sentinel remember, such as addresses and clients",
+            ),
+            sentinel_keys_forgotten: register.counters(
+                "bastionmq_sentinel_keys_forgotten_total",
+                "Keys that rules of the sentinel have forgotten to make room for others",
             ),
             sentinel_responses: register.counters(
                 "bastionmq_sentinel_responses_total",

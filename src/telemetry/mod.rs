@@ -20,8 +20,8 @@ pub use label::{Counters, Gauges, Label};
 pub use labels::{
     AclDecision, AdminLogin, AuditState, BanKind, DeniedAction, DropReason, EnvelopeRefusal,
     HttpAuthResult, LockoutScope, LoginMethod, LoginResult, PacketKind, ProtocolFault, Refusal,
-    ReloadResult, Reloaded, ResponseOutcome, Revocation, SentinelResponse, SpanResult, StoreState,
-    ThrottleAction, Throttled, TraceDecision, WebhookResult,
+    ReloadResult, Reloaded, ResponseOutcome, Revocation, RuleSort, SentinelResponse, SpanResult,
+    StoreState, ThrottleAction, Throttled, TraceDecision, WebhookResult,
 };
 pub use log_targets::{LogTarget, LogTargetError, LogTargets};
 pub use metrics::{AuditMetrics, Metrics, TracingMetrics};

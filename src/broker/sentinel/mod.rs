@@ -24,8 +24,8 @@ pub(super) use self::pace::Pace;
 use self::report::Report;
 use super::Broker;
 use crate::clock::Now;
-use crate::sentinel::{Event, Finding, Kind, Response, RuleSet, Sentinel, Severity};
-use crate::telemetry::Metrics;
+use crate::sentinel::{Event, Finding, Forgotten, Kind, Response, RuleSet, Sentinel, Severity};
+use crate::telemetry::{Metrics, RuleSort};
 
 /// Events that may wait to be looked at.
 const QUEUE: usize = 8_192;
@@ -98,6 +98,15 @@ impl Watch {
         let clock_skew_ms = u64::try_from(rules.clock_skew.as_millis()).unwrap_or(u64::MAX);
         self.clock_skew_ms.store(clock_skew_ms, Ordering::Relaxed);
         self.sentinel.lock().follow(rules);
+    }
+
+    fn count_keys(&self) {
+        let mut sentinel = self.sentinel.lock();
+        let (keys, Forgotten { counting, learning }) = (sentinel.keys(), sentinel.take_forgotten());
+        drop(sentinel);
+        self.metrics.sentinel_keys.set(keys as f64);
+        self.metrics.sentinel_keys_forgotten.add(RuleSort::Counting, counting);
+        self.metrics.sentinel_keys_forgotten.add(RuleSort::Learning, learning);
     }
 
     /// Has an alert among the last ones.
@@ -204,7 +213,7 @@ fn watch(broker: &Weak<Broker>, waiting: &Receiver<Seen>) {
         watch.sentinel.lock().observe(since, &event, &mut findings);
         watch.metrics.sentinel_events.increment(1);
         if looked_at.is_multiple_of(BETWEEN_COUNTS) {
-            watch.metrics.sentinel_keys.set(watch.sentinel.lock().keys() as f64);
+            watch.count_keys();
         }
         looked_at = looked_at.wrapping_add(1);
         let now = Now::read();
@@ -278,6 +287,29 @@ mod tests {
         assert_eq!(watch.clock_skew(now - 6_000, now), Some(("behind", 6.0)));
     }
 
+    fn inside() -> Event {
+        let client = Some(crate::identity::ClientId::new("c"));
+        Event { client, ..Event::new(Kind::Denied, "") }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_as_lost_and_what_is_looked_at_by_no_rule_is_not() {
+        const LOST: &str = "bastionmq_sentinel_events_lost_total";
+        let metrics = Arc::new(Metrics::new());
+        let watch = Watch::new(RuleSet::default(), 1, Arc::clone(&metrics));
+        let shows = |lost: &str| metrics.render().lines().any(|it| it == format!("{LOST} {lost}"));
+        (0..QUEUE + 9).for_each(|_| watch.observe(inside));
+        assert!(shows("0"), "nobody looks");
+        let rules = RuleSet::of(&crate::sentinel::Settings::default(), &[]).expect("rules");
+        watch.follow(rules);
+        (0..QUEUE).for_each(|_| watch.observe(inside));
+        assert!(shows("0"), "there is room");
+        (0..7).for_each(|_| watch.observe(inside));
+        assert!(shows("7"));
+        watch.observe(|| Event::new(Kind::LoginRefused, "credentials"));
+        assert!(shows("8"), "strangers are counted as well");
+    }
+
     #[test]
     fn strangers_leave_room_for_what_is_done_inside() {
         let rules = RuleSet::of(&crate::sentinel::Settings::default(), &[]).expect("rules");
@@ -285,12 +317,8 @@ mod tests {
         let seen = |kind| Seen { at: Instant::now(), event: Box::new(Event::new(kind, "")) };
         let brought = (0..QUEUE).filter(|_| watch.bring(seen(Kind::LoginRefused))).count();
         assert_eq!(brought, QUEUE_OF_STRANGERS);
-        let client = Some(crate::identity::ClientId::new("c"));
-        let inside = || {
-            let event = Box::new(Event { client: client.clone(), ..Event::new(Kind::Denied, "") });
-            Seen { at: Instant::now(), event }
-        };
-        let brought = (0..QUEUE).filter(|_| watch.bring(inside())).count();
+        let within = || Seen { at: Instant::now(), event: Box::new(inside()) };
+        let brought = (0..QUEUE).filter(|_| watch.bring(within())).count();
         assert_eq!(brought, QUEUE - QUEUE_OF_STRANGERS);
     }
 }
