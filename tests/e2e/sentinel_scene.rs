@@ -126,7 +126,11 @@ fn is_named_by_a_test(rule: &str, source: &str) -> bool {
 
 #[test]
 fn every_rule_that_comes_with_the_broker_is_shown_by_an_attack() {
-    let attacks = [include_str!("sentinel_attacks.rs"), include_str!("../sealed/sentinel.rs")];
+    let attacks = [
+        include_str!("sentinel_attacks.rs"),
+        include_str!("../sealed/sentinel.rs"),
+        include_str!("admin_page.rs"),
+    ];
     let rules = default_rules().into_iter().filter_map(|rule| rule.name);
     let is_shown = |rule: &String| attacks.iter().any(|it| is_named_by_a_test(rule, it));
     let (shown, forgotten): (Vec<_>, Vec<_>) = rules.partition(is_shown);

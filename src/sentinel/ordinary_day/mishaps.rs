@@ -37,6 +37,12 @@ pub(super) fn outside(now: u64, dice: &mut Dice, events: &mut Vec<Event>) {
         let address = Some(scanner.into());
         events.push(Event { address, ..Event::new(Kind::Malformed, "malformed_packet") });
     }
+    if now.is_multiple_of(3 * HOUR) {
+        // An operator mistypes the password of the page.
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let mistyped = Event::new(Kind::OperatorRefused, "credentials");
+        events.push(Event { address, times: 2, ..mistyped });
+    }
 }
 
 /// Whether anything befalls devices in the step that begins `now`.
