@@ -28,9 +28,10 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_795_348_800);
 
     fn said(values: &[&str]) -> Option<u64> {
-        let values = values.iter().map(|it| (RETRY_AFTER, HeaderValue::from_str(it).unwrap()));
         let mut headers = HeaderMap::new();
-        values.for_each(|(name, value)| drop(headers.append(name, value)));
+        for value in values {
+            headers.append(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+        }
         retry_after(&headers, SystemTime::UNIX_EPOCH + NOON).map(|it| it.as_secs())
     }
 

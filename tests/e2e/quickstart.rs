@@ -309,7 +309,7 @@ fn a_directory_of_quickstart_that_is_not_whole_is_named_with_what_is_missing_and
     let directory = scratch();
     drop(quickstart(directory.path()));
     let data = directory.path().join("bastionmq-data");
-    for part in ["policy.toml", "passwords", "operators", "certs/server.key", "master.key"] {
+    for part in ["policy.toml", "passwords", "operators", "master.key"] {
         fs::rename(data.join(part), directory.path().join("aside")).expect("it was made");
         let error = refused(directory.path(), &[]);
         assert!(error.contains(part) && error.contains("No such file"), "{part}: {error}");
