@@ -19,6 +19,8 @@ pub(crate) enum Habit {
     LosesAcknowledgements,
     /// It is there in some rounds only.
     IsAway,
+    /// It is away until all is over.
+    IsGone,
 }
 
 /// How often each message has come, by its number, in each topic.
@@ -64,8 +66,10 @@ impl Reader {
 
     /// Does what its habit is until the round is over.
     pub(crate) fn work(&mut self, network: &Network, round: u64) {
-        if self.habit == Habit::IsAway && !round.is_multiple_of(5) {
-            return;
+        match self.habit {
+            Habit::IsGone => return,
+            Habit::IsAway if !round.is_multiple_of(5) => return,
+            _ => {}
         }
         while let Some(mut visit) = self.device.visit(network) {
             let enough = match self.habit {

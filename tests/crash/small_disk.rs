@@ -125,7 +125,12 @@ fn a_first_quickstart_without_room_says_so_and_leaves_nothing_half_made() {
     let Some(disk) = SmallDisk::mount(&mounted_at) else { return };
     let filler = disk.mounted_at.join("filler");
     let mut file = File::create(&filler).expect("a file");
-    while file.write_all(&[0; 512]).and_then(|()| file.sync_data()).is_ok() {}
+    for bytes in [1 << 20, 4_096, 512] {
+        let block = vec![0; bytes];
+        while file.write_all(&block).is_ok() {}
+        // What is left shows once everything is on disk.
+        let _ = file.sync_data();
+    }
     drop(file);
     let before = fs::read_dir(&mounted_at).expect("a directory").count();
     let quickstart = || {
