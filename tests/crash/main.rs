@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and then says why"
 )]
 
+mod audit;
 mod chooser;
 mod device;
 mod directory;

@@ -189,6 +189,61 @@ fn a_strict_log_has_each_decision_before_anybody_learns_of_it() {
 }
 
 #[test]
+fn a_strict_log_has_each_disconnection_by_a_throttle_and_each_lock_out_before_anybody_learns_of_it()
+{
+    let place = scratch();
+    let more = "strict = true\n\
+        [[throttle]]\nname = \"calm\"\nrate = 1\nseconds = 3600\naction = \"disconnect\"\n";
+    let mut broker = audited(place.path(), more);
+    let has = |parts: &[&str]| {
+        let text = written(place.path());
+        text.lines().any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    for id in ["loud0", "loud1", "loud2"] {
+        let connect = Connect::new(5, id).login(ADMIN);
+        let mut client = RawClient::connected(broker.plain_port(), &connect);
+        for packet in [1, 2] {
+            client.send(&raw::publish_with(5, 0x32, "x", Some(packet), &[], b"x"));
+        }
+        assert_eq!(client.expect(raw::PUBACK).acknowledged(), (1, 0));
+        assert_eq!(client.expect(raw::PUBACK).acknowledged(), (2, 0x97));
+        assert!(has(&["\"throttled\"", id]), "{id} has learned of it");
+        client.expect_disconnect(0x96);
+    }
+    until("it is locked out", || {
+        let mut eve = RawClient::plain(broker.plain_port());
+        eve.send(&Connect::new(5, "eve").login((DEVICE1.0, "the wrong word")).encode());
+        eve.expect(raw::CONNACK).reason() == 0x9f
+    });
+    assert!(has(&["\"locked_out\"", DEVICE1.0]));
+    broker.terminate();
+    broker.wait();
+    assert!(verify(place.path()).status.success());
+}
+
+#[test]
+fn whoever_is_masked_is_found_by_whoever_has_the_master_key() {
+    let place = scratch();
+    let mut broker = audited(place.path(), "mask = true\n");
+    use_it(&broker);
+    broker.terminate();
+    broker.wait();
+    let key = place.path().join("master.key");
+    let names = |arguments: &[&str]| {
+        let found = records(&audit(place.path(), arguments));
+        let mut names: Vec<_> = found.iter().map(|it| it["event"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let with_key = ["--master-key-file", key.to_str().unwrap()];
+    let by_address = [&["search", "--address", "127.0.0.1"][..], &with_key].concat();
+    assert_eq!(names(&by_address), "connected denied disconnected login_refused");
+    assert_eq!(names(&by_address[..3]), "");
+    let by_id = [&["search", "--client-id", "device1"][..], &with_key].concat();
+    assert_eq!(names(&by_id), "connected denied disconnected");
+}
+
+#[test]
 fn neither_passwords_nor_payloads_stand_in_it() {
     let place = scratch();
     let mut broker = audited(place.path(), "");
