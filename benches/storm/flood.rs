@@ -40,6 +40,8 @@ const UNDER_WAY: i32 = Errno::INPROGRESS.raw_os_error();
 /// One in so many is looked at, whether it was refused.
 const LOOKED_AT: u64 = 64;
 
+type Percentile = fn(&Latencies) -> Duration;
+
 /// What an attacker has done.
 #[derive(Default)]
 struct Done {
@@ -103,8 +105,7 @@ fn deaf_listener() -> anyhow::Result<Socket> {
 fn is_within_limits(quiet: &Latencies, beside: &Latencies, during: &Latencies) -> bool {
     println!("| flow | quiet | others are flooded | the broker is | times quiet | times others |");
     println!("|---|---:|---:|---:|---:|---:|");
-    let of: [(_, fn(&Latencies) -> Duration); 2] =
-        [("p50", Latencies::p50), ("p99", Latencies::p99)];
+    let of: [(_, Percentile); 2] = [("p50", Latencies::p50), ("p99", Latencies::p99)];
     of.iter().fold(true, |is_good, (name, of)| {
         let (quiet, beside, during) = (of(quiet), of(beside), of(during));
         let (times, times_beside) =

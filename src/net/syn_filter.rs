@@ -147,7 +147,8 @@ mod system {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::net::{SocketAddr, TcpListener};
     use std::os::fd::AsFd;

@@ -292,8 +292,8 @@ fn who_subscribes_or_retains_too_much_is_made_to_wait_and_loses_nothing() {
         (raw::publish_with(5, 0x33, &topic, Some(id), &[], b"kept"), raw::PUBACK, 0x10)
     };
     let subscribe = |id: u16| (raw::subscribe(5, id, &format!("of/{id}"), 0), raw::SUBACK, 0x00);
-    let doings: [(&str, &dyn Fn(u16) -> (Vec<u8>, u8, u8)); 2] =
-        [("subscriptions", &subscribe), ("retained", &retain)];
+    type Doing<'a> = &'a dyn Fn(u16) -> (Vec<u8>, u8, u8);
+    let doings: [(&str, Doing<'_>); 2] = [("subscriptions", &subscribe), ("retained", &retain)];
     for (what, doing) in doings {
         let broker = limited(&rule(&format!("what = \"{what}\"\nrate = 4\nburst = 1")));
         let mut client = enters(&broker, "c", ADMIN);

@@ -110,7 +110,8 @@ fn sealed_as_by(number: u8) -> Vec<u8> {
 
 #[test]
 fn payloads_that_are_forged_in_every_way() {
-    let forgeries: [(_, _, fn() -> Vec<u8>, _); 6] = [
+    type Forge = fn() -> Vec<u8>;
+    let forgeries: [(_, _, Forge, _); 6] = [
         (
             "sender_mismatch",
             TOPIC,

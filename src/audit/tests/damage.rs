@@ -2,8 +2,10 @@
 
 use super::*;
 
+type Tampering = (&'static str, fn(&Place));
+
 /// What somebody does to the head of a log.
-const TAMPERINGS: [(&str, fn(&Place)); 4] = [
+const TAMPERINGS: [Tampering; 4] = [
     ("removed", |place| fs::remove_file(place.head()).unwrap()),
     ("emptied", |place| fs::write(place.head(), "").unwrap()),
     ("forged", |place| {

@@ -93,7 +93,7 @@ pub(super) fn hinder(device: &Device, now: u64, dice: &mut Dice, events: &mut Ve
         for reason in reasons {
             let times = dice.roll(3) as u32;
             let event = device.event(Kind::ConnectionRefused, reason);
-            events.extend((times > 0).then(|| Event {
+            events.extend((times > 0).then_some(Event {
                 principal: None,
                 client: None,
                 times,
