@@ -205,7 +205,7 @@ fn a_strict_log_has_each_disconnection_by_a_throttle_and_each_lock_out_before_an
         for packet in [1, 2] {
             client.send(&raw::publish_with(5, 0x32, "x", Some(packet), &[], b"x"));
         }
-        assert_eq!(client.expect(raw::PUBACK).acknowledged(), (1, 0));
+        assert_eq!(client.expect(raw::PUBACK).acknowledged(), (1, 0x10));
         assert_eq!(client.expect(raw::PUBACK).acknowledged(), (2, 0x97));
         assert!(has(&["\"throttled\"", id]), "{id} has learned of it");
         client.expect_disconnect(0x96);
