@@ -26,7 +26,8 @@ pub(super) struct Newcomer {
 
 impl Newcomer {
     /// Shakes hands, where there is TLS or WebSocket, and serves the client. What is needed for the
-    /// handshakes alone is on the heap, and gone with them.
+    /// handshakes alone is on the heap, from when they begin to their end: a crowd that waits to be
+    /// served has none of it yet.
     pub(super) fn serve(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
         let Self { accepted, place, terms, occupant, mut trace } = self;
         if let Some(trace) = &mut trace {
@@ -40,9 +41,9 @@ impl Newcomer {
         let send_timeout = settings.send_timeout();
         let authenticators = Arc::clone(&terms.endpoint.authenticators);
         let stop = Arc::clone(&terms.stop);
-        let arrival = Arrival { accepted, place, deadline, trace };
-        let welcome = Box::pin(terms.welcome(arrival, Arc::clone(&shared)));
+        let arrival = Box::new(Arrival { accepted, place, deadline, trace });
         async move {
+            let welcome = Box::pin(terms.welcome(arrival, Arc::clone(&shared)));
             if let Some(Welcomed { transport, peer, mut place, trace }) = welcome.await {
                 let client = Client::new(Arc::clone(&shared.broker), peer, authenticators);
                 let client = client.traced_by(trace);

@@ -52,10 +52,10 @@ impl Terms {
     /// that makes the other side.
     pub(super) async fn welcome(
         self: Arc<Self>,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
         shared: Arc<Shared>,
     ) -> Option<Welcomed> {
-        let Arrival { accepted, mut place, deadline, mut trace } = arrival;
+        let Arrival { accepted, mut place, deadline, mut trace } = *arrival;
         let listener = Arc::clone(&self.name);
         let (mut stream, mut address) = match accepted {
             Accepted::Tcp(stream, address) => (served(TcpStream::from_std(stream))?, address),
