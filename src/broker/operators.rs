@@ -157,7 +157,7 @@ impl Broker {
             Judgement::Admit => {}
             Judgement::Delay(delay) => tokio::time::sleep(delay.min(PATIENCE)).await,
             Judgement::LockedOut(_) => {
-                if !self.lockouts.are_written_by(deadline).await {
+                if !self.operators.lockouts.are_written_by(deadline).await {
                     return OperatorLogin::Unwritten;
                 }
                 self.counts.metrics.admin_logins.increment(AdminLogin::LockedOut);

@@ -217,6 +217,17 @@ fn whoever_guesses_is_locked_out_even_with_the_right_password_until_that_is_lift
 }
 
 #[test]
+fn a_strict_audit_log_has_who_is_locked_out_of_the_page_before_anybody_learns_of_it() {
+    let scene = Scene::with(&[("dir = \"audit\"", "dir = \"audit\"\nstrict = true")]);
+    for _ in 0..5 {
+        assert_eq!(scene.status("/", (OPERATOR.0, "a guess")), 401);
+    }
+    assert_eq!(scene.status("/", OPERATOR), 429);
+    let locked_out = scene.recorded("locked_out");
+    assert!(locked_out.iter().any(|it| it["user"] == "admin:olga"), "{locked_out:?}");
+}
+
+#[test]
 fn an_attack_on_the_page_is_counted_told_by_an_alert_written_down_and_locks_out_nobody_else() {
     let mut scene =
         Scene::with(&[("lockout_seconds", "lockout_address_failures = 8\nlockout_seconds")]);

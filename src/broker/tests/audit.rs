@@ -1,31 +1,38 @@
 //! What the audit log is told, and a strict one whose disk fails.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::driver::{Driver, Visit, id, parts, publish};
 use crate::audit::{self, AuditLog, Condition, Event, Keys};
-use crate::auth::PasswordFile;
-use crate::broker::{Broker, Parts, SanctionOrder};
+use crate::auth::{self, Origin, PasswordFile};
+use crate::broker::lockouts::Attempt;
+use crate::broker::{Broker, OperatorLogin, OperatorLogins, Parts, SanctionOrder};
 use crate::clock::Now;
-use crate::codec::{Delivery, ReasonCode};
+use crate::codec::{Connect, Delivery, Packet, ReasonCode, Version};
 use crate::keys::MasterKeySource;
 use crate::sanctions::Author;
 use crate::throttle::Rate;
 
+/// A broker with a strict audit log in `place`, whose disk fails once and takes everything after that.
+fn on_failing_disk(place: &Path) -> Arc<Broker> {
+    let source = MasterKeySource::File(place.join("master"));
+    let (master, _) = source.read_or_make().expect("a master key");
+    let directory = place.join("audit");
+    let keys = Keys::open_or_make(&directory, &master).expect("keys");
+    let audit = Some(Arc::new(AuditLog::strict_on_failing_disk(&directory, keys, 1)));
+    let parts = Parts { audit, ..parts(PasswordFile::default()) };
+    Arc::new(Broker::new(parts).expect("threads"))
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_decided_any_more_once_the_disk_has_failed_to_sync_a_strict_audit_log() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = MasterKeySource::File(place.path().join("master"));
-    let (master, _) = source.read_or_make().expect("a master key");
-    let directory = place.path().join("audit");
-    let keys = Keys::open_or_make(&directory, &master).expect("keys");
-    // The disk fails once, and takes everything after that.
-    let audit = Some(Arc::new(AuditLog::strict_on_failing_disk(&directory, keys, 1)));
-    let parts = Parts { audit, ..parts(PasswordFile::default()) };
-    let broker = Arc::new(Broker::new(parts).expect("threads"));
+    let broker = on_failing_disk(place.path());
     for id in ["one", "other"] {
         let mut stranger = Driver::knock(&broker, Visit::of(id));
         stranger.log_in().await;
@@ -41,6 +48,37 @@ async fn nothing_is_decided_any_more_once_the_disk_has_failed_to_sync_a_strict_a
     let mut third = Driver::knock(&broker, Visit::of("third"));
     third.log_in().await;
     assert_eq!(third.greeted(), Err(ReasonCode::ServerUnavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_learns_of_a_lock_out_that_a_strict_audit_log_has_not_on_disk() {
+    let place = tempfile::tempdir().expect("a directory");
+    let broker = on_failing_disk(place.path());
+    let locked_out = |user: &str| {
+        let origin = Origin::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+        Attempt { user: user.into(), origin }
+    };
+    let failures = auth::Settings::default().lockout_failures;
+    (0..failures).for_each(|_| broker.lockouts.failed(&locked_out("ann")));
+    assert_eq!(broker.lockouts().len(), 1);
+    let login = Connect {
+        user_name: Some("ann"),
+        password: Some(b"a guess"),
+        ..Visit::of("a").connect(Version::V5)
+    };
+    let mut ann = Driver::stranger(&broker);
+    ann.say(&Packet::Connect(Box::new(login)));
+    ann.log_in().await;
+    assert_eq!(ann.greeted(), Err(ReasonCode::ServerUnavailable));
+    // The page has lock-outs of its own.
+    let place = tempfile::tempdir().expect("a directory");
+    let broker = on_failing_disk(place.path());
+    let logins = OperatorLogins { max_waiting: NonZeroU32::MIN, idle: Duration::ZERO };
+    broker.replace_operators(Some(PasswordFile::default()), logins).expect("a thread");
+    (0..failures).for_each(|_| broker.operators.lockouts.failed(&locked_out("admin:olga")));
+    assert_eq!(broker.lockouts().len(), 1);
+    let guess = broker.admit_operator("olga", "a guess".into(), Ipv4Addr::LOCALHOST.into()).await;
+    assert_eq!(guess, OperatorLogin::Unwritten);
 }
 
 #[test]
