@@ -1,6 +1,7 @@
 //! Lock-out of those who fail to log in again and again: the engine, with the clock, the log and the
 //! counters around it.
 
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,19 +23,25 @@ use crate::session::Refusal;
 use crate::telemetry::LockoutScope;
 use crate::telemetry::logging::excerpt;
 
+/// Lock-outs that found no place in a strict audit log and are told again. Of more than these that log knows
+/// how many were lost.
+const MOST_LOST: usize = 256;
+
 /// Who has failed to log in, and may not try again yet.
 #[derive(Debug)]
 pub(super) struct Lockouts {
     engine: Mutex<Lockout>,
-    /// The last of them that a strict audit log was told of.
-    told: Mutex<Option<Told>>,
+    told: Mutex<Told>,
     counts: Arc<Counts>,
 }
 
-#[derive(Debug)]
+/// What a strict audit log was told.
+#[derive(Debug, Default)]
 struct Told {
-    ticket: Ticket,
-    event: Event,
+    /// The last of what it took.
+    last: Option<Ticket>,
+    /// For which there was no place, the first of them in front.
+    lost: VecDeque<Event>,
 }
 
 /// Somebody claims to be a user.
@@ -115,23 +122,24 @@ impl Lockouts {
                 failures,
                 seconds: until.saturating_duration_since(now).as_secs(),
             };
-            if let Some(ticket) = self.counts.audit(event) {
-                *self.told.lock() = Some(Told { ticket, event: event() });
-            }
+            self.told.lock().tell(event(), |it| self.counts.audit(|| it.clone()));
         }
+    }
+
+    /// Tells the audit log of those for which it had no place.
+    fn tell_again(&self) {
+        self.told.lock().tell_again(|it| self.counts.audit(|| it.clone()));
     }
 
     /// Whether a strict audit log has on disk by then whom there is to refuse: nobody is, before that.
     pub(super) async fn are_written_by(&self, deadline: Instant) -> bool {
-        let ticket = self.told.lock().as_mut().map(|Told { ticket, event }| {
-            // There was no place for it: it is told again.
-            if ticket.is_lost()
-                && let Some(again) = self.counts.audit(|| event.clone())
-            {
-                *ticket = again;
+        let ticket = {
+            let mut told = self.told.lock();
+            if !told.tell_again(|it| self.counts.audit(|| it.clone())) {
+                return false;
             }
-            *ticket
-        });
+            told.last
+        };
         self.counts.is_written_by(deadline, ticket).await
     }
 
@@ -150,6 +158,31 @@ impl Lockouts {
 
     fn lift(&self, lift: &Lift) -> usize {
         self.engine.lock().lift(Now::read().instant, lift)
+    }
+}
+
+impl Told {
+    /// Has `record` take `event`, behind those that it has not taken yet.
+    fn tell(&mut self, event: Event, record: impl Fn(&Event) -> Option<Ticket>) {
+        if self.tell_again(&record) || self.lost.len() < MOST_LOST {
+            self.lost.push_back(event);
+            self.tell_again(record);
+        } else {
+            // Most likely only to be counted there.
+            self.last = record(&event).filter(|ticket| !ticket.is_lost()).or(self.last);
+        }
+    }
+
+    /// Has `record` take what it has not taken yet; whether that was all.
+    fn tell_again(&mut self, record: impl Fn(&Event) -> Option<Ticket>) -> bool {
+        while let Some(event) = self.lost.front() {
+            match record(event) {
+                Some(ticket) if ticket.is_lost() => return false,
+                ticket => self.last = ticket,
+            }
+            self.lost.pop_front();
+        }
+        true
     }
 }
 
@@ -207,6 +240,14 @@ impl Broker {
         verdict
     }
 
+    /// Tells the audit log of the lock-outs for which it had no place.
+    pub(super) fn tell_lockouts_again(&self) {
+        self.lockouts.tell_again();
+        self.operators.lockouts.tell_again();
+        // No client that this thread serves next waits for them.
+        let _ = Ticket::take_last_here();
+    }
+
     /// Who is locked out now after failed logins, operators among them.
     #[must_use]
     pub fn lockouts(&self) -> Vec<LockedOut> {
@@ -219,5 +260,61 @@ impl Broker {
         let lifted = self.lockouts.lift(lift) + self.operators.lockouts.lift(lift);
         tracing::info!(?lift, lifted, "lock-outs lifted");
         lifted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{AuditLog, Keys, Settings};
+    use crate::keys::MasterKeySource;
+
+    fn strict_log(place: &std::path::Path) -> AuditLog {
+        let source = MasterKeySource::File(place.join("master"));
+        let (master, _) = source.read_or_make().expect("a master key");
+        let directory = place.join("audit");
+        let keys = Keys::open_or_make(&directory, &master).expect("keys");
+        let settings = Settings { strict: true, ..Settings::default() };
+        AuditLog::open(&directory, keys, &settings, Now::read()).expect("a log")
+    }
+
+    fn locked_out(user: &str) -> Event {
+        let user = Some(user.to_owned());
+        Event::LockedOut { user, address: "192.0.2.1".to_owned(), failures: 5, seconds: 60 }
+    }
+
+    #[test]
+    fn every_lock_out_that_found_no_place_is_told_again_in_its_order() {
+        let place = tempfile::tempdir().expect("a directory");
+        let log = strict_log(place.path());
+        let full = strict_log(&place.path().join("full"));
+        full.close();
+        let no_place = |event: &Event| full.record(Now::read(), event.clone());
+        let mut told = Told::default();
+        told.tell(locked_out("first"), no_place);
+        told.tell(locked_out("second"), no_place);
+        assert!(!told.tell_again(no_place) && told.last.is_none());
+        told.tell(locked_out("third"), |event| log.record(Now::read(), event.clone()));
+        assert!(told.lost.is_empty());
+        assert!(
+            log.is_written_within(told.last.expect("a ticket"), std::time::Duration::from_secs(60))
+        );
+        log.close();
+        let text = std::fs::read_to_string(place.path().join("audit/audit.00000001.jsonl"));
+        let text = text.expect("a file");
+        let at = ["first", "second", "third"].map(|user| text.find(user).expect(user));
+        assert!(at.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn no_more_than_so_many_lock_outs_wait_to_be_told_again() {
+        let place = tempfile::tempdir().expect("a directory");
+        let full = strict_log(place.path());
+        full.close();
+        let mut told = Told::default();
+        for number in 0..MOST_LOST + 10 {
+            told.tell(locked_out(&number.to_string()), |it| full.record(Now::read(), it.clone()));
+        }
+        assert_eq!(told.lost.len(), MOST_LOST);
     }
 }

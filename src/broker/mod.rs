@@ -540,6 +540,7 @@ impl Broker {
                     self.retained.remove_expired(now.into_std()).await;
                     self.tell_sums();
                     self.tell_knocks();
+                    self.tell_lockouts_again();
                     self.expire_bans();
                     self.expire_quarantines();
                     self.expire_tightenings();
