@@ -198,11 +198,11 @@ impl InForce {
             Action::Delay => self.delayed.increment(1),
             _ => self.as_told.increment(1),
         }
-        let due = self.sum.add(Now::read().unix);
         let count = match action {
-            // Nobody is sent away before that is written down.
-            Action::Disconnect if counts.has_strict_audit() => due.or_else(|| self.sum.rest()),
-            _ => due,
+            // Nobody is sent away before that is written down: it waits for a record of its own, which nobody
+            // else takes out of a sum meanwhile.
+            Action::Disconnect if counts.has_strict_audit() => Some(1),
+            _ => self.sum.add(Now::read().unix),
         };
         if let Some(count) = count {
             counts.audit(|| Event::Throttled {
@@ -329,5 +329,66 @@ impl From<Action> for ThrottleAction {
             Action::Reject => Self::Reject,
             Action::Disconnect => Self::Disconnect,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::num::NonZeroU32;
+    use std::thread;
+
+    use super::*;
+    use crate::audit::{AuditLog, Keys, Settings, Ticket};
+    use crate::broker::authority::Standing;
+    use crate::broker::sentinel::Watch;
+    use crate::identity::{Attributes, PeerAddress, TransportSecurity};
+    use crate::keys::MasterKeySource;
+    use crate::sentinel::RuleSet;
+    use crate::throttle::Rate;
+
+    fn who() -> Who {
+        Who {
+            principal: Principal::Anonymous,
+            client_id: ClientId::new("loud"),
+            attributes: Attributes::default(),
+            address: PeerAddress::Network((Ipv4Addr::LOCALHOST, 1_883).into()),
+            listener: Arc::from("test"),
+            security: TransportSecurity::Plain,
+            standing: Standing::default(),
+            connected_at: 0,
+            rules: None,
+        }
+    }
+
+    #[test]
+    fn each_that_is_sent_away_under_a_strict_log_waits_for_a_record_of_its_own() {
+        const EACH: usize = 4_000;
+        let place = tempfile::tempdir().expect("a directory");
+        let source = MasterKeySource::File(place.path().join("master"));
+        let (master, _) = source.read_or_make().expect("a master key");
+        let keys = Keys::open_or_make(place.path(), &master).expect("keys");
+        let settings = Settings { strict: true, ..Settings::default() };
+        let log = AuditLog::open(place.path(), keys, &settings, Now::read()).expect("a log");
+        let metrics = Arc::new(Metrics::new());
+        let watch = Watch::new(RuleSet::default(), 1, Arc::clone(&metrics));
+        let counts = Counts::new(Arc::clone(&metrics), Some(Arc::new(log)), watch);
+        let rule = Rule {
+            name: "calm".into(),
+            what: What::MessagesIn,
+            per: Per::Broker,
+            roles: Box::default(),
+            topics: None,
+            rate: Rate::new(NonZeroU32::MIN, NonZeroU32::MIN, NonZeroU32::MIN),
+            action: Action::Disconnect,
+        };
+        let in_force = InForce::new(rule, &metrics);
+        let send_away = || {
+            for _ in 0..EACH {
+                in_force.count(Action::Disconnect, &who(), &counts);
+                assert!(Ticket::take_last_here().is_some(), "it waits for nothing");
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(send_away))));
     }
 }
