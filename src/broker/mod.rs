@@ -89,7 +89,7 @@ pub use kept_sessions::KeptSessions;
 pub use kick::{Fate, Kicked};
 pub use live::LiveSettings;
 pub use login::Patience;
-pub use operators::{OperatorLogin, OperatorLogins};
+pub use operators::{OperatorLogin, OperatorLogins, PreparedOperators};
 pub use register::{Kept, SanctionOrder, Sanctioned};
 pub use reports::{BrokerReport, Reported, SessionReport, TopicsInUse};
 pub use sentinel::RuleReport;

@@ -58,6 +58,10 @@ struct Entrance {
     hashing: Arc<HashingPool<bool>>,
 }
 
+/// Those who are to be let in, or nobody; not in force yet.
+#[derive(Debug)]
+pub struct PreparedOperators(Option<Arc<Entrance>>);
+
 /// What becomes of an operator who wants in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorLogin {
@@ -125,11 +129,27 @@ impl Broker {
         file: Option<PasswordFile>,
         logins: OperatorLogins,
     ) -> io::Result<()> {
+        self.open_to_operators(self.prepare_operators(file, logins)?);
+        Ok(())
+    }
+
+    /// As [`Self::replace_operators`], but nothing is in force before [`Self::open_to_operators`].
+    ///
+    /// # Errors
+    /// When the system gives no thread, or no randomness.
+    pub fn prepare_operators(
+        &self,
+        file: Option<PasswordFile>,
+        logins: OperatorLogins,
+    ) -> io::Result<PreparedOperators> {
         let before = self.operators.entrance.load_full();
         let entrance = file.map(|file| Entrance::new(file, logins, before.as_deref()));
-        let entrance = entrance.transpose()?;
-        self.operators.entrance.store(entrance.map(Arc::new));
-        Ok(())
+        Ok(PreparedOperators(entrance.transpose()?.map(Arc::new)))
+    }
+
+    /// Lets those operators in from now on who were prepared for that.
+    pub fn open_to_operators(&self, PreparedOperators(entrance): PreparedOperators) {
+        self.operators.entrance.store(entrance);
     }
 
     /// Whether there is a password file of operators.
@@ -239,6 +259,8 @@ fn refusal(reason: &'static str, user: &str, address: IpAddr) -> sentinel::Event
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Settings;
+    use crate::broker::tests::driver::broker_of;
 
     const LOGINS: OperatorLogins =
         OperatorLogins { max_waiting: NonZeroU32::MIN, idle: Duration::from_secs(300) };
@@ -275,6 +297,19 @@ mod tests {
         // Nor is it of use anywhere else: each has a key of its own.
         second.remember(&here, proven);
         assert!(!second.remembers(&here, &mac(&second, "anna", "right")));
+    }
+
+    #[test]
+    fn who_is_prepared_is_in_force_once_that_is_said_and_not_before() {
+        let broker = broker_of(Settings::default(), PasswordFile::default());
+        let prepared = broker.prepare_operators(Some(PasswordFile::default()), LOGINS).unwrap();
+        assert!(!broker.has_operators());
+        broker.open_to_operators(prepared);
+        assert!(broker.has_operators());
+        let nobody = broker.prepare_operators(None, LOGINS).unwrap();
+        assert!(broker.has_operators());
+        broker.open_to_operators(nobody);
+        assert!(!broker.has_operators());
     }
 
     #[test]

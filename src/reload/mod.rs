@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use self::settings::Differences;
 use self::signature::Signature;
 use crate::audit::Event;
-use crate::broker::Broker;
+use crate::broker::{Broker, PreparedOperators};
 use crate::clock::Now;
 use crate::config::{ConfigError, Loaded};
 use crate::control::{FileStatus, Files};
@@ -245,11 +245,19 @@ impl Reloader {
     }
 
     fn read_operators(&self) -> Result<Vec<String>, String> {
-        let (operators, warnings) = self.loaded.operators().map_err(|error| error.to_string())?;
-        let logins = self.loaded.config.admin.logins();
-        let replaced = self.broker.replace_operators(operators, logins);
-        replaced.map_err(|error| error.to_string())?;
+        let (operators, warnings) = self.prepare_operators(&self.loaded)?;
+        self.broker.open_to_operators(operators);
         Ok(warnings)
+    }
+
+    /// Those that `loaded` names, and what ought to be known of them.
+    fn prepare_operators(
+        &self,
+        loaded: &Loaded,
+    ) -> Result<(PreparedOperators, Vec<String>), String> {
+        let (operators, warnings) = loaded.operators().map_err(|error| error.to_string())?;
+        let prepared = self.broker.prepare_operators(operators, loaded.config.admin.logins());
+        Ok((prepared.map_err(|error| error.to_string())?, warnings))
     }
 
     /// All listeners or none: authorities that are the same are the same everywhere.
@@ -282,6 +290,11 @@ impl Reloader {
         })?;
         let listeners = listeners.into_iter().map(Into::into).collect();
         let listeners = self.listeners.rearrange(listeners).map_err(|error| error.to_string())?;
+        let is_of_operators = |it: &String| settings::LOGINS_OF_OPERATORS.contains(&it.as_str());
+        let operators = match live.iter().any(is_of_operators) {
+            true => Some(self.prepare_operators(&adopted)?.0),
+            false => None,
+        };
         // The last of what can fail: it is there before what it takes the place of goes.
         let log = logging::prepare(&adopted.config.log).map_err(|error| error.to_string())?;
         log.take_effect().map_err(|error| error.to_string())?;
@@ -289,10 +302,10 @@ impl Reloader {
         settings::apply(&adopted.config, throttles, sentinel, &self.broker, &self.shared);
         self.broker.replace_webhook(resolved.webhook);
         let mut changes = listeners.take_effect();
-        self.loaded = adopted;
-        if live.iter().any(|it| settings::LOGINS_OF_OPERATORS.contains(&it.as_str())) {
-            self.read_operators()?;
+        if let Some(operators) = operators {
+            self.broker.open_to_operators(operators);
         }
+        self.loaded = adopted;
         changes.extend(live.iter().map(|setting| format!("`{setting}` is in force")));
         let waits = |setting| format!("`{setting}` has changed and needs a restart to take effect");
         notes.extend(restart.iter().map(waits));
