@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use dashmap::{DashMap, Entry};
 use metrics::Counter;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::throttle::Levels;
 
@@ -21,6 +21,8 @@ pub(super) struct Buckets {
     in_use: DashMap<u64, InUse>,
     /// Locked below the locks of `in_use`, and never the other way round.
     idle: Mutex<Levels>,
+    /// Whoever has them moved to another room.
+    moving: Mutex<()>,
     /// Those that were forgotten and not empty.
     forgotten: Counter,
     /// What levels are counted from.
@@ -46,12 +48,24 @@ impl Buckets {
     pub(super) fn new(max_idle: usize, seed: u64, forgotten: Counter) -> Arc<Self> {
         let (numbers, in_use, started) = (RandomState::new(), DashMap::new(), Instant::now());
         let idle = Mutex::new(Levels::new(max_idle, seed));
-        Arc::new(Self { numbers, in_use, idle, forgotten, started })
+        let moving = Mutex::default();
+        Arc::new(Self { numbers, in_use, idle, moving, forgotten, started })
     }
 
-    /// Has room for so many that nobody uses.
+    /// Has room for so many that nobody uses. Whoever comes or goes meanwhile waits for a part of that at most.
     pub(super) fn follow(&self, max_idle: usize) {
+        let _alone = self.moving.lock();
         self.idle.lock().resize(max_idle);
+        loop {
+            let (now, mut forgotten) = (since(self.started, Instant::now()), 0);
+            let mut idle = self.idle.lock();
+            let left = idle.move_some(|level| forgotten += u64::from(level > now));
+            MutexGuard::unlock_fair(idle);
+            self.forgotten.increment(forgotten);
+            if left.is_some() {
+                return;
+            }
+        }
     }
 
     /// What levels are counted from.
@@ -125,11 +139,26 @@ pub(super) fn since(started: Instant, now: Instant) -> u64 {
 mod tests {
     use std::thread;
 
+    use metrics::CounterFn;
+
     use super::*;
 
     const ROOM: usize = 1 << 12;
     /// A level that is not over while a test runs.
     const LONG: u64 = 1 << 60;
+
+    #[derive(Default)]
+    struct Count(AtomicU64);
+
+    impl CounterFn for Count {
+        fn increment(&self, value: u64) {
+            self.0.fetch_add(value, Ordering::Relaxed);
+        }
+
+        fn absolute(&self, value: u64) {
+            self.0.store(value, Ordering::Relaxed);
+        }
+    }
 
     fn buckets() -> Arc<Buckets> {
         Buckets::new(ROOM, 7, Counter::noop())
@@ -156,6 +185,19 @@ mod tests {
         drop((two, three));
         assert!(buckets.in_use.is_empty());
         assert_eq!((level(&buckets, "a"), level(&buckets, "b")), (LONG + 1, 0));
+    }
+
+    #[test]
+    fn of_those_that_have_no_place_in_a_smaller_room_it_is_counted_how_many_were_not_empty() {
+        let forgotten = Arc::new(Count::default());
+        let buckets = Buckets::new(ROOM, 7, Counter::from_arc(Arc::clone(&forgotten)));
+        (0..ROOM / 4).for_each(|name| fill(&buckets, name, LONG));
+        let known = || (0..ROOM / 4).filter(|name| level(&buckets, name) > 0).count();
+        let forgotten = || forgotten.0.load(Ordering::Relaxed) as usize;
+        assert_eq!(known() + forgotten(), ROOM / 4);
+        buckets.follow(ROOM / 16);
+        assert!(forgotten() > ROOM / 8, "{}", forgotten());
+        assert_eq!(known() + forgotten(), ROOM / 4);
     }
 
     #[test]
