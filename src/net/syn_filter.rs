@@ -41,8 +41,10 @@ const DROP: Instruction = (RETURN, 0, 0, 0);
 /// first of them that an address is in decides. Connections that are there already go on.
 ///
 /// # Errors
-/// When the system does not let it, or knows nothing of the kind.
+/// When the system does not let it, or knows nothing of the kind: then `socket` sees all.
 pub(super) fn attach(socket: impl AsFd, drops: &[LetThrough]) -> io::Result<()> {
+    // The system would have to have room for what is there and what takes its place (`optmem_max`).
+    detach(&socket)?;
     system::attach(socket, &program(drops))
 }
 
@@ -255,6 +257,28 @@ mod tests {
         let many: Vec<_> = many.iter().map(|it| (it.as_str(), NOBODY)).collect();
         attach(&listener, &drops(&many)).unwrap();
         assert!(comes_through(listener.local_addr().unwrap(), "::1"));
+    }
+
+    #[test]
+    fn as_many_networks_as_are_ever_dropped_take_the_place_of_as_many_others() {
+        let listener = listener("::1");
+        let port = listener.local_addr().unwrap();
+        for (prefix, is_dropped) in [("2001:db8::", false), ("::", true), ("2001:db8:1::", false)] {
+            let many: Vec<_> = (1..=32).map(|bits| format!("{prefix}{bits:x}")).collect();
+            let many: Vec<_> = many.iter().map(|it| (it.as_str(), NOBODY)).collect();
+            attach(&listener, &drops(&many)).unwrap();
+            assert_eq!(comes_through(port, "::1"), !is_dropped, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn where_the_system_does_not_take_what_is_to_be_dropped_nothing_is() {
+        let listener = listener("127.0.0.1");
+        let port = listener.local_addr().unwrap();
+        attach(&listener, &drops(&[("127.0.0.2", NOBODY)])).unwrap();
+        // More than there may be of a program.
+        attach(&listener, &drops(&[("192.0.2.1", NOBODY); 1_000])).unwrap_err();
+        assert!(comes_through(port, "127.0.0.2"));
     }
 
     #[test]
