@@ -122,10 +122,25 @@ impl Broker {
         }
     }
 
-    /// Whether nobody may connect from `address`. That is counted, and told now and then.
+    /// The network that is banned which `address` is in, where nobody may connect from it. That is counted, and
+    /// told now and then.
     #[must_use]
-    pub fn refuses_address(&self, address: IpAddr) -> bool {
-        self.refuses(|table, now| table.of_address(address, now))
+    pub fn refuse_address(&self, address: IpAddr) -> Option<Network> {
+        match self.refuse(1, |table, now| table.of_address(address, now)) {
+            Some(Subject::Network(network)) => Some(network),
+            _ => None,
+        }
+    }
+
+    /// As many more have come from where `address` is banned, and were dropped before they were connections.
+    pub fn note_dropped_by_ban(&self, address: IpAddr, times: u32) {
+        self.refuse(times, |table, now| table.of_address(address, now));
+    }
+
+    /// Whether nobody may connect from any address in `network`, by one ban.
+    #[must_use]
+    pub fn bans_network(&self, network: Network) -> bool {
+        !self.bans.is_empty() && self.bans.table().bans_network(network, Now::read().unix)
     }
 
     /// Whether nobody bans `address`: what is bounded by address is not for it either.
@@ -142,15 +157,15 @@ impl Broker {
 
     /// Why `who` may not come in, if it is banned.
     pub(super) fn refusal_of_banned(&self, who: &Who) -> Option<Refusal> {
-        let is_refused = self.refuses(|table, now| table.of(&who.as_suspect(), now));
-        is_refused.then(|| Refusal::new(ReasonCode::Banned, "banned"))
+        self.refuse(1, |table, now| table.of(&who.as_suspect(), now))?;
+        Some(Refusal::new(ReasonCode::Banned, "banned"))
     }
 
     /// Why somebody who comes with `client_id` may not come in, whatever it would prove to be. It is told what
     /// everybody is told who proves nothing: no stranger learns who is banned.
     pub(super) fn refusal_of_claim(&self, client_id: &str) -> Option<Refused> {
-        let is_refused = self.refuses(|table, now| table.of_claimed(client_id, now));
-        is_refused.then(Refused::banned_before_proof)
+        self.refuse(1, |table, now| table.of_claimed(client_id, now))?;
+        Some(Refused::banned_before_proof())
     }
 
     /// Ends the connection at `seat` if its client was banned while it was being let in.
@@ -160,16 +175,21 @@ impl Broker {
         }
     }
 
-    fn refuses(&self, find: impl FnOnce(&Table, Duration) -> Option<&Sanction>) -> bool {
+    /// Counts so many who are refused by the ban that `find` gives: whom that bans.
+    fn refuse(
+        &self,
+        times: u32,
+        find: impl FnOnce(&Table, Duration) -> Option<&Sanction>,
+    ) -> Option<Subject> {
         if self.bans.is_empty() {
-            return false;
+            return None;
         }
         let now = Now::read().unix;
         let mut table = self.bans.table();
-        let Some(subject) = find(&table, now).map(|ban| ban.subject.clone()) else { return false };
-        let untold = table.note_refusal(&subject, now);
+        let subject = find(&table, now)?.subject.clone();
+        let untold = table.note_refusals(&subject, times, now);
         drop(table);
-        self.counts.metrics.ban_refusals.increment(subject.kind().into());
+        self.counts.metrics.ban_refusals.add(subject.kind().into(), times.into());
         if let Some(count) = untold {
             tracing::warn!(%subject, count, "refused: banned");
             self.counts.audit(|| Event::BanRefused {
@@ -178,7 +198,7 @@ impl Broker {
                 count,
             });
         }
-        true
+        Some(subject)
     }
 
     pub(super) fn update_gauges_of_bans(&self) {

@@ -1,10 +1,13 @@
 //! A socket that accepts connections, and hands each to a task of its own.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +26,7 @@ use super::floodgate::Floodgate;
 use super::newcomer::Newcomer;
 use super::occupancy::Occupant;
 use super::pace::Pace;
-use super::shared::Shared;
+use super::shared::{Denied, Shared};
 use super::stop::Stop;
 use super::terms::Terms;
 use super::waiting_room::WaitingRoom;
@@ -213,13 +216,13 @@ impl Listener {
         let mut traces = shared.broker.tracer().and_then(Tracer::connections);
         let mut waiting = WaitingRoom::new(seats, per_second, Instant::now());
         let pace = Pace::default();
-        let mut gate = Floodgate::new(Instant::now());
+        let mut gate = Floodgate::new(seats, Instant::now());
         // After an error.
         let mut resting_until = None;
         loop {
             let now = Instant::now();
             if let ListenerSocket::Tcp(socket) = &self.socket {
-                gate.turn(now, socket, &shared);
+                gate.turn(now, socket, self.terms.load().endpoint.proxy.as_ref(), &shared);
             }
             if let Some(next) = waiting.next(now) {
                 // Who is refused takes no turn from others.
@@ -238,8 +241,9 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = self.ended.requested() => return,
-                accepted = self.socket.accept(), if accepts => match accepted {
-                    Ok(accepted) => {
+                accepted = self.accept(&mut gate), if accepts => match accepted {
+                    Ok(None) => {}
+                    Ok(Some(accepted)) => {
                         if let Some(newcomer) = self.admit(accepted, &mut gate, &shared) {
                             let trace = traces.as_mut().and_then(ConnectSampler::sample);
                             waiting.enter(Admitted { trace, ..newcomer });
@@ -259,6 +263,16 @@ impl Listener {
                 () = sleep(rest.unwrap_or_default()), if rest.is_some() => {}
             }
         }
+    }
+
+    /// Who comes next. The `gate` is told where nobody waits: nothing, where that has it rest for another time.
+    async fn accept(&self, gate: &mut Floodgate) -> io::Result<Option<Accepted>> {
+        let mut accepted = pin!(self.socket.accept());
+        poll_fn(|cx| match accepted.as_mut().poll(cx) {
+            Poll::Pending if gate.caught_up() => Poll::Ready(Ok(None)),
+            polled => polled.map_ok(Some),
+        })
+        .await
     }
 
     fn cannot_accept(&self, error: &io::Error, line: Option<u64>, shared: &Shared) {
@@ -332,19 +346,19 @@ impl Listener {
         }
         let admitted = match (address.map(|address| address.ip()), &terms.endpoint.proxy) {
             (Some(address), Some(proxy)) if !proxy.from.contain(address) => {
-                Err(Refusal::ProxyAddress)
+                Err(Refusal::ProxyAddress.into())
             }
             (Some(address), None) => shared.admit(address),
             _ => Ok(()),
         };
-        let occupant = admitted.and_then(|()| shared.connections.enter().ok_or(Refusal::TooMany));
-        let refused = |why| {
+        let enter = |()| shared.connections.enter().ok_or(Refusal::TooMany.into());
+        let refused = |denied: Denied| {
             if let Some(address) = address {
-                gate.refused(why, address.ip(), shared);
+                gate.refused(denied, address.ip(), terms.endpoint.proxy.as_ref(), shared);
             }
-            shared.turned_away(why, address, &terms.name);
+            shared.turned_away(denied.why, address, &terms.name);
         };
-        occupant.map_err(refused).ok()
+        admitted.and_then(enter).map_err(refused).ok()
     }
 
     /// Serves a connection whose turn it is, or refuses it; whether it is served. What it takes of the

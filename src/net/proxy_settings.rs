@@ -40,6 +40,12 @@ impl Networks {
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address.to_canonical()))
     }
+
+    /// Whether one of them is in `network`.
+    #[must_use]
+    pub fn overlap(&self, network: Network) -> bool {
+        self.0.iter().any(|own| own.overlaps(network))
+    }
 }
 
 impl TryFrom<Written> for Networks {

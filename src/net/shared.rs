@@ -13,7 +13,7 @@ use super::occupancy::Occupancy;
 use super::pace::Pace;
 use super::stop::Stop;
 use crate::broker::Broker;
-use crate::identity::Peer;
+use crate::identity::{Network, Peer};
 use crate::telemetry::Refusal;
 use crate::tls::Negotiated;
 
@@ -30,6 +30,20 @@ pub struct Shared {
     refusals: Pace,
     /// Clients that have been let in, until their connections have ended.
     pub(super) inside: Arc<Occupancy>,
+}
+
+/// Why a connection is refused as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Denied {
+    pub(super) why: Refusal,
+    /// Who is banned, where it is banned.
+    pub(super) ban: Option<Network>,
+}
+
+impl From<Refusal> for Denied {
+    fn from(why: Refusal) -> Self {
+        Self { why, ban: None }
+    }
 }
 
 /// Where a connection comes from, and by which listener.
@@ -84,12 +98,12 @@ impl Shared {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Refusal> {
-        if self.broker.refuses_address(address) {
-            return Err(Refusal::Banned);
+    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Denied> {
+        if let Some(network) = self.broker.refuse_address(address) {
+            return Err(Denied { why: Refusal::Banned, ban: Some(network) });
         }
         let admitted = self.budgets.admit(address);
-        admitted.or_else(|why| self.exempt(address).ok_or(why))
+        admitted.or_else(|why| self.exempt(address).ok_or(why.into()))
     }
 
     /// A place for a connection from `address`, which has been admitted.
@@ -169,6 +183,9 @@ impl Shared {
         address: SocketAddr,
         listener: &Arc<str>,
     ) {
+        if why == Refusal::Banned {
+            self.broker.note_dropped_by_ban(address.ip(), others);
+        }
         let address = Some(address.ip());
         self.broker.metrics().connections_dropped.increment(others.into());
         self.broker.note_knocks(why, address, listener, others);

@@ -76,7 +76,8 @@ impl Terms {
             let introduction = believe(said, address, &listener, &shared)?;
             (address, certificate) = (introduction.address, introduction.certificate);
             let admitted = shared.admit(address.ip());
-            place = match admitted.and_then(|()| shared.place_of(address.ip())) {
+            place = match admitted.map_err(|it| it.why).and_then(|()| shared.place_of(address.ip()))
+            {
                 Ok(place) => place,
                 Err(why) => {
                     shared.turned_away(why, Some(address), &listener);

@@ -262,12 +262,24 @@ impl Table {
             .filter(|sanction| !self.allowed.exempts(suspect, &sanction.subject))
     }
 
-    /// Counts that the sanction about `subject` has refused somebody. Now and then that is to be told: then
-    /// gives how many it were since the last time.
-    pub fn note_refusal(&mut self, subject: &Subject, now: Duration) -> Option<u64> {
+    /// Whether one sanction is about whoever connects from any address in `network`.
+    #[must_use]
+    pub fn bans_network(&self, network: Network, now: Duration) -> bool {
+        let is_around = |(is_ipv4, length): &&(bool, u8)| {
+            *is_ipv4 == network.is_ipv4() && *length <= network.length()
+        };
+        let around = self.lengths.keys().filter(is_around);
+        around
+            .map(|(_, length)| Subject::Network(Network::around(network.address(), *length)))
+            .any(|subject| self.in_force(&subject, now).is_some())
+    }
+
+    /// Counts that the sanction about `subject` has refused somebody so many times. Now and then that is to be
+    /// told: then gives how many it were since the last time.
+    pub fn note_refusals(&mut self, subject: &Subject, times: u32, now: Duration) -> Option<u64> {
         let entry = self.standings.get_mut(subject)?;
-        entry.refused += 1;
-        entry.untold += 1;
+        entry.refused += u64::from(times);
+        entry.untold += u64::from(times);
         let is_due = entry.told_at.is_none_or(|at| now.saturating_sub(at) >= BETWEEN_REPORTS);
         is_due.then(|| {
             entry.told_at = Some(now);

@@ -5,9 +5,13 @@ use std::net::IpAddr;
 
 use crate::identity::Network;
 
-/// Networks that are counted at once. Those that are refused most often are among them, however many
-/// there are: whoever is refused more often than one in so many of all.
+/// Networks that are counted at once while all of them are let through, and as many again of which only a share
+/// is. Among those that are counted are those that are refused most often, however many there are: whoever is
+/// refused more often than one in so many of all that are let through.
 const MOST: usize = 32;
+/// So many times as much has to come of a network as of another that is dropped, to be dropped in its place:
+/// those of which about as much comes do not take turns.
+const CLEARLY_MORE: f64 = 2.0;
 /// Nanoseconds, after which what was counted is judged.
 const WINDOW: u64 = 1_000_000_000;
 /// What comes within less is judged as if it had taken so long.
@@ -31,8 +35,10 @@ pub struct Floods<Why> {
 struct Counted<Why> {
     network: Network,
     why: Why,
-    /// Connections a second that it may make.
+    /// Connections a second that it may make, as it was last judged.
     rate: u32,
+    /// Connections a second that came of it by then, those among them that were dropped.
+    arrivals: f64,
     since: u64,
     /// Refusals since then, while all are let through; else connections.
     seen: u64,
@@ -63,18 +69,18 @@ impl<Why: Copy> Floods<Why> {
         self.most_answered = most_answered;
     }
 
-    /// Counts a connection of `network` that was refused `now`, in nanoseconds of any clock. `rate` connections a
-    /// second it may make.
-    pub fn refused(&mut self, network: Network, why: Why, rate: u32, now: u64) {
+    /// Counts a connection of `network` that was refused `now`, in nanoseconds of any clock.
+    pub fn refused(&mut self, network: Network, why: Why, now: u64) {
         if self.most_answered == 0 {
             return;
         }
         match self.counted.iter_mut().find(|it| it.network == network) {
-            Some(known) => known.count_refused(why, rate, now),
+            Some(known) => known.count_refused(why, now),
             None => self.begin(Counted {
                 network,
                 why,
-                rate,
+                rate: 0,
+                arrivals: 0.0,
                 since: now,
                 seen: 1,
                 share: 1.0,
@@ -96,27 +102,49 @@ impl<Why: Copy> Floods<Why> {
         Some((network.why, (1.0 / network.share - 1.0).round() as u32))
     }
 
-    /// Nobody waits any more who was let through before [`Self::drops`] was last in force.
-    pub fn caught_up(&mut self, now: u64) {
+    /// Nobody waits any more who was let through before [`Self::drops`] was last in force. Whether that was not
+    /// known: [`Self::due`] is another one then.
+    pub fn caught_up(&mut self, now: u64) -> bool {
+        let mut is_news = false;
         for it in self.counted.iter_mut().filter(|it| it.drops() && !it.is_in_force) {
             (it.is_in_force, it.seen, it.since) = (true, 0, now);
+            is_news = true;
         }
+        is_news
     }
 
-    /// Judges what was counted for long enough, and lets all of those networks through that `spares` has;
-    /// whether [`Self::drops`] has changed.
-    pub fn judge(&mut self, now: u64, spares: impl Fn(Network) -> bool) -> bool {
-        let mut has_changed = false;
+    /// Judges what was counted for long enough; whether [`Self::drops`] has changed. `rate` says how many
+    /// connections a second a network may make `now` that is refused for this; all, where it says nothing.
+    pub fn judge(&mut self, now: u64, rate: impl Fn(Network, Why) -> Option<u32>) -> bool {
         let most_answered = self.most_answered;
+        if !self.counted.iter().any(|it| it.is_due(most_answered, now)) {
+            return false;
+        }
+        let before: Vec<_> = self.drops().collect();
         self.counted.retain_mut(|it| {
             if !it.is_due(most_answered, now) {
                 return true;
             }
-            let is_spared = spares(it.network);
-            has_changed |= it.judge(most_answered, now, is_spared);
+            it.judge(most_answered, now, rate(it.network, it.why));
             it.drops()
         });
-        has_changed
+        self.let_go_of_least(&before);
+        !self.drops().eq(before)
+    }
+
+    /// Where more networks would be dropped than may be, those are let through of which least comes.
+    fn let_go_of_least(&mut self, before: &[LetThrough]) {
+        while self.drops().count() > MOST {
+            let weight = |it: &Counted<Why>| {
+                let has_a_place = before.iter().any(|drop| drop.network == it.network);
+                it.arrivals * if has_a_place { CLEARLY_MORE } else { 1.0 }
+            };
+            let dropped = self.counted.iter().enumerate().filter(|(_, it)| it.drops());
+            let least =
+                dropped.min_by(|(_, one), (_, other)| weight(one).total_cmp(&weight(other)));
+            let Some((at, _)) = least else { return };
+            self.counted.remove(at);
+        }
     }
 
     /// Whether nobody has been refused lately.
@@ -128,8 +156,8 @@ impl<Why: Copy> Floods<Why> {
     /// When something is to be judged next, though nothing comes.
     #[must_use]
     pub fn due(&self) -> Option<u64> {
-        let dropped = self.counted.iter().filter(|it| it.drops());
-        dropped.map(|it| it.since.saturating_add(WINDOW)).min()
+        let judged = self.counted.iter().filter(|it| it.drops() && it.is_in_force);
+        judged.map(|it| it.since.saturating_add(WINDOW)).min()
     }
 
     /// From where not all are to be let through.
@@ -145,7 +173,7 @@ impl<Why: Copy> Floods<Why> {
 
     /// Where there is no room, each of the others loses one, as if it had met with this (Misra and Gries).
     fn begin(&mut self, first: Counted<Why>) {
-        if self.counted.len() >= MOST {
+        if self.counted.iter().filter(|it| !it.drops()).count() >= MOST {
             self.counted.retain_mut(|it| {
                 it.seen -= u64::from(!it.drops() && it.seen > 0);
                 it.drops() || it.seen > 0
@@ -161,8 +189,8 @@ impl<Why> Counted<Why> {
         self.share < 1.0
     }
 
-    fn count_refused(&mut self, why: Why, rate: u32, now: u64) {
-        (self.why, self.rate) = (why, rate);
+    fn count_refused(&mut self, why: Why, now: u64) {
+        self.why = why;
         if self.drops() {
             return;
         }
@@ -177,30 +205,32 @@ impl<Why> Counted<Why> {
         u64::from(self.rate) + u64::from(most_answered)
     }
 
+    /// Not before anything is known of the share that it has: it is not that nothing comes.
     fn is_due(&self, most_answered: u32, now: u64) -> bool {
         let is_over = now.saturating_sub(self.since) >= WINDOW;
-        let enough = match self.drops() {
-            true => self.wanted(most_answered) * 2,
-            false => u64::from(most_answered),
-        };
-        is_over || self.seen >= enough
+        match self.drops() {
+            true => self.is_in_force && (is_over || self.seen >= self.wanted(most_answered) * 2),
+            false => is_over || self.seen >= u64::from(most_answered),
+        }
     }
 
-    /// Whether another share is let through from now on.
-    fn judge(&mut self, most_answered: u32, now: u64, is_spared: bool) -> bool {
+    /// Which share is let through from now on: all, where nobody is refused any more, for whom there is no rate.
+    fn judge(&mut self, most_answered: u32, now: u64, rate: Option<u32>) {
         let seconds = now.saturating_sub(self.since).max(SHORTEST) as f64 / WINDOW as f64;
         let seen = self.seen as f64 / seconds;
-        let arrivals = if self.drops() { seen / self.share } else { seen + f64::from(self.rate) };
+        self.rate = rate.unwrap_or(self.rate);
+        self.arrivals = match self.drops() {
+            true => seen / self.share,
+            false => seen + f64::from(self.rate),
+        };
         (self.seen, self.since) = (0, now);
-        let share = match self.wanted(most_answered) as f64 / arrivals {
-            share if is_spared || most_answered == 0 || share > MOST_SHARE => 1.0,
+        let share = match self.wanted(most_answered) as f64 / self.arrivals {
+            share if rate.is_none() || most_answered == 0 || share > MOST_SHARE => 1.0,
             share => share.max(LEAST_SHARE),
         };
-        if (share / self.share - 1.0).abs() <= TOLERANCE {
-            return false;
+        if (share / self.share - 1.0).abs() > TOLERANCE {
+            (self.share, self.is_in_force) = (share, false);
         }
-        (self.share, self.is_in_force) = (share, false);
-        true
     }
 }
 
@@ -252,7 +282,7 @@ mod tests {
                 outcome.let_through += 1;
                 outcome.stands_for += floods.came(address(1)).map_or(0, |(_, others)| others);
                 match tokens {
-                    0 => floods.refused(of(1), (), rate, now),
+                    0 => floods.refused(of(1), (), now),
                     _ => {
                         tokens -= 1;
                         outcome.admitted += 1;
@@ -260,7 +290,7 @@ mod tests {
                 }
                 floods.caught_up(now);
             }
-            outcome.changes += u32::from(floods.judge(now, |_| false));
+            outcome.changes += u32::from(floods.judge(now, |_, ()| Some(rate)));
         }
         outcome
     }
@@ -310,10 +340,11 @@ mod tests {
         assert_eq!(floods.drops().count(), 1);
         let due = floods.due().unwrap();
         assert!((4 * SECOND..=5 * SECOND).contains(&due), "{due}");
-        assert!(!floods.judge(due - 1, |_| false) || floods.drops().count() == 0);
+        assert!(!floods.judge(due - 1, |_, ()| Some(1)) || floods.drops().count() == 0);
         // What was let through of the last window is counted in it; of the next there is nothing.
-        floods.judge(due, |_| false);
-        floods.judge(due + SECOND, |_| false);
+        floods.judge(due, |_, ()| Some(1));
+        floods.caught_up(due);
+        floods.judge(due + SECOND, |_, ()| Some(1));
         assert_eq!((floods.drops().count(), floods.due()), (0, None));
     }
 
@@ -322,10 +353,10 @@ mod tests {
         let mut floods = Floods::new(10);
         let prefix = Network::of_customer(address(1));
         for step in 0..1_000 {
-            floods.refused(of(1), 'a', 1, SECOND + step);
-            floods.refused(prefix, 'p', 1, SECOND + step);
+            floods.refused(of(1), 'a', SECOND + step);
+            floods.refused(prefix, 'p', SECOND + step);
         }
-        assert!(floods.judge(SECOND + 1_000, |_| false));
+        assert!(floods.judge(SECOND + 1_000, |_, _| Some(1)));
         assert_eq!(floods.came(address(1)), None, "it may have come before");
         floods.caught_up(SECOND + 1_001);
         assert_eq!(floods.came(address(1)).map(|(why, _)| why), Some('a'));
@@ -339,10 +370,10 @@ mod tests {
         for step in 0..60_000_u32 {
             let now = SECOND + u64::from(step) * SECOND / 60_000;
             let other = Ipv4Addr::from_bits(0x0a00_0000 | step).into();
-            floods.refused(Network::of_owner(other), (), 1, now);
-            floods.refused(of(1), (), 1, now);
-            floods.judge(now, |_| false);
-            assert!(floods.counted.len() <= MOST);
+            floods.refused(Network::of_owner(other), (), now);
+            floods.refused(of(1), (), now);
+            floods.judge(now, |_, ()| Some(1));
+            assert!(floods.counted.iter().filter(|it| !it.drops()).count() <= MOST);
         }
         assert_eq!(floods.drops().map(|it| it.network).collect::<Vec<_>>(), [of(1)]);
     }
@@ -359,15 +390,76 @@ mod tests {
         let mut floods = Floods::new(ANSWERED);
         flood(&mut floods, SECOND, 2, 30_000, 1);
         floods.follow(0);
-        assert!(floods.judge(4 * SECOND, |_| false));
+        assert!(floods.judge(4 * SECOND, |_, ()| Some(1)));
         assert_eq!(floods.drops().count(), 0);
     }
 
     #[test]
-    fn who_is_spared_is_let_through_again() {
+    fn who_is_not_refused_any_more_is_let_through_again_however_much_comes() {
         let mut floods = Floods::new(ANSWERED);
         flood(&mut floods, SECOND, 2, 30_000, 1);
-        assert!(floods.judge(4 * SECOND, |network| network.contains(address(1))));
+        for _ in 0..1_000 {
+            floods.came(address(1));
+        }
+        assert!(
+            floods.judge(4 * SECOND, |network, ()| (!network.contains(address(1))).then_some(1))
+        );
         assert_eq!(floods.drops().count(), 0);
+    }
+
+    #[test]
+    fn who_may_come_more_often_than_before_is_let_through_as_often_though_nobody_is_refused() {
+        let mut floods = Floods::new(ANSWERED);
+        flood(&mut floods, SECOND, 2, 30_000, 1);
+        // From now on all that come are admitted: there is no refusal by which a new rate would be learnt.
+        let share_of = |floods: &Floods<()>| floods.drops().map(|it| it.share).sum::<f64>();
+        let before = share_of(&floods);
+        for step in 0..1_000 {
+            floods.came(address(1));
+            floods.judge(3 * SECOND + step * SECOND / 1_000, |_, ()| Some(10_000));
+        }
+        floods.judge(4 * SECOND, |_, ()| Some(10_000));
+        assert!(share_of(&floods) > 5.0 * before, "{before} {}", share_of(&floods));
+    }
+
+    #[test]
+    fn before_a_share_is_in_force_it_is_not_taken_for_a_flood_that_is_over() {
+        let mut floods = Floods::new(ANSWERED);
+        (0..5_000).for_each(|step| floods.refused(of(1), (), SECOND + step));
+        assert!(floods.judge(2 * SECOND, |_, ()| Some(1)));
+        for second in 3..10 {
+            assert!(!floods.judge(second * SECOND, |_, ()| Some(1)), "nobody has been accepted");
+        }
+        assert_eq!((floods.drops().count(), floods.due()), (1, None));
+        floods.caught_up(10 * SECOND);
+        assert_eq!(floods.due(), Some(11 * SECOND));
+        assert!(floods.judge(11 * SECOND, |_, ()| Some(1)), "nobody comes");
+        assert_eq!(floods.drops().count(), 0);
+    }
+
+    /// So many refusals of each host within a second, and what is judged of them at its end.
+    fn refuse(floods: &mut Floods<()>, hosts: impl Iterator<Item = u8>, times: u64, begin: u64) {
+        for host in hosts {
+            (0..times).for_each(|step| floods.refused(of(host), (), begin + step));
+        }
+        floods.judge(begin + SECOND, |_, ()| Some(1));
+    }
+
+    fn is_dropped(floods: &Floods<()>, host: u8) -> bool {
+        floods.drops().any(|it| it.network == of(host))
+    }
+
+    #[test]
+    fn where_as_many_are_dropped_as_may_be_the_least_of_them_gives_its_place_to_a_bigger_flood() {
+        let mut floods = Floods::new(10);
+        refuse(&mut floods, 0..31, 1_000, SECOND);
+        refuse(&mut floods, 31..32, 500, 3 * SECOND);
+        assert_eq!(floods.drops().count(), MOST);
+        refuse(&mut floods, 100..101, 900, 5 * SECOND);
+        assert!(!is_dropped(&floods, 100) && is_dropped(&floods, 31), "they would take turns");
+        refuse(&mut floods, 100..101, 1_500, 7 * SECOND);
+        assert!(is_dropped(&floods, 100) && !is_dropped(&floods, 31));
+        assert_eq!(floods.drops().count(), MOST);
+        assert!((0..31).all(|host| is_dropped(&floods, host)));
     }
 }

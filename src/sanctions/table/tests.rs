@@ -188,12 +188,35 @@ fn refusals_are_counted_and_told_once_a_minute() {
     let mut table = table(&["user:a"], &[]);
     let about = subject("user:a");
     let after = |seconds| NOW + Duration::from_secs(seconds);
-    assert_eq!(table.note_refusal(&about, NOW), Some(1));
-    assert_eq!(table.note_refusal(&about, after(1)), None);
-    assert_eq!(table.note_refusal(&about, after(59)), None);
-    assert_eq!(table.note_refusal(&about, after(60)), Some(3));
+    assert_eq!(table.note_refusals(&about, 1, NOW), Some(1));
+    assert_eq!(table.note_refusals(&about, 1, after(1)), None);
+    assert_eq!(table.note_refusals(&about, 1, after(59)), None);
+    assert_eq!(table.note_refusals(&about, 1, after(60)), Some(3));
     assert_eq!(table.iter().next().unwrap().refused, 4);
-    assert_eq!(table.note_refusal(&subject("user:b"), NOW), None);
+    assert_eq!(table.note_refusals(&about, 1_000, after(61)), None);
+    assert_eq!(table.note_refusals(&about, 1, after(120)), Some(1_001));
+    assert_eq!(table.iter().next().unwrap().refused, 1_005);
+    assert_eq!(table.note_refusals(&subject("user:b"), 1, NOW), None);
+}
+
+#[test]
+fn a_network_is_banned_by_a_ban_of_all_of_it() {
+    let mut table = table(&["10.1.0.0/16", "10.1.0.0", "2001:db8::/32"], &[]);
+    table.put(sanction("10.1.9.0/24", Some(5))).unwrap();
+    let bans = |network: &str, seconds| {
+        table.bans_network(network.parse().unwrap(), NOW + Duration::from_secs(seconds))
+    };
+    for network in ["10.1.0.0/16", "10.1.0.0", "10.1.2.3", "10.1.9.0/24", "2001:db8:7::/48"] {
+        assert!(bans(network, 9), "{network}");
+    }
+    for network in ["10.0.0.0/15", "10.2.0.0/16", "2001:d00::/24", "a01::/16"] {
+        assert!(!bans(network, 0), "{network}");
+    }
+    table.remove(&subject("10.1.0.0/16"));
+    let bans = |seconds| {
+        table.bans_network("10.1.9.7".parse().unwrap(), NOW + Duration::from_secs(seconds))
+    };
+    assert!(bans(4) && !bans(5));
 }
 
 #[test]
