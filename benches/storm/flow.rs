@@ -26,6 +26,7 @@ pub(crate) struct Flow {
 }
 
 /// How long messages took, in order.
+#[derive(Default)]
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Flow {
@@ -74,6 +75,11 @@ impl Flow {
 }
 
 impl Latencies {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.sort_unstable();
+    }
+
     pub(crate) fn p50(&self) -> Duration {
         self.at(0.5)
     }

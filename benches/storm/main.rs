@@ -43,9 +43,12 @@ struct Args {
     /// Messages a second of the flow
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
-    /// How long the flow is timed before each storm
+    /// How long the flow is timed before each storm, and in each round of a flood
     #[arg(long, default_value_t = 10)]
     quiet_seconds: u64,
+    /// How often a flood alternates with quiet, and with a flood of somebody else
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// `hashing_threads` of the broker
     #[arg(long, default_value_t = 2)]
     hashing_threads: u32,
