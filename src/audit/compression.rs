@@ -61,18 +61,25 @@ impl Compressor {
         self.full.push_back(number);
     }
 
-    /// Whether that file is being compressed: it is not to be removed meanwhile, since it would come back.
-    pub(super) fn is_at(&self, number: u64) -> bool {
-        self.under_way.as_ref().is_some_and(|it| it.number == number)
+    /// Which file is being compressed: it is not to be removed meanwhile, since it would come back.
+    pub(super) fn under_way(&self) -> Option<u64> {
+        self.under_way.as_ref().map(|it| it.number)
     }
 
-    /// Begins with the next file, where none is under way.
-    pub(super) fn go_on(&mut self) {
+    /// Begins with the next file, where none is under way. Gives the number of one that is done.
+    pub(super) fn go_on(&mut self) -> Option<u64> {
         if self.under_way.as_ref().is_some_and(|it| !it.thread.is_finished()) {
-            return;
+            return None;
         }
+        let done = self.under_way.as_ref().map(|it| it.number);
         self.wait();
-        let Some(number) = self.full.pop_front() else { return };
+        if let Some(number) = self.full.pop_front() {
+            self.begin_with(number);
+        }
+        done
+    }
+
+    fn begin_with(&mut self, number: u64) {
         match self.begin(number) {
             Ok(thread) => self.under_way = Some(UnderWay { number, thread }),
             Err(error) => {

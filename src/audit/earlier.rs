@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::AuditError;
+use super::begun::{Before, time_of};
 use super::chain::{Keys, Tag, add_record};
 use super::damage::Damage;
 use super::files::{AuditFile, files_of};
@@ -23,6 +24,10 @@ pub(super) struct Earlier {
     pub(super) number: u64,
     /// The number of its first file; of the next one where it has none.
     pub(super) first_file: u64,
+    /// Files before that one were removed, and noted to be.
+    pub(super) removed_before: u64,
+    /// What had been written to the newest file that has records.
+    pub(super) before: Option<Before>,
     /// Number and tag of its last record.
     pub(super) seq: u64,
     pub(super) tag: Tag,
@@ -38,6 +43,8 @@ impl Earlier {
         let mut this = Self {
             number: files.last().map_or(0, |file| file.number),
             first_file: files.first().map_or(1, |file| file.number),
+            removed_before: 0,
+            before: None,
             seq: 0,
             tag: Tag::NONE,
             damages: Vec::new(),
@@ -69,6 +76,8 @@ impl Earlier {
             }
             if let Some((seq, tag)) = end.last {
                 (self.seq, self.tag) = (seq.min(LAST_SEQ), tag);
+                let until = end.until.as_deref().and_then(time_of);
+                self.before = until.map(|until| Before::new(file.number, end.bytes, until));
                 return Ok(Some((file, end)));
             }
         }
@@ -80,6 +89,7 @@ impl Earlier {
         match head {
             FoundHead::Authentic(head) => {
                 self.first_file = head.first_file;
+                self.removed_before = head.first_file;
                 self.number = self.number.max(head.first_file.saturating_sub(1));
                 if head.seq > self.seq {
                     self.damages.push(Damage::EndMissing { found, expected: head.seq });
@@ -107,6 +117,10 @@ impl Earlier {
         let opened = OpenOptions::new().append(true).open(&file.path);
         let written =
             opened.and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()));
+        // It is as old as what was in it before: that this is written now makes it no younger.
+        if let Some(before) = &mut self.before {
+            before.bytes += line.len() as u64;
+        }
         written.map_err(AuditError::system("close", &file.path))
     }
 }

@@ -11,6 +11,7 @@
 //! strict, whoever decides has a ticket instead, and waits for the disk before anything comes of it; what
 //! finds no place is then not done.
 
+mod begun;
 mod chain;
 mod compression;
 mod damage;
@@ -19,7 +20,9 @@ mod earlier;
 mod event;
 mod files;
 mod head;
+mod kept;
 mod progress;
+mod removal;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod damage;
 mod files_in_time;
 mod masks;
+mod removal;
 
 use std::fs;
 use std::path::PathBuf;

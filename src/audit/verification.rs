@@ -1,5 +1,6 @@
 //! Whether a log is what was written: nothing changed, removed, added, moved or cut off.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -12,11 +13,14 @@ use super::chain::{Keys, PublicKey, Tag, split_line};
 use super::damage::{DAMAGED, Damage};
 use super::files::{AuditFile, files_of, lines_of};
 use super::head::{FoundHead, Head};
+use super::removal::{REMOVED, Removal};
 
 /// Bytes of the longest line that is read.
 const MOST_BYTES: u64 = 1 << 20;
 /// Findings that are listed.
 const MOST_FINDINGS: usize = 100;
+/// Removals that are listed.
+const MOST_REMOVALS: usize = 20;
 
 /// What a log has turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,10 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// How much more is.
     pub more: usize,
+    /// What the broker itself has removed, as its records say: when, which files and why, the last 20.
+    pub removals: VecDeque<String>,
+    /// How often it did so before those.
+    pub earlier_removals: usize,
 }
 
 /// Something that is not as it was written.
@@ -72,9 +80,13 @@ struct Said {
 struct Reader<'k> {
     keys: Option<&'k Keys>,
     public: PublicKey,
+    /// Whether what the broker once wrote of something that was wrong is a finding.
+    is_told: bool,
     verified: Verified,
     /// Number and tag of the last record.
     last: Option<(u64, Tag)>,
+    /// Bytes before the first thing that is wrong.
+    bytes: u64,
     /// The last file that has records, where it does not end with a checkpoint.
     unclosed: Option<PathBuf>,
 }
@@ -87,6 +99,10 @@ pub(super) struct FileEnd {
     pub(super) digest: Sha256,
     /// Whether its last record is a checkpoint.
     pub(super) is_closed: bool,
+    /// Its bytes, up to the first thing that is wrong with it.
+    pub(super) bytes: u64,
+    /// The time of its last record.
+    pub(super) until: Option<String>,
     /// The first thing that is wrong with it.
     pub(super) finding: Option<Finding>,
 }
@@ -101,7 +117,7 @@ pub fn verify(
     keys: Option<&Keys>,
     public: PublicKey,
 ) -> Result<Verified, AuditError> {
-    let mut reader = Reader::new(keys, public);
+    let mut reader = Reader { is_told: true, ..Reader::new(keys, public) };
     let head = keys.map(|keys| Head::read(directory, keys)).transpose()?;
     let files = files_of(directory)?;
     let mut expected = match &head {
@@ -139,14 +155,22 @@ pub fn verify(
 pub(super) fn end_of(file: &AuditFile, keys: &Keys) -> Result<FileEnd, AuditError> {
     let mut reader = Reader::new(Some(keys), keys.public_key());
     let digest = reader.read(file)?;
-    let Reader { verified, last, unclosed, .. } = reader;
-    let finding = verified.findings.into_iter().next();
-    Ok(FileEnd { last, digest, is_closed: unclosed.is_none(), finding })
+    let Reader { verified, last, unclosed, bytes, .. } = reader;
+    let (finding, until) = (verified.findings.into_iter().next(), verified.last);
+    Ok(FileEnd { last, digest, is_closed: unclosed.is_none(), bytes, until, finding })
 }
 
 impl<'k> Reader<'k> {
     fn new(keys: Option<&'k Keys>, public: PublicKey) -> Self {
-        Self { keys, public, verified: Verified::default(), last: None, unclosed: None }
+        Self {
+            keys,
+            public,
+            is_told: false,
+            verified: Verified::default(),
+            last: None,
+            bytes: 0,
+            unclosed: None,
+        }
     }
 
     fn find(&mut self, path: &Path, line: u64, what: String) {
@@ -154,6 +178,20 @@ impl<'k> Reader<'k> {
             true => self.verified.findings.push(Finding { path: path.to_owned(), line, what }),
             false => self.verified.more += 1,
         }
+    }
+
+    /// The broker has removed files at `time`, says the record `text`.
+    fn note_removal(&mut self, path: &Path, line: u64, time: &str, text: &[u8]) {
+        let Some(removal) = Removal::told_by(text) else { return };
+        if removal.missing > 0 && self.is_told {
+            self.find(path, line, removal.to_string());
+        }
+        let verified = &mut self.verified;
+        if verified.removals.len() == MOST_REMOVALS {
+            verified.removals.pop_front();
+            verified.earlier_removals += 1;
+        }
+        verified.removals.push_back(format!("{time}: {removal}"));
     }
 
     /// Gives the digest of the file.
@@ -176,6 +214,9 @@ impl<'k> Reader<'k> {
             }
             self.check(file, number, &line, &digest);
             digest.update(&line);
+            if self.verified.findings.is_empty() {
+                self.bytes += line.len() as u64;
+            }
         }
         if self.verified.records > records {
             self.unclosed = (self.verified.unsigned > 0).then(|| file.path.clone());
@@ -212,8 +253,11 @@ impl<'k> Reader<'k> {
             self.find(path, number, what);
         }
         self.last = Some((said.seq, tag));
-        if said.event == DAMAGED {
+        if said.event == DAMAGED && self.is_told {
             self.find(path, number, Damage::told_by(text));
+        }
+        if said.event == REMOVED {
+            self.note_removal(path, number, &said.time, text);
         }
         if said.event == "checkpoint" {
             match said.signature.as_deref().is_some_and(|it| self.public.has_signed(digest, it)) {

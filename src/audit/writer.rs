@@ -1,21 +1,25 @@
 //! The thread that writes the log.
 
+mod removing;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::begun::{self, Before, Begun};
 use super::chain::{Keys, Tag, add_record};
 use super::compression::{Compress, Compressor};
 use super::durability::Durability;
 use super::earlier::Earlier;
-use super::files::{compressed_path_of, files_of, lock, path_of};
+use super::files::{lock, path_of};
 use super::head::Head;
+use super::kept::{Kept, KeptFile};
 use super::progress::Progress;
 use super::{AuditError, Entry, Event, Settings};
 use crate::clock::Now;
@@ -59,7 +63,10 @@ pub(super) struct Writer {
     /// Lines that are not written yet.
     waiting: Vec<u8>,
     first_file: u64,
+    kept: Kept,
     seq: u64,
+    /// The time of the last record.
+    last_at: Duration,
     /// Of the last record of an earlier run.
     seq_before: u64,
     tag: Tag,
@@ -70,6 +77,8 @@ pub(super) struct Writer {
     unsigned_since: Option<Instant>,
     /// What the head says by now.
     head_seq: u64,
+    /// The same: files before that one may go.
+    head_first_file: u64,
     /// What is known to be on disk, where somebody waits for that.
     synced_seq: u64,
     /// Held as long as the log is written.
@@ -90,6 +99,8 @@ impl Writer {
         let number = earlier.number.saturating_add(1);
         let Disk { sync_data, compress } = disk;
         let compressor = Compressor::new(directory, compress, settings.max_file_bytes())?;
+        let begun = Begun { seq: earlier.seq + 1, at: now.unix, before: earlier.before.clone() };
+        let kept = Kept::find(directory, &keys, settings, number, &begun, now)?;
         let mut this = Self {
             file: create(directory, number)?,
             directory: directory.to_owned(),
@@ -102,17 +113,21 @@ impl Writer {
             bytes: 0,
             waiting: Vec::new(),
             first_file: earlier.first_file,
+            kept,
             seq: earlier.seq,
+            last_at: now.unix,
             seq_before: earlier.seq,
             tag: earlier.tag,
             digest: Sha256::new(),
             unsigned: 0,
             unsigned_since: None,
             head_seq: earlier.seq,
+            head_first_file: earlier.removed_before,
             synced_seq: earlier.seq,
             _lock: lock,
         };
-        this.begin_file(now.unix);
+        this.look_at_clock(now);
+        this.begin_file(now.unix, earlier.before.as_ref());
         for damage in earlier.damages {
             tracing::error!(
                 directory = %directory.display(),
@@ -227,6 +242,7 @@ impl Writer {
     fn line(&mut self, at: Duration, body: &str) {
         let start = self.waiting.len();
         self.seq += 1;
+        self.last_at = at;
         self.tag = add_record(&mut self.waiting, self.seq, at, body, &self.tag, &self.keys);
         self.digest.update(self.waiting.get(start..).unwrap_or_default());
         self.unsigned += 1;
@@ -234,14 +250,9 @@ impl Writer {
     }
 
     /// A file says of itself which one it is, and what came before it.
-    fn begin_file(&mut self, at: Duration) {
+    fn begin_file(&mut self, at: Duration, before: Option<&Before>) {
         self.digest = Sha256::new();
-        let body = format!(
-            "\"event\":\"file_begun\",\"file\":{},\"previous\":\"{}\",\"public_key\":\"{}\"",
-            self.number,
-            self.tag,
-            self.keys.public_key()
-        );
+        let body = begun::body_of(self.number, &self.tag, &self.keys.public_key(), before);
         self.line(at, &body);
     }
 
@@ -273,9 +284,9 @@ impl Writer {
     }
 
     fn tick(&mut self) {
-        let now = Now::read().unix;
+        let now = Now::read();
         if self.unsigned_since.is_some_and(|since| since.elapsed() >= CHECKPOINT_TIME) {
-            self.checkpoint(now);
+            self.checkpoint(now.unix);
             self.flush();
         }
         if !self.waiting.is_empty() {
@@ -283,12 +294,13 @@ impl Writer {
         }
         self.write_head();
         if self.bytes >= self.settings.max_file_bytes()
-            && let Err(error) = self.rotate(now)
+            && let Err(error) = self.rotate(now.unix)
         {
             tracing::error!("the audit log goes on in a file that is full: {error}");
         }
-        self.compressor.go_on();
-        if let Err(error) = self.remove_old(SystemTime::now()) {
+        self.go_on_compressing();
+        self.look_at_clock(now);
+        if let Err(error) = self.remove_old(now) {
             tracing::error!("old files of the audit log stay: {error}");
         }
     }
@@ -301,7 +313,7 @@ impl Writer {
         let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
         let written = self.sync().map_err(AuditError::system("write", &self.directory));
         match written.and_then(|()| Ok(head.write(&self.directory, &self.keys)?)) {
-            Ok(()) => self.head_seq = self.seq,
+            Ok(()) => (self.head_seq, self.head_first_file) = (self.seq, self.first_file),
             Err(error) => tracing::error!("how far the audit log goes cannot be noted: {error}"),
         }
     }
@@ -320,61 +332,13 @@ impl Writer {
             return synced.map_err(AuditError::system("write", &self.directory));
         }
         let full = std::mem::replace(&mut self.file, next);
-        let number = self.number;
+        let (number, bytes, until) = (self.number, self.bytes, self.last_at);
+        self.kept.add(KeptFile { number, last_record: self.seq, until, bytes });
         (self.number, self.bytes) = (number + 1, 0);
-        self.begin_file(at);
+        self.begin_file(at, Some(&Before::new(number, bytes, until)));
         self.flush();
         drop(full);
         self.compressor.add(number);
-        Ok(())
-    }
-
-    /// Removes files whose time is over, from the first on, and then those that are too many together. The one
-    /// that is written stays, and so do one that is being compressed and those after it.
-    pub(super) fn remove_old(&mut self, now: SystemTime) -> Result<(), AuditError> {
-        let oldest = self.settings.keep().and_then(|keep| now.checked_sub(keep));
-        let most = self.settings.max_total_bytes().unwrap_or(u64::MAX);
-        let mut gone = Vec::new();
-        let mut files = Vec::new();
-        for file in files_of(&self.directory)? {
-            let failed = AuditError::system("look at", &file.path);
-            let metadata = fs::metadata(&file.path).map_err(failed)?;
-            files.push((file, metadata));
-        }
-        let mut total: u64 = files.iter().map(|(_, metadata)| metadata.len()).sum();
-        for (file, metadata) in files.into_iter().filter(|(it, _)| it.number < self.number) {
-            let changed = metadata.modified().map_err(AuditError::system("look at", &file.path))?;
-            let is_too_much = total > most;
-            let is_in_time = oldest.is_none_or(|oldest| changed >= oldest);
-            if is_in_time && !is_too_much || self.compressor.is_at(file.number) {
-                break;
-            }
-            if is_too_much {
-                let file = file.path.display();
-                tracing::warn!(%file, "removed: the audit log takes more than max_total_mib");
-            }
-            total -= metadata.len();
-            gone.push(file);
-        }
-        let Some(last) = gone.last() else { return Ok(()) };
-        // Noted first: a file that is missing without that was removed by somebody else.
-        self.first_file = last.number + 1;
-        self.head_seq = 0;
-        self.write_head();
-        if self.head_seq != self.seq {
-            return Ok(());
-        }
-        for file in gone {
-            fs::remove_file(&file.path).map_err(AuditError::system("remove", &file.path))?;
-            // There may be both, where compressing it was cut short.
-            let compressed = compressed_path_of(&self.directory, file.number);
-            match fs::remove_file(&compressed) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(AuditError::system("remove", &compressed)(error));
-                }
-                _ => {}
-            }
-        }
         Ok(())
     }
 
@@ -383,14 +347,15 @@ impl Writer {
         self.rotate(Now::read().unix).unwrap();
         self.compress_for_test();
         self.write_head();
-        self.remove_old(SystemTime::now()).unwrap();
+        self.remove_old(Now::read()).unwrap();
     }
 
     /// Compresses the next file that is full.
     #[cfg(test)]
     pub(super) fn compress_for_test(&mut self) {
-        self.compressor.go_on();
+        self.go_on_compressing();
         self.compressor.wait();
+        self.go_on_compressing();
     }
 
     /// What is being compressed is left to the next run, and so is what waits for that.

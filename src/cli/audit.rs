@@ -166,6 +166,12 @@ fn check(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if verified.more > 0 {
         writeln!(out, "and {} more", verified.more)?;
     }
+    if verified.earlier_removals > 0 {
+        writeln!(out, "the broker has removed files {} times before", verified.earlier_removals)?;
+    }
+    for removal in &verified.removals {
+        writeln!(out, "{removal}")?;
+    }
     let files = verified.files;
     writeln!(out, "{} records in {files} files", verified.records)?;
     if let (Some(first), Some(last)) = (&verified.first, &verified.last) {

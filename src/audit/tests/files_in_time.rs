@@ -1,12 +1,10 @@
 //! When files are compressed, and when they go.
 
 use std::num::NonZeroU32;
-use std::time::SystemTime;
 
 use super::*;
 use crate::private_file::compress_unless;
 
-const DAY: Duration = Duration::from_secs(86_400);
 /// Longer than anything takes that a test waits for.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -15,39 +13,6 @@ impl Place {
         let files = files_of(&self.path()).unwrap();
         files.iter().map(|it| (it.number, it.is_compressed)).collect()
     }
-}
-
-#[test]
-fn files_go_once_they_were_kept_for_so_many_days_and_what_is_left_is_whole() {
-    let place = Place::new();
-    for _ in 0..3 {
-        place.run(2);
-    }
-    let mut for_ever = place.writer(&Settings { keep_days: 0, ..Settings::default() });
-    let now = SystemTime::now();
-    for_ever.remove_old(now + 100_000 * DAY).unwrap();
-    drop(for_ever);
-    let mut writer = place.writer(&Settings { keep_days: 10, ..Settings::default() });
-    for (number, days) in [(1, 3), (2, 1), (3, 2), (4, 0)] {
-        let file = fs::File::options().write(true).open(place.file(number)).unwrap();
-        file.set_modified(now - days * DAY).unwrap();
-    }
-    let mut left = |after: Duration| {
-        writer.remove_old(now + after).unwrap();
-        assert_eq!(place.verify().findings, []);
-        place.forms().into_iter().map(|(number, _)| number).collect::<Vec<_>>()
-    };
-    let second = Duration::from_secs(1);
-    assert_eq!(left(7 * DAY), [1, 2, 3, 4, 5]);
-    assert_eq!(left(7 * DAY + second), [2, 3, 4, 5]);
-    // The third is older than the second, and stays with it: a log has no holes.
-    assert_eq!(left(8 * DAY + second), [2, 3, 4, 5]);
-    assert_eq!(left(9 * DAY + second), [4, 5]);
-    // The one that is written stays.
-    assert_eq!(left(100_000 * DAY), [5]);
-    writer.add(Entry { at: Now::read().unix, event: denied(1) });
-    writer.flush();
-    assert_eq!(place.verify().findings, []);
 }
 
 /// A MiB is full.
