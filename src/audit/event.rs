@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::bounds::as_recorded;
 use super::chain::Keys;
 
 /// What of the key of an alert names a client or its place.
@@ -454,13 +455,13 @@ impl Keys {
     /// What stands for a client identifier in a log that is masked.
     #[must_use]
     pub fn masked(&self, client_id: &str) -> String {
-        self.name(&[client_id])
+        self.name(&[&as_recorded(client_id)])
     }
 
     /// What stands for an address, or a network, in a log that is masked.
     #[must_use]
     pub fn masked_address(&self, address: &str) -> String {
-        self.name(&[&place_of(address)])
+        self.name(&[&place_of(&as_recorded(address))])
     }
 }
 

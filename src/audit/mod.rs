@@ -12,6 +12,7 @@
 //! finds no place is then not done.
 
 mod begun;
+mod bounds;
 mod chain;
 mod compression;
 mod damage;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+pub use bounds::as_recorded;
 pub use chain::{Keys, PublicKey};
 pub use durability::Ticket;
 pub use event::{Event, Responded, Subject};
@@ -140,7 +142,10 @@ impl AuditLog {
 
     /// Has `event` written. Never waits: where the queue is full it is lost, and that is counted. Gives what
     /// to wait for, where the log is strict.
-    pub fn record(&self, now: Now, event: Event) -> Option<Ticket> {
+    ///
+    /// What is long in it is cut, as [`as_recorded`] does.
+    pub fn record(&self, now: Now, mut event: Event) -> Option<Ticket> {
+        event.cut();
         let mut queue = self.queue.lock();
         let entry = Entry { at: now.unix, event };
         let sent = queue.sender.as_ref().map(|sender| sender.try_send(entry).is_ok());

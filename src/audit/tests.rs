@@ -2,6 +2,7 @@
 
 mod damage;
 mod files_in_time;
+mod long_names;
 mod masks;
 mod removal;
 

@@ -9,14 +9,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::AuditError;
+use super::bounds::MOST_LINE_BYTES;
 use super::chain::{Keys, PublicKey, Tag, split_line};
 use super::damage::{DAMAGED, Damage};
 use super::files::{AuditFile, files_of, lines_of};
 use super::head::{FoundHead, Head};
 use super::removal::{REMOVED, Removal};
 
-/// Bytes of the longest line that is read.
-const MOST_BYTES: u64 = 1 << 20;
 /// Findings that are listed.
 const MOST_FINDINGS: usize = 100;
 /// Removals that are listed.
@@ -203,7 +202,7 @@ impl<'k> Reader<'k> {
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
-            match lines.by_ref().take(MOST_BYTES).read_until(b'\n', &mut line) {
+            match lines.by_ref().take(MOST_LINE_BYTES as u64).read_until(b'\n', &mut line) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if file.is_compressed => {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::begun::{self, Before, Begun};
+use super::bounds::body_of;
 use super::chain::{Keys, Tag, add_record};
 use super::compression::{Compress, Compressor};
 use super::durability::Durability;
@@ -364,12 +365,6 @@ impl Writer {
         self.flush();
         self.write_head();
     }
-}
-
-fn body_of(event: &Event) -> String {
-    // There is nothing in it that cannot be written as JSON.
-    let json = serde_json::to_string(event).unwrap_or_default();
-    json.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap_or_default().to_owned()
 }
 
 fn create(directory: &Path, number: u64) -> Result<File, AuditError> {

@@ -305,7 +305,7 @@ impl Gate {
             counts.audit(|| Event::Denied {
                 who: self.who.as_subject(),
                 action: what.name(),
-                topic: excerpt(topic).to_owned(),
+                topic: topic.to_owned(),
                 rule: self.reason(decision),
             });
         }

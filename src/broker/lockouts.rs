@@ -117,7 +117,7 @@ impl Lockouts {
                 "locked out after too many failed logins"
             );
             let event = || Event::LockedOut {
-                user: user.as_deref().map(|user| excerpt(user).to_string()),
+                user: user.as_deref().map(str::to_owned),
                 address: origin.to_string(),
                 failures,
                 seconds: until.saturating_duration_since(now).as_secs(),

@@ -161,8 +161,8 @@ impl Broker {
             && !has_been_told(refused)
         {
             let ticket = self.counts.audit(|| Event::LoginRefused {
-                user: user.as_deref().map(|user| excerpt(user).to_string()),
-                client_id: excerpt(&request.client_id).to_string(),
+                user: user.as_deref().map(str::to_owned),
+                client_id: request.client_id.to_string(),
                 address: peer.address.to_string(),
                 listener: peer.listener.to_string(),
                 authenticator: by.map(Authenticator::name),

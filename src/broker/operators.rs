@@ -215,10 +215,8 @@ impl Broker {
         let name = excerpt(user);
         let result = match login {
             OperatorLogin::In => {
-                let event = || Event::OperatorLogin {
-                    user: name.to_string(),
-                    address: address.to_string(),
-                };
+                let event =
+                    || Event::OperatorLogin { user: user.to_owned(), address: address.to_string() };
                 if !self.may_do(deadline, event).await {
                     return OperatorLogin::Unwritten;
                 }
@@ -228,7 +226,7 @@ impl Broker {
             }
             OperatorLogin::Wrong => {
                 self.audit(|| Event::OperatorRefused {
-                    user: name.to_string(),
+                    user: user.to_owned(),
                     address: address.to_string(),
                 });
                 tracing::warn!(user = %name, %address, "an operator was refused at the page");

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::configured::configured;
-use crate::audit::{AuditFile, Keys, PublicKey, files_of, lines_of, verify};
+use crate::audit::{AuditFile, Keys, PublicKey, as_recorded, files_of, lines_of, verify};
 use crate::clock::{End, Moment, Now};
 use crate::config::Loaded;
 use crate::keys::MasterKeySource;
@@ -303,7 +303,11 @@ impl SearchArgs {
 
     fn wants(&self, record: &Value, masked: &Masked) -> bool {
         let is = |asked: &Option<String>, names: [&str; 2]| {
-            asked.as_deref().is_none_or(|it| names.iter().any(|name| text_of(record, name) == it))
+            asked.as_deref().is_none_or(|asked| {
+                let cut = as_recorded(asked);
+                let is_it = |found: &str| found == asked || found == cut;
+                names.iter().any(|name| is_it(text_of(record, name)))
+            })
         };
         let event = text_of(record, "event");
         (self.events.is_empty() || self.events.iter().any(|it| it == event))

@@ -237,6 +237,31 @@ fn whoever_is_masked_is_found_by_whoever_has_the_master_key() {
 }
 
 #[test]
+fn a_client_with_a_long_name_takes_little_of_the_log_and_is_found_by_all_of_it() {
+    let place = scratch();
+    let mut broker = audited(place.path(), "");
+    let long = "x".repeat(1_000);
+    for _ in 0..5 {
+        let connect = Connect::new(5, &long).login(ADMIN);
+        let mut client = RawClient::connected(broker.plain_port(), &connect);
+        client.send(&raw::packet(raw::DISCONNECT, &[]));
+        client.expect_orderly_end();
+        let mut stranger = RawClient::plain(broker.plain_port());
+        stranger.send(&Connect::new(5, &long).login((ADMIN.0, "the wrong word")).encode());
+        assert_eq!(stranger.expect(raw::CONNACK).reason(), 0x86);
+    }
+    broker.terminate();
+    broker.wait();
+    let longest = written(place.path()).lines().map(str::len).max().unwrap();
+    assert!(longest < long.len(), "{longest} bytes");
+    let found = records(&audit(place.path(), &["search", "--client-id", &long]));
+    let count = |event: &str| found.iter().filter(|it| it["event"] == event).count();
+    let [connected, gone, refused] = ["connected", "disconnected", "login_refused"].map(count);
+    assert_eq!((connected, gone, refused), (5, 5, 5));
+    assert!(said(&verify(place.path())).ends_with("\nwhole\n"));
+}
+
+#[test]
 fn neither_passwords_nor_payloads_stand_in_it() {
     let place = scratch();
     let mut broker = audited(place.path(), "");
