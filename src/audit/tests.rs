@@ -1,6 +1,7 @@
 //! The log as it is written, and as others leave it.
 
 mod damage;
+mod failing_disk;
 mod files_in_time;
 mod long_names;
 mod masks;

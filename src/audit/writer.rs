@@ -35,18 +35,25 @@ const TICK: Duration = Duration::from_secs(1);
 const CHECKPOINT_RECORDS: u64 = 1_000;
 const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
 
+/// Adds to a file, as much as the disk takes at once.
+pub(super) type Append = Box<dyn FnMut(&File, &[u8]) -> io::Result<usize> + Send>;
 /// Has the disk take what was written to a file.
 pub(super) type SyncData = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
 /// What is done to files that takes its time.
 pub(super) struct Disk {
+    pub(super) append: Append,
     pub(super) sync_data: SyncData,
     pub(super) compress: Compress,
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { sync_data: Box::new(File::sync_data), compress: Compressor::gzip() }
+        Self {
+            append: Box::new(|mut file, bytes| file.write(bytes)),
+            sync_data: Box::new(File::sync_data),
+            compress: Compressor::gzip(),
+        }
     }
 }
 
@@ -55,14 +62,17 @@ pub(super) struct Writer {
     keys: Keys,
     settings: Settings,
     progress: Arc<Progress>,
+    append: Append,
     sync_data: SyncData,
     compressor: Compressor,
     file: File,
     number: u64,
     /// Of the file, written.
     bytes: u64,
-    /// Lines that are not written yet.
+    /// Lines that are not written yet, of the first one what the file has not.
     waiting: Vec<u8>,
+    /// When it is tried again, where the disk has taken nothing.
+    retry_at: Option<Instant>,
     first_file: u64,
     kept: Kept,
     seq: u64,
@@ -98,7 +108,7 @@ impl Writer {
         let lock = lock(directory)?;
         let earlier = Earlier::find(directory, &keys, now.unix)?;
         let number = earlier.number.saturating_add(1);
-        let Disk { sync_data, compress } = disk;
+        let Disk { append, sync_data, compress } = disk;
         let compressor = Compressor::new(directory, compress, settings.max_file_bytes())?;
         let begun = Begun { seq: earlier.seq + 1, at: now.unix, before: earlier.before.clone() };
         let kept = Kept::find(directory, &keys, settings, number, &begun, now)?;
@@ -108,11 +118,13 @@ impl Writer {
             keys,
             settings: settings.clone(),
             progress,
+            append,
             sync_data,
             compressor,
             number,
             bytes: 0,
             waiting: Vec::new(),
+            retry_at: None,
             first_file: earlier.first_file,
             kept,
             seq: earlier.seq,
@@ -208,7 +220,11 @@ impl Writer {
         }
     }
 
+    /// Fails for good once it has failed.
     fn sync(&mut self) -> io::Result<()> {
+        if self.progress.has_failed_to_sync() {
+            return Err(io::Error::other("the disk has failed to sync in this run"));
+        }
         let synced = (self.sync_data)(&self.file);
         if synced.is_err() {
             self.progress.note_failed_sync();
@@ -262,26 +278,44 @@ impl Writer {
         (self.unsigned, self.unsigned_since) = (0, None);
     }
 
-    /// Writes what waits. What cannot be written waits on.
+    /// Writes what waits. What cannot be written waits on, and for a moment nothing is tried.
     pub(super) fn flush(&mut self) {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.retry_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        match self.file.write_all(&self.waiting) {
+        match self.append_waiting() {
             Ok(()) => {
-                self.bytes += self.waiting.len() as u64;
-                self.waiting.clear();
+                self.retry_at = None;
                 self.progress.note_waits(false);
                 self.progress.note_records(self.seq - self.seq_before);
             }
             Err(error) => {
-                // Half a line would not be the beginning of the same one again.
-                let _ = self.file.set_len(self.bytes);
+                self.retry_at = Instant::now().checked_add(TICK);
                 if !self.progress.note_waits(true) {
                     tracing::error!("the audit log cannot be written, and waits: {error}");
                 }
             }
         }
+    }
+
+    /// What the file has taken is done, also where that is half a line: the other half comes next.
+    fn append_waiting(&mut self) -> io::Result<()> {
+        let mut taken = 0;
+        let result = loop {
+            let rest = self.waiting.get(taken..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            match (self.append)(&self.file, rest) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => taken += count.min(rest.len()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.waiting.drain(..taken);
+        self.bytes += taken as u64;
+        result
     }
 
     fn tick(&mut self) {
@@ -299,16 +333,18 @@ impl Writer {
         {
             tracing::error!("the audit log goes on in a file that is full: {error}");
         }
-        self.go_on_compressing();
+        self.go_on_compressing(now.instant);
         self.look_at_clock(now);
         if let Err(error) = self.remove_old(now) {
             tracing::error!("old files of the audit log stay: {error}");
         }
     }
 
-    /// It never says more than is on disk: what is missing otherwise was removed by somebody else.
+    /// It never says more than is on disk: what is missing otherwise was removed by somebody else. So it says
+    /// nothing more once the disk has failed to sync, of which nobody knows what it has.
     pub(super) fn write_head(&mut self) {
-        if self.head_seq == self.seq || !self.waiting.is_empty() {
+        let is_over = self.progress.has_failed_to_sync();
+        if is_over || self.head_seq == self.seq || !self.waiting.is_empty() {
             return;
         }
         let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
@@ -324,8 +360,10 @@ impl Writer {
         let next = create(&self.directory, self.number + 1)?;
         self.checkpoint(at);
         self.flush();
-        // Before there is anything in the next one: that is noted as on disk with all that is before it.
-        let synced = if self.waiting.is_empty() { self.sync() } else { Ok(()) };
+        // Before there is anything in the next one: that is noted as on disk with all that is before it. Nothing
+        // is noted any more once the disk has failed in that.
+        let is_synced_in_vain = !self.waiting.is_empty() || self.progress.has_failed_to_sync();
+        let synced = if is_synced_in_vain { Ok(()) } else { self.sync() };
         if !self.waiting.is_empty() || synced.is_err() {
             // Its end is not written: it goes on when it can be.
             let path = path_of(&self.directory, self.number + 1);
@@ -351,17 +389,27 @@ impl Writer {
         self.remove_old(Now::read()).unwrap();
     }
 
+    /// As [`Self::flush`], without waiting for the disk.
+    #[cfg(test)]
+    pub(super) fn flush_at_once(&mut self) {
+        self.retry_at = None;
+        self.flush();
+    }
+
     /// Compresses the next file that is full.
     #[cfg(test)]
     pub(super) fn compress_for_test(&mut self) {
-        self.go_on_compressing();
-        self.compressor.wait();
-        self.go_on_compressing();
+        self.go_on_compressing(Instant::now());
+        while self.compressor.is_at_work() {
+            std::thread::yield_now();
+        }
+        self.go_on_compressing(Instant::now());
     }
 
     /// What is being compressed is left to the next run, and so is what waits for that.
     fn end(mut self) {
         self.checkpoint(Now::read().unix);
+        self.retry_at = None;
         self.flush();
         self.write_head();
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Writer;
 use crate::audit::AuditError;
@@ -77,8 +77,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn go_on_compressing(&mut self) {
-        let Some(number) = self.compressor.go_on() else { return };
+    pub(super) fn go_on_compressing(&mut self, now: Instant) {
+        let Some(number) = self.compressor.go_on(now) else { return };
         if let Ok(metadata) = fs::metadata(compressed_path_of(&self.directory, number)) {
             self.kept.note_compressed(number, length_of(&metadata));
         }
