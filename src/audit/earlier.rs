@@ -49,7 +49,7 @@ impl Earlier {
             tag: Tag::NONE,
             damages: Vec::new(),
         };
-        let last = this.go_on_after(&files, keys)?;
+        let last = this.go_on_after(&files, keys, at)?;
         this.compare(&Head::read(directory, keys)?);
         if let Some((file, end)) = last
             && this.damages.is_empty()
@@ -65,6 +65,7 @@ impl Earlier {
         &mut self,
         files: &'f [AuditFile],
         keys: &Keys,
+        at: Duration,
     ) -> Result<Option<(&'f AuditFile, FileEnd)>, AuditError> {
         for file in files.iter().rev() {
             if !file.is_compressed {
@@ -76,8 +77,10 @@ impl Earlier {
             }
             if let Some((seq, tag)) = end.last {
                 (self.seq, self.tag) = (seq.min(LAST_SEQ), tag);
-                let until = end.until.as_deref().and_then(time_of);
-                self.before = until.map(|until| Before::new(file.number, end.bytes, until));
+                // Whoever has changed it does not say how old it is.
+                let told = end.until.as_deref().filter(|_| end.finding.is_none());
+                let until = told.and_then(time_of).unwrap_or(at);
+                self.before = Some(Before::new(file.number, end.bytes, until));
                 return Ok(Some((file, end)));
             }
         }

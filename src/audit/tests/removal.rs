@@ -141,6 +141,22 @@ fn bytes_that_the_broker_has_not_written_have_it_remove_nothing() {
 }
 
 #[test]
+fn a_time_that_somebody_has_written_into_the_last_file_has_it_not_removed() {
+    let place = Place::new();
+    let start = start();
+    drop(place.writer_at(&for_days(10), start));
+    let mut lines = place.lines(1);
+    let year = format!("{:#}", crate::clock::Moment(start.unix.as_millis() as u64));
+    lines[0] = lines[0].replacen(&year[..4], "2000", 1);
+    place.put(1, &lines);
+    let mut writer = place.writer_at(&for_days(10), start.after(DAY));
+    writer.remove_old(start.after(2 * DAY)).unwrap();
+    assert_eq!(place.numbers(), [1, 2]);
+    writer.remove_old(start.after(11 * DAY + SECOND)).unwrap();
+    assert_eq!(place.numbers(), [2]);
+}
+
+#[test]
 fn a_clock_that_goes_ahead_removes_nothing_for_a_day() {
     let place = Place::new();
     let start = start();
