@@ -2,7 +2,7 @@
 //!
 //! A line is a JSON object that ends with `,"mac":"`, 64 hexadecimal digits and `"}`. They are the
 //! HMAC-SHA-256 of the tag of the line before it and of the line up to there. A checkpoint also has an
-//! Ed25519 signature of the SHA-256 of its file up to there.
+//! Ed25519 signature of the SHA-256 of its file up to there, and so has the head of the log.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,15 +25,16 @@ const TAG_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;
 /// What is signed begins with this, so that the signature means nothing else.
 const SIGNED: &[u8] = b"BastionMQ audit checkpoint 1\0";
+/// The same of a head.
+const SIGNED_HEAD: &[u8] = b"BastionMQ audit head 1\0";
 
 /// Binds a line to all before it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag([u8; TAG_BYTES]);
 
 /// The secrets of a log: of its tags, its checkpoints and its masks.
 pub struct Keys {
     chain: Hmac<Sha256>,
-    head: Hmac<Sha256>,
     names: Hmac<Sha256>,
     signer: SigningKey,
 }
@@ -52,6 +53,11 @@ pub struct NotAPublicKey;
 impl Tag {
     /// Before the first line.
     pub(super) const NONE: Self = Self([0; TAG_BYTES]);
+
+    /// Binds a line to all before it in its file, also for whoever has no secret.
+    pub(super) fn of_file(digest: &Sha256) -> Self {
+        Self(digest.clone().finalize().into())
+    }
 }
 
 impl fmt::Display for Tag {
@@ -88,7 +94,6 @@ impl Keys {
         expand(b"audit checkpoints", seed.as_mut_slice());
         Self {
             chain: hmac(b"audit chain"),
-            head: hmac(b"audit head"),
             names: hmac(b"audit names"),
             signer: SigningKey::from_bytes(&seed),
         }
@@ -102,10 +107,6 @@ impl Keys {
 
     pub(super) fn tag(&self, previous: &Tag, line: &[u8]) -> Tag {
         Tag(digest_of(&self.chain, &[&previous.0, line]))
-    }
-
-    pub(super) fn head_tag(&self, text: &[u8]) -> Tag {
-        Tag(digest_of(&self.head, &[text]))
     }
 
     /// 16 digits that stand for `parts`, the same for the same ones.
@@ -125,13 +126,26 @@ impl Keys {
         let signature = hexadecimal::encode(&signature.to_bytes()).to_string();
         format!("\"event\":\"checkpoint\",\"signature\":\"{signature}\"")
     }
+
+    /// What stands behind what a head says.
+    pub(super) fn sign_head(&self, said: &str) -> String {
+        let signature = self.signer.sign(&[SIGNED_HEAD, said.as_bytes()].concat());
+        hexadecimal::encode(&signature.to_bytes()).to_string()
+    }
 }
 
 impl PublicKey {
     pub(super) fn has_signed(&self, digest: &Sha256, signature: &str) -> bool {
-        hexadecimal::decode::<64>(signature).is_some_and(|bytes| {
-            self.0.verify_strict(&signed(digest), &Signature::from_bytes(&bytes)).is_ok()
-        })
+        self.verifies(&signed(digest), signature)
+    }
+
+    pub(super) fn has_signed_head(&self, said: &str, signature: &str) -> bool {
+        self.verifies(&[SIGNED_HEAD, said.as_bytes()].concat(), signature)
+    }
+
+    fn verifies(&self, bytes: &[u8], signature: &str) -> bool {
+        hexadecimal::decode::<64>(signature)
+            .is_some_and(|it| self.0.verify_strict(bytes, &Signature::from_bytes(&it)).is_ok())
     }
 }
 

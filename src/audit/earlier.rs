@@ -50,7 +50,7 @@ impl Earlier {
             damages: Vec::new(),
         };
         let last = this.go_on_after(&files, keys, at)?;
-        this.compare(&Head::read(directory, keys)?);
+        this.compare(&Head::read(directory, keys.public_key())?);
         if let Some((file, end)) = last
             && this.damages.is_empty()
             && !end.is_closed

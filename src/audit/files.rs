@@ -1,5 +1,7 @@
 //! The directory of the log: its secret, its lock, and its files in order.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +19,8 @@ const LOCK_FILE: &str = "lock";
 const PREFIX: &str = "audit.";
 const PLAIN: &str = ".jsonl";
 const COMPRESSED: &str = ".jsonl.gz";
+/// Behind the name of a file that is being compressed.
+const PART: &str = ".part";
 
 /// Why the log cannot be opened or read.
 #[derive(Debug, Error)]
@@ -57,6 +61,12 @@ pub enum AuditError {
 impl AuditError {
     pub(super) fn system(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, path: path.to_owned(), source }
+    }
+
+    /// Whether there is no such file: that of a log that is written may be gone since it was listed.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -139,36 +149,120 @@ pub(super) fn lock(directory: &Path) -> Result<File, AuditError> {
     }
 }
 
-/// The files of the log in `directory`, in order.
+/// What stands in the directory of a log.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// Its files, in order. One that is there in both forms is the plain one here.
+    pub(super) files: Vec<AuditFile>,
+    /// The compressed form of those that are there in both.
+    pub(super) twins: Vec<AuditFile>,
+    /// Names that look like those of files of a log, and are not: nobody reads these.
+    pub(super) strays: BTreeSet<OsString>,
+}
+
+/// The files of the log in `directory`, in order. Only what has exactly the name that the broker gives is one.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub fn files_of(directory: &Path) -> Result<Vec<AuditFile>, AuditError> {
-    let failed = || AuditError::system("read", directory);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed())? {
-        let path = entry.map_err(failed())?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(rest) = name.and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-        let (digits, is_compressed) = match rest.strip_suffix(PLAIN) {
-            Some(digits) => (Some(digits), false),
-            None => (rest.strip_suffix(COMPRESSED), true),
-        };
-        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
-            files.push(AuditFile { number, path, is_compressed });
-        }
-    }
-    // Where compressing was cut short by a crash there are both: they say the same.
-    files.sort_unstable_by_key(|file| (file.number, file.is_compressed));
-    files.dedup_by_key(|file| file.number);
+    Ok(Listing::of(directory)?.files)
+}
+
+/// As [`files_of`], up to the last one that has anything in it: nothing is written any more to those before
+/// that one.
+///
+/// # Errors
+/// As [`files_of`].
+pub fn begun_files_of(directory: &Path) -> Result<Vec<AuditFile>, AuditError> {
+    let mut files = files_of(directory)?;
+    files.truncate(begun(&files));
     Ok(files)
 }
 
-/// What `file` says, to be read line by line, also where it has been compressed since it was found.
-///
-/// # Errors
-/// When it cannot be opened.
-pub fn lines_of(file: &AuditFile) -> Result<Box<dyn BufRead>, AuditError> {
+/// How many of `files` are left without the newest ones that have nothing in them yet.
+pub(super) fn begun(files: &[AuditFile]) -> usize {
+    let is_empty = |file: &AuditFile| fs::metadata(&file.path).is_ok_and(|it| it.len() == 0);
+    files.iter().rposition(|file| !is_empty(file)).map_or(0, |at| at + 1)
+}
+
+impl Listing {
+    pub(super) fn of(directory: &Path) -> Result<Self, AuditError> {
+        let mut found = BTreeMap::new();
+        let mut this = Self::default();
+        this.look(directory, &mut found)?;
+        if has_gap(&found) {
+            // A system may show neither form of a file that is given its other one meanwhile. It is there now.
+            this.look(directory, &mut found)?;
+        }
+        for ((number, is_compressed), path) in found {
+            let file = AuditFile { number, path, is_compressed };
+            match this.files.last().is_some_and(|last| last.number == number) {
+                true => this.twins.push(file),
+                false => this.files.push(file),
+            }
+        }
+        Ok(this)
+    }
+
+    fn look(
+        &mut self,
+        directory: &Path,
+        found: &mut BTreeMap<(u64, bool), PathBuf>,
+    ) -> Result<(), AuditError> {
+        let failed = || AuditError::system("read", directory);
+        for entry in fs::read_dir(directory).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let name = entry.file_name();
+            match name.to_str().map(named) {
+                Some(Named::File(number, is_compressed)) => {
+                    found.insert((number, is_compressed), entry.path());
+                }
+                Some(Named::Other) => {}
+                _ if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) => {}
+                _ => {
+                    self.strays.insert(name);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_gap(found: &BTreeMap<(u64, bool), PathBuf>) -> bool {
+    let numbers = found.keys().map(|(number, _)| *number);
+    numbers.clone().zip(numbers.skip(1)).any(|(before, after)| after - before > 1)
+}
+
+/// What a name is that of.
+enum Named {
+    /// A file of the log, by its number, and whether it is compressed.
+    File(u64, bool),
+    /// What looks like one.
+    Stray,
+    /// Something else, or a file that is being compressed.
+    Other,
+}
+
+fn named(name: &str) -> Named {
+    let Some(rest) = name.strip_prefix(PREFIX) else { return Named::Other };
+    let is_part = rest.ends_with(PART);
+    let rest = rest.strip_suffix(PART).unwrap_or(rest);
+    let (digits, ending) = match rest.strip_suffix(PLAIN) {
+        Some(digits) => (digits, PLAIN),
+        None => (rest.strip_suffix(COMPRESSED).unwrap_or_default(), COMPRESSED),
+    };
+    let number = digits.parse().ok().filter(|number| {
+        *number > 0 && name.strip_suffix(PART).unwrap_or(name) == name_of(*number, ending)
+    });
+    match (number, is_part, ending == COMPRESSED) {
+        (Some(number), false, is_compressed) => Named::File(number, is_compressed),
+        (Some(_), true, true) => Named::Other,
+        _ => Named::Stray,
+    }
+}
+
+/// What `file` says, also where it has been compressed since it was found.
+pub(super) fn lines_of(file: &AuditFile) -> Result<Box<dyn BufRead + Send>, AuditError> {
     let opened = match File::open(&file.path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !file.is_compressed => {
             let compressed = file.path.with_added_extension("gz");
@@ -185,10 +279,14 @@ pub fn lines_of(file: &AuditFile) -> Result<Box<dyn BufRead>, AuditError> {
 }
 
 pub(super) fn path_of(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{PREFIX}{number:08}{PLAIN}"))
+    directory.join(name_of(number, PLAIN))
 }
 
 /// Where [`path_of`] goes once it is compressed.
 pub(super) fn compressed_path_of(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{PREFIX}{number:08}{COMPRESSED}"))
+    directory.join(name_of(number, COMPRESSED))
+}
+
+fn name_of(number: u64, ending: &str) -> String {
+    format!("{PREFIX}{number:08}{ending}")
 }

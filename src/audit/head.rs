@@ -1,8 +1,11 @@
 //! How far the log goes: what nobody can tell from files whose start or end is missing.
+//!
+//! One line: a version, the number of the first file, number and tag of the last record, the SHA-256 of its
+//! file up to there, and an Ed25519 signature of all that by the key that signs checkpoints.
 
 use std::path::{Path, PathBuf};
 
-use super::chain::{Keys, Tag};
+use super::chain::{Keys, PublicKey, Tag};
 use crate::private_file::{self, PrivateFileError};
 
 const HEAD_FILE: &str = "head";
@@ -19,6 +22,8 @@ pub(super) struct Head {
     pub(super) seq: u64,
     /// The tag of that.
     pub(super) tag: Tag,
+    /// The digest of its file up to there.
+    pub(super) digest: Tag,
 }
 
 /// What is found in the place of a head.
@@ -31,12 +36,33 @@ pub(super) enum FoundHead {
     Changed,
 }
 
+impl FoundHead {
+    /// What it says, where that can be believed.
+    pub(super) fn authentic(&self) -> Option<Head> {
+        match self {
+            Self::Authentic(head) => Some(*head),
+            Self::Missing | Self::Changed => None,
+        }
+    }
+
+    /// What is wrong with it.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Authentic(_) => None,
+            // It is older than the secret.
+            Self::Missing => Some("the file `head` is missing: nothing says how far the log goes"),
+            Self::Changed => Some("the file `head` was changed: nothing says how far the log goes"),
+        }
+    }
+}
+
 impl Head {
     /// Before there is any record.
-    pub(super) const FIRST: Self = Self { first_file: 1, seq: 0, tag: Tag::NONE };
+    pub(super) const FIRST: Self =
+        Self { first_file: 1, seq: 0, tag: Tag::NONE, digest: Tag::NONE };
 
-    /// Reads that of the log in `directory`.
-    pub(super) fn read(directory: &Path, keys: &Keys) -> Result<FoundHead, PrivateFileError> {
+    /// Reads that of the log in `directory`, of which this is the public key.
+    pub(super) fn read(directory: &Path, public: PublicKey) -> Result<FoundHead, PrivateFileError> {
         let bytes = match private_file::read_bounded(&path_of(directory), MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(FoundHead::Missing),
@@ -44,26 +70,29 @@ impl Head {
             Err(error) => return Err(error),
         };
         let text = String::from_utf8(bytes).unwrap_or_default();
-        Ok(Self::parse(&text, keys).map_or(FoundHead::Changed, FoundHead::Authentic))
+        let Some((said, signature)) = text.trim_end().rsplit_once(' ') else {
+            return Ok(FoundHead::Changed);
+        };
+        let head = Self::parse(said).filter(|_| public.has_signed_head(said, signature));
+        Ok(head.map_or(FoundHead::Changed, FoundHead::Authentic))
     }
 
-    fn parse(text: &str, keys: &Keys) -> Option<Self> {
-        let (said, tag) = text.trim_end().rsplit_once(' ')?;
-        if keys.head_tag(said.as_bytes()) != tag.parse().ok()? {
-            return None;
-        }
-        let mut words = said.split(' ');
-        let is_known = words.next() == Some(VERSION);
-        let first_file = words.next()?.parse().ok()?;
-        let seq = words.next()?.parse().ok()?;
-        let tag = words.next()?.parse().ok()?;
-        (is_known && words.next().is_none()).then_some(Self { first_file, seq, tag })
+    fn parse(said: &str) -> Option<Self> {
+        let words: Vec<_> = said.split(' ').collect();
+        let [VERSION, first_file, seq, tag, digest] = words.as_slice() else { return None };
+        Some(Self {
+            first_file: first_file.parse().ok()?,
+            seq: seq.parse().ok()?,
+            tag: tag.parse().ok()?,
+            digest: digest.parse().ok()?,
+        })
     }
 
     /// Puts it in the place of the one before, and waits for the disk.
     pub(super) fn write(&self, directory: &Path, keys: &Keys) -> Result<(), PrivateFileError> {
-        let said = format!("{VERSION} {} {} {}", self.first_file, self.seq, self.tag);
-        let text = format!("{said} {}\n", keys.head_tag(said.as_bytes()));
+        let Self { first_file, seq, tag, digest } = self;
+        let said = format!("{VERSION} {first_file} {seq} {tag} {digest}");
+        let text = format!("{said} {}\n", keys.sign_head(&said));
         private_file::replace(&path_of(directory), text.as_bytes())
     }
 }

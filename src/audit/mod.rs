@@ -4,7 +4,7 @@
 //! carries a tag over itself and the tag of the line before it (`chain.rs`), and now and then one is a
 //! checkpoint: a signature over all of its file up to there, which can be checked without the secret. A
 //! file `head` says up to which record the log goes, so that a missing end is noticed, and with which file
-//! it begins, so that a missing start is. The secret is sealed under the master key.
+//! it begins, so that a missing start is; it is signed as well. The secret is sealed under the master key.
 //!
 //! Whoever has something to say hands it to a bounded queue and goes on; a thread of its own writes it.
 //! What finds no place in the queue is counted, and the log says how many there were. Where the log is
@@ -22,6 +22,7 @@ mod event;
 mod files;
 mod head;
 mod kept;
+mod lines;
 mod progress;
 mod removal;
 mod settings;
@@ -45,7 +46,8 @@ pub use bounds::as_recorded;
 pub use chain::{Keys, PublicKey};
 pub use durability::Ticket;
 pub use event::{Event, Responded, Subject};
-pub use files::{AuditError, AuditFile, files_of, lines_of};
+pub use files::{AuditError, AuditFile, begun_files_of, files_of};
+pub use lines::{Line, Lines};
 pub use progress::{Condition, Figures};
 pub use settings::Settings;
 pub use verification::{Finding, Verified, verify};

@@ -2,24 +2,27 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::AuditError;
-use super::bounds::MOST_LINE_BYTES;
 use super::chain::{Keys, PublicKey, Tag, split_line};
 use super::damage::{DAMAGED, Damage};
-use super::files::{AuditFile, files_of, lines_of};
-use super::head::{FoundHead, Head};
+use super::files::{AuditFile, Listing, begun, lines_of};
+use super::head::Head;
+use super::lines::{Line, Lines};
 use super::removal::{REMOVED, Removal};
 
-/// Findings that are listed.
+const NO_RECORD: &str = "it is no record, or a part of one";
+/// Findings that are listed, and notes.
 const MOST_FINDINGS: usize = 100;
 /// Removals that are listed.
 const MOST_REMOVALS: usize = 20;
+/// How often a log is looked at whose files are all removed before they are read.
+const MOST_LOOKS: u32 = 10;
 
 /// What a log has turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +31,10 @@ pub struct Verified {
     pub files: usize,
     /// Its records.
     pub records: u64,
-    /// Records after the last checkpoint: without the secret, nothing is known of them.
+    /// Records after what is signed: without the secret, nothing is known of them.
     pub unsigned: u64,
+    /// The number of the last record; 0 where there is none.
+    pub seq: u64,
     /// The time of the first record.
     pub first: Option<String>,
     /// The time of the last record.
@@ -42,6 +47,34 @@ pub struct Verified {
     pub removals: VecDeque<String>,
     /// How often it did so before those.
     pub earlier_removals: usize,
+    /// What is worth knowing and does not make it less whole, the first 100.
+    pub notes: Vec<Finding>,
+    /// How many more of those there are.
+    pub more_notes: usize,
+}
+
+impl Verified {
+    /// Whether it is what was written: there is nothing in it that was not, and something that was.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.findings.is_empty() && self.more == 0 && self.records > 0
+    }
+
+    /// Finds that the end of the log in `directory` is missing where it does not go as far as record `seq`,
+    /// which somebody has noted elsewhere.
+    pub fn expect_seq(&mut self, directory: &Path, seq: u64) {
+        if self.seq < seq {
+            let what = format!("it ends with record {}, and is to go on to record {seq}", self.seq);
+            self.find(directory, 0, what);
+        }
+    }
+
+    fn find(&mut self, path: &Path, line: u64, what: String) {
+        match self.findings.len() < MOST_FINDINGS {
+            true => self.findings.push(Finding { path: path.to_owned(), line, what }),
+            false => self.more += 1,
+        }
+    }
 }
 
 /// Something that is not as it was written.
@@ -81,7 +114,13 @@ struct Reader<'k> {
     public: PublicKey,
     /// Whether what the broker once wrote of something that was wrong is a finding.
     is_told: bool,
+    /// How far the log goes, where that is known.
+    head: Option<Head>,
+    /// Whether the record that it names was there.
+    has_met_head: bool,
     verified: Verified,
+    /// Records since the last checkpoint.
+    open: u64,
     /// Number and tag of the last record.
     last: Option<(u64, Tag)>,
     /// Bytes before the first thing that is wrong.
@@ -106,8 +145,10 @@ pub(super) struct FileEnd {
     pub(super) finding: Option<Finding>,
 }
 
-/// Reads the whole log in `directory`. With its secret every record is checked, without it what the
-/// signatures of its checkpoints cover.
+/// Reads the whole log in `directory`. With its secret every record is checked, without it what its
+/// signatures cover: of checkpoints, and of how far the log goes.
+///
+/// A broker may write it meanwhile, begin and compress files, and remove those whose time is over.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -116,44 +157,73 @@ pub fn verify(
     keys: Option<&Keys>,
     public: PublicKey,
 ) -> Result<Verified, AuditError> {
-    let mut reader = Reader { is_told: true, ..Reader::new(keys, public) };
-    let head = keys.map(|keys| Head::read(directory, keys)).transpose()?;
-    let files = files_of(directory)?;
-    let mut expected = match &head {
-        Some(FoundHead::Authentic(head)) => head.first_file,
-        _ => files.first().map_or(1, |file| file.number),
-    };
-    for file in &files {
-        // What is older than the first was about to be removed when the broker was killed.
-        if file.number > expected {
-            let missing = format!("files {expected} to {} are missing", file.number - 1);
-            reader.find(&file.path, 0, missing);
+    let mut looks = 1;
+    loop {
+        let (verified, is_overtaken) = look(directory, keys, public)?;
+        if !is_overtaken || looks == MOST_LOOKS {
+            return Ok(verified);
         }
-        expected = expected.max(file.number.saturating_add(1));
-        reader.read(file)?;
+        looks += 1;
     }
-    let seq = reader.last.map_or(0, |(seq, _)| seq);
-    match head {
-        Some(FoundHead::Authentic(head)) if head.seq > seq => {
-            let missing = format!("the end is missing: records {} to {}", seq + 1, head.seq);
-            reader.find(directory, 0, missing);
-        }
-        // It is older than the secret.
-        Some(FoundHead::Missing) => {
-            reader.find(directory, 0, "the file `head` is missing".to_owned());
-        }
-        Some(FoundHead::Changed) => {
-            reader.find(directory, 0, "the file `head` was changed".to_owned());
-        }
-        _ => {}
+}
+
+/// As [`verify`], once. Says whether the newest file was removed before it was read.
+///
+/// In this order nothing that a broker does meanwhile is taken for damage: the head never says more than the
+/// files have that are listed after it, those before the last that is begun are not written any more, and
+/// before a file is removed the head says so, which is read again where one is missing.
+fn look(
+    directory: &Path,
+    keys: Option<&Keys>,
+    public: PublicKey,
+) -> Result<(Verified, bool), AuditError> {
+    let found = Head::read(directory, public)?;
+    let Listing { mut files, twins, strays } = Listing::of(directory)?;
+    let empty = files.split_off(begun(&files));
+    let mut reader = Reader { is_told: true, head: found.authentic(), ..Reader::new(keys, public) };
+    for name in strays {
+        let what = format!("{name:?} is not what a file of this log is called: it is not read");
+        reader.note(directory, 0, what);
     }
-    Ok(reader.verified)
+    let mut gaps = Vec::new();
+    let mut expected = reader.head.map(|head| head.first_file);
+    let mut is_overtaken = false;
+    for (at, file) in files.iter().enumerate() {
+        let is_last = at + 1 == files.len();
+        let lines = match Lines::open(file) {
+            Err(error) if error.is_not_found() => {
+                is_overtaken = is_last;
+                continue;
+            }
+            lines => lines?,
+        };
+        if let Some(expected) = expected.filter(|expected| file.number > *expected) {
+            gaps.push((expected, file));
+            reader.begin_anew();
+        }
+        expected = Some(file.number.saturating_add(1));
+        let digest = reader.read(file, lines, is_last)?;
+        if let Some(twin) = twins.iter().find(|twin| twin.number == file.number) {
+            reader.compare(twin, &digest);
+        }
+    }
+    reader.verified.files += empty.len();
+    if !gaps.is_empty() {
+        let later = Head::read(directory, public)?.authentic();
+        let first_file = later.map_or(0, |head| head.first_file);
+        for (from, file) in gaps.into_iter().filter(|(_, file)| file.number > first_file) {
+            let (from, to) = (from.max(first_file), file.number - 1);
+            reader.find(&file.path, 0, format!("files {from} to {to} are missing"));
+        }
+    }
+    reader.end(directory, found.fault());
+    Ok((reader.verified, is_overtaken))
 }
 
 /// Reads one file, whatever those before it say.
 pub(super) fn end_of(file: &AuditFile, keys: &Keys) -> Result<FileEnd, AuditError> {
     let mut reader = Reader::new(Some(keys), keys.public_key());
-    let digest = reader.read(file)?;
+    let digest = reader.read(file, Lines::open(file)?, false)?;
     let Reader { verified, last, unclosed, bytes, .. } = reader;
     let (finding, until) = (verified.findings.into_iter().next(), verified.last);
     Ok(FileEnd { last, digest, is_closed: unclosed.is_none(), bytes, until, finding })
@@ -165,7 +235,10 @@ impl<'k> Reader<'k> {
             keys,
             public,
             is_told: false,
+            head: None,
+            has_met_head: false,
             verified: Verified::default(),
+            open: 0,
             last: None,
             bytes: 0,
             unclosed: None,
@@ -173,9 +246,13 @@ impl<'k> Reader<'k> {
     }
 
     fn find(&mut self, path: &Path, line: u64, what: String) {
-        match self.verified.findings.len() < MOST_FINDINGS {
-            true => self.verified.findings.push(Finding { path: path.to_owned(), line, what }),
-            false => self.verified.more += 1,
+        self.verified.find(path, line, what);
+    }
+
+    fn note(&mut self, path: &Path, line: u64, what: String) {
+        match self.verified.notes.len() < MOST_FINDINGS {
+            true => self.verified.notes.push(Finding { path: path.to_owned(), line, what }),
+            false => self.verified.more_notes += 1,
         }
     }
 
@@ -193,44 +270,118 @@ impl<'k> Reader<'k> {
         verified.removals.push_back(format!("{time}: {removal}"));
     }
 
+    /// What comes does not go on after what was read.
+    fn begin_anew(&mut self) {
+        (self.last, self.unclosed, self.open) = (None, None, 0);
+    }
+
     /// Gives the digest of the file.
-    fn read(&mut self, file: &AuditFile) -> Result<Sha256, AuditError> {
+    fn read(
+        &mut self,
+        file: &AuditFile,
+        mut lines: Lines,
+        is_last: bool,
+    ) -> Result<Sha256, AuditError> {
         self.verified.files += 1;
         let records = self.verified.records;
-        let mut lines = lines_of(file)?;
         let mut digest = Sha256::new();
-        let mut line = Vec::new();
         for number in 1.. {
-            line.clear();
-            match lines.by_ref().take(MOST_LINE_BYTES as u64).read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) => {}
+            match lines.read() {
+                Ok(Line::Whole(line)) => {
+                    self.check(file, number, line, &digest);
+                    digest.update(line);
+                    self.compare_with_head(file, number, &digest);
+                    if self.verified.findings.is_empty() {
+                        self.bytes += line.len() as u64;
+                    }
+                }
+                Ok(Line::TooLong) => {
+                    self.find(&file.path, number, "it is longer than any record".to_owned());
+                }
+                Ok(Line::End([])) => break,
+                Ok(Line::End(part)) => {
+                    digest.update(part);
+                    self.find_part(file, number, is_last);
+                    break;
+                }
                 Err(error) if file.is_compressed => {
                     self.find(&file.path, number, format!("it cannot be read on: {error}"));
                     break;
                 }
                 Err(error) => return Err(AuditError::system("read", &file.path)(error)),
             }
-            self.check(file, number, &line, &digest);
-            digest.update(&line);
-            if self.verified.findings.is_empty() {
-                self.bytes += line.len() as u64;
-            }
         }
         if self.verified.records > records {
-            self.unclosed = (self.verified.unsigned > 0).then(|| file.path.clone());
+            self.unclosed = (self.open > 0).then(|| file.path.clone());
         }
         Ok(digest)
     }
 
+    /// Where it is written just now, or was when the broker was killed, nobody was told of that record yet:
+    /// the head would say so.
+    fn find_part(&mut self, file: &AuditFile, number: u64, is_last: bool) {
+        match is_last && !file.is_compressed {
+            true => {
+                let what =
+                    "the log ends within a line: it is being written, or a crash has left it";
+                self.note(&file.path, number, what.to_owned());
+            }
+            false => self.find(&file.path, number, NO_RECORD.to_owned()),
+        }
+    }
+
+    /// What `head` signs goes up to the record that it names.
+    fn compare_with_head(&mut self, file: &AuditFile, number: u64, digest: &Sha256) {
+        let (Some(head), Some((seq, tag))) = (self.head, self.last) else { return };
+        if head.seq != seq || self.has_met_head {
+            return;
+        }
+        self.has_met_head = true;
+        if (head.tag, head.digest) == (tag, Tag::of_file(digest)) {
+            self.verified.unsigned = 0;
+        } else {
+            let what = "up to here, this file is not what it was when `head` was written";
+            self.find(&file.path, number, what.to_owned());
+        }
+    }
+
+    /// The other form of a file says the same, to the byte.
+    fn compare(&mut self, twin: &AuditFile, digest: &Sha256) {
+        match digest_of(twin) {
+            // It was only there until the file was compressed, or it has been removed with it.
+            Err(AuditError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.find(&twin.path, 0, format!("it cannot be read: {error}")),
+            Ok(found) if Tag::of_file(&found) == Tag::of_file(digest) => {}
+            Ok(_) => {
+                let what = "it does not say what the same file says that is not compressed";
+                self.find(&twin.path, 0, what.to_owned());
+            }
+        }
+    }
+
+    /// Finds what is missing in the end, and `fault` of the head.
+    fn end(&mut self, directory: &Path, fault: Option<&str>) {
+        let seq = self.verified.seq;
+        if let Some(fault) = fault {
+            self.find(directory, 0, fault.to_owned());
+        }
+        let Some(head) = self.head else { return };
+        if head.seq > seq {
+            let missing = format!("the end is missing: records {} to {}", seq + 1, head.seq);
+            self.find(directory, 0, missing);
+        }
+    }
+
+    /// Looks at a line, which comes after what `digest` is of.
     fn check(&mut self, file: &AuditFile, number: u64, line: &[u8], digest: &Sha256) {
         let path = &file.path;
         let Some((text, tag, said)) = parse(line) else {
-            self.find(path, number, "it is no record, or a part of one".to_owned());
+            self.find(path, number, NO_RECORD.to_owned());
             return;
         };
         self.verified.records += 1;
         self.verified.unsigned += 1;
+        self.open += 1;
         self.verified.first.get_or_insert_with(|| said.time.clone());
         self.verified.last = Some(said.time.clone());
         if let Some(unclosed) = self.unclosed.take() {
@@ -252,6 +403,7 @@ impl<'k> Reader<'k> {
             self.find(path, number, what);
         }
         self.last = Some((said.seq, tag));
+        self.verified.seq = said.seq;
         if said.event == DAMAGED && self.is_told {
             self.find(path, number, Damage::told_by(text));
         }
@@ -260,7 +412,7 @@ impl<'k> Reader<'k> {
         }
         if said.event == "checkpoint" {
             match said.signature.as_deref().is_some_and(|it| self.public.has_signed(digest, it)) {
-                true => self.verified.unsigned = 0,
+                true => (self.verified.unsigned, self.open) = (0, 0),
                 false => self.find(path, number, "its signature is not of this log".to_owned()),
             }
         }
@@ -284,6 +436,20 @@ impl<'k> Reader<'k> {
             self.find(&file.path, number, what.to_owned());
         }
         stated.or(last).unwrap_or(Tag::NONE)
+    }
+}
+
+fn digest_of(file: &AuditFile) -> Result<Sha256, AuditError> {
+    let mut reader = lines_of(file)?;
+    let mut digest = Sha256::new();
+    loop {
+        let bytes = reader.fill_buf().map_err(AuditError::system("read", &file.path))?;
+        if bytes.is_empty() {
+            return Ok(digest);
+        }
+        digest.update(bytes);
+        let count = bytes.len();
+        reader.consume(count);
     }
 }
 

@@ -347,7 +347,8 @@ impl Writer {
         if is_over || self.head_seq == self.seq || !self.waiting.is_empty() {
             return;
         }
-        let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag };
+        let digest = Tag::of_file(&self.digest);
+        let head = Head { first_file: self.first_file, seq: self.seq, tag: self.tag, digest };
         let written = self.sync().map_err(AuditError::system("write", &self.directory));
         match written.and_then(|()| Ok(head.write(&self.directory, &self.keys)?)) {
             Ok(()) => (self.head_seq, self.head_first_file) = (self.seq, self.first_file),

@@ -217,8 +217,11 @@ fn a_strict_log_has_each_disconnection_by_a_throttle_before_anybody_learns_of_it
 #[test]
 fn whoever_is_masked_is_found_by_whoever_has_the_master_key() {
     let place = scratch();
-    let mut broker = audited(place.path(), "mask = true\n");
+    let socket = format!("[control]\nsocket = \"{}/control/ctl.sock\"\n", place.path().display());
+    let mut broker = audited(place.path(), &format!("mask = true\n{socket}"));
     use_it(&broker);
+    assert!(ctl(place.path(), &["ban", "add", "client:device1"]).status.success());
+    assert!(ctl(place.path(), &["ban", "add", "client:device2"]).status.success());
     broker.terminate();
     broker.wait();
     let key = place.path().join("master.key");
@@ -233,7 +236,7 @@ fn whoever_is_masked_is_found_by_whoever_has_the_master_key() {
     assert_eq!(names(&by_address), "connected denied disconnected login_refused");
     assert_eq!(names(&by_address[..3]), "");
     let by_id = [&["search", "--client-id", "device1"][..], &with_key].concat();
-    assert_eq!(names(&by_id), "connected denied disconnected");
+    assert_eq!(names(&by_id), "banned connected denied disconnected");
 }
 
 #[test]
@@ -293,6 +296,32 @@ fn a_log_that_somebody_has_changed_does_not_verify_with_the_secret_or_without() 
     assert!(said(&output).contains("audit.00000001.jsonl:"), "{}", said(&output));
     let output = audit(place.path(), &["verify", "--public-key", public]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+}
+
+#[test]
+fn a_log_that_lacks_something_is_not_whole_for_whoever_has_the_public_key_alone() {
+    let place = scratch();
+    let mut broker = audited(place.path(), "");
+    use_it(&broker);
+    broker.terminate();
+    broker.wait();
+    let output = said(&verify(place.path()));
+    let value = |name| output.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let (public, seq) = (value("public key "), value("last seq ").parse::<u64>().unwrap());
+    let verify_public = |at_least: u64, code| {
+        let at_least = at_least.to_string();
+        let arguments = ["verify", "--public-key", public, "--at-least-seq", &at_least];
+        let output = audit(place.path(), &arguments);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        said(&output)
+    };
+    assert!(verify_public(seq, 0).ends_with("\nwhole\n"));
+    let said = verify_public(seq + 1, 1);
+    assert!(said.contains(&format!("is to go on to record {}", seq + 1)), "{said}");
+    fs::remove_file(place.path().join("audit/audit.00000001.jsonl")).unwrap();
+    assert!(verify_public(0, 1).contains("the end is missing"));
+    fs::remove_file(place.path().join("audit/head")).unwrap();
+    assert!(verify_public(0, 1).contains("the file `head` is missing"));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod admin_page;
 mod audit;
+mod audit_reading;
 mod authenticators;
 mod harness;
 mod protocol;

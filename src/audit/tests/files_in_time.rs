@@ -51,7 +51,7 @@ fn decisions_go_on_while_a_full_file_is_compressed() {
         assert!(log.is_written_within(ticket, LIMIT));
     }
     assert_eq!(place.verify().findings, []);
-    let lines = |file: &AuditFile| std::io::BufRead::lines(lines_of(file).unwrap()).count();
+    let lines = |file: &AuditFile| std::io::BufRead::lines(files::lines_of(file).unwrap()).count();
     let before = lines(&listed[0]);
     go_on.send(()).unwrap();
     is_done.recv_timeout(LIMIT).unwrap();
