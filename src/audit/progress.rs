@@ -9,6 +9,7 @@ pub(super) struct Progress {
     lost: AtomicU64,
     /// Those among the lost that the log itself does not tell of yet.
     untold: AtomicU64,
+    damage: AtomicU64,
     waits: AtomicBool,
     has_failed_to_sync: AtomicBool,
 }
@@ -20,6 +21,8 @@ pub struct Figures {
     pub records: u64,
     /// Events that found no place in the queue.
     pub lost: u64,
+    /// Parts that were missing or changed when it was opened.
+    pub damage: u64,
     /// How it is now.
     pub condition: Condition,
 }
@@ -50,6 +53,10 @@ impl Progress {
         self.untold.swap(0, Ordering::Relaxed)
     }
 
+    pub(super) fn note_damage(&self) {
+        self.damage.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the disk takes nothing. Gives how it was before.
     pub(super) fn note_waits(&self, waits: bool) -> bool {
         self.waits.swap(waits, Ordering::Relaxed)
@@ -72,6 +79,7 @@ impl Progress {
         Figures {
             records: self.records.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
+            damage: self.damage.load(Ordering::Relaxed),
             condition,
         }
     }

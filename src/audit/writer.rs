@@ -147,6 +147,7 @@ impl Writer {
                 "the audit log is not as it was left: {damage}; `bastionmq audit verify` says more"
             );
             this.line(now.unix, &damage.body());
+            this.progress.note_damage();
         }
         this.flush();
         Ok(this)

@@ -95,15 +95,15 @@ impl Counts {
     /// Shows how the audit log is getting on.
     pub(super) fn show_audit(&self) {
         let Some(audit) = &self.audit else {
-            return self.metrics.audit.show(0, 0, AuditState::Off);
+            return self.metrics.audit.show(0, 0, 0, AuditState::Off);
         };
-        let Figures { records, lost, condition } = audit.figures();
+        let Figures { records, lost, damage, condition } = audit.figures();
         let state = match condition {
             Condition::Well => AuditState::Ok,
             Condition::Waits => AuditState::Waiting,
             Condition::Unsynced => AuditState::Unsynced,
         };
-        self.metrics.audit.show(records, lost, state);
+        self.metrics.audit.show(records, lost, damage, state);
     }
 
     pub(super) fn connected(&self) {

@@ -344,6 +344,23 @@ fn a_broker_that_was_killed_goes_on_with_its_log() {
 }
 
 #[test]
+fn a_broker_that_finds_its_log_cut_off_says_so_in_the_log_and_in_the_metrics() {
+    let place = scratch();
+    let mut broker = audited(place.path(), "");
+    broker.terminate();
+    broker.wait();
+    fs::remove_file(place.path().join("audit/head")).unwrap();
+
+    let mut broker = audited(place.path(), "");
+    let damage = || metric(broker.admin_port(), "bastionmq_audit_damage_total");
+    until("it is counted", || damage() == Some(1.0));
+    broker.terminate();
+    broker.wait();
+    let damaged = records(&audit(place.path(), &["search", "--event", "damaged"]));
+    assert_eq!(damaged[0]["damage"], "head_missing", "{damaged:?}");
+}
+
+#[test]
 fn an_audit_log_without_a_master_key_does_not_start() {
     let place = scratch();
     let config = place.path().join("bastionmq.toml");

@@ -11,7 +11,7 @@ use crate::files::{asked_for, dashboards, expressions, panels, text, values};
 const ANY: [f64; 2] = [1.0, 0.01];
 
 /// What every alert watches: the dashboard, and the panel.
-const WATCHED: [(&str, &str, &str); 35] = [
+const WATCHED: [(&str, &str, &str); 37] = [
     ("BastionMQDown", "overview", "Brokers down"),
     ("BastionMQRestartsOften", "internals", "Starts within an hour"),
     ("BastionMQInternalError", "internals", "Faults of the broker"),
@@ -30,8 +30,10 @@ const WATCHED: [(&str, &str, &str); 35] = [
     ("BastionMQSentinelFindings", "security", "Sentinel, last hour"),
     ("BastionMQSentinelFindings", "security", "Findings, by rule"),
     ("BastionMQSentinelBlind", "security", "Events lost"),
+    ("BastionMQSentinelForgets", "security", "Keys unlearned"),
     ("BastionMQAuditFailing", "security", "Audit log not written"),
     ("BastionMQAuditLosing", "security", "Events lost"),
+    ("BastionMQAuditDamaged", "security", "Audit log damaged"),
     ("BastionMQTakeovers", "security", "Taken over"),
     ("BastionMQSessionsRevoked", "security", "Sessions revoked, by reason"),
     ("BastionMQReloadFailed", "security", "Files not in force, by name"),

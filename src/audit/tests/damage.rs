@@ -133,6 +133,15 @@ fn what_was_found_cannot_be_removed_unnoticed() {
 }
 
 #[test]
+fn what_is_found_is_counted_at_the_start_that_finds_it() {
+    let place = Place::new();
+    place.run(5);
+    fs::remove_file(place.head()).unwrap();
+    let damage = || place.open(&Settings::default()).figures().damage;
+    assert_eq!([damage(), damage()], [1, 0]);
+}
+
+#[test]
 fn nothing_is_signed_at_a_start_that_others_have_written() {
     let place = Place::new();
     place.killed_run(5);
