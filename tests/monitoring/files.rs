@@ -75,6 +75,26 @@ pub(crate) fn asked_for(expression: &str) -> (BTreeSet<String>, BTreeSet<String>
     (names, values)
 }
 
+/// The series that an expression asks for, each with what its labels have to be, but for those that say which
+/// broker it is.
+pub(crate) fn selected(expression: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut all = BTreeSet::new();
+    let mut rest = expression;
+    while let Some(at) = rest.find("bastionmq_") {
+        rest = &rest[at..];
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let name = rest[..end].to_owned();
+        rest = &rest[end..];
+        let braces = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
+        let labels = braces.map_or("", |(labels, _)| labels).split(',');
+        let which = |label: &&str| !label.is_empty() && !label.starts_with("instance=");
+        let labels: BTreeSet<_> = labels.filter(which).collect();
+        all.insert(labels.into_iter().fold(name, |it, label| it + "," + label));
+    }
+    all
+}
+
 /// What the broker shows, within its runtime, with a rule as the configuration names them.
 pub(crate) fn exposition() -> String {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::files::{asked_for, dashboards, expressions, panels, text, values};
+use crate::files::{dashboards, expressions, panels, selected, text, values};
 
 /// Nothing that an alert says to be too much is a whole event, or one a minute: what shows that it is there at all.
 const ANY: [f64; 2] = [1.0, 0.01];
@@ -175,9 +175,10 @@ fn panels_say_to_worry_from_where_the_alert_that_watches_the_same_fires() {
             let dashboard = &dashboards.iter().find(|(it, _)| it == name).expect("a dashboard").1;
             let panel = panels(dashboard).find(|panel| panel["title"] == *title);
             let panel = panel.unwrap_or_else(|| panic!("{name} has no panel {title}"));
-            let metrics: BTreeSet<_> = expressions(panel).flat_map(|it| asked_for(it).0).collect();
-            let is_shown = asked_for(&watched).0.iter().all(|metric| metrics.contains(metric));
-            assert!(is_shown, "{name}, {title} is not what {alert} watches");
+            let shown: BTreeSet<_> = expressions(panel).flat_map(selected).collect();
+            let watched = selected(&watched);
+            let is_shown = watched.is_subset(&shown);
+            assert!(is_shown, "{name}, {title} shows {shown:?}, and {alert} watches {watched:?}");
             let agrees = |value: f64| value == number || number == 0.0 && ANY.contains(&value);
             let colour = steps(panel).into_iter().find(|(value, _)| agrees(*value));
             let colour =
