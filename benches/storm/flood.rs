@@ -141,7 +141,7 @@ impl Measured {
             let (times, times_beside) =
                 (during.div_duration_f64(quiet), during.div_duration_f64(beside));
             println!(
-                "| {name} | {quiet:.0?} | {beside:.0?} | {during:.0?} | {times:.2} | {times_beside:.2} |"
+                "| {name} | {quiet:.1?} | {beside:.1?} | {during:.1?} | {times:.2} | {times_beside:.2} |"
             );
             is_good && times.min(times_beside) <= MOST_TIMES_QUIET
         })

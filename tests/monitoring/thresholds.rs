@@ -11,7 +11,7 @@ use crate::files::{dashboards, expressions, panels, selected, text, values};
 const ANY: [f64; 2] = [1.0, 0.01];
 
 /// What every alert watches: the dashboard, and the panel.
-const WATCHED: [(&str, &str, &str); 37] = [
+const WATCHED: [(&str, &str, &str); 39] = [
     ("BastionMQDown", "overview", "Brokers down"),
     ("BastionMQRestartsOften", "internals", "Starts within an hour"),
     ("BastionMQInternalError", "internals", "Faults of the broker"),
@@ -30,10 +30,12 @@ const WATCHED: [(&str, &str, &str); 37] = [
     ("BastionMQSentinelFindings", "security", "Sentinel, last hour"),
     ("BastionMQSentinelFindings", "security", "Findings, by rule"),
     ("BastionMQSentinelBlind", "security", "Events lost"),
+    ("BastionMQWebhookFailing", "security", "Alerts to the webhook"),
     ("BastionMQSentinelForgets", "security", "Keys unlearned"),
     ("BastionMQAuditFailing", "security", "Audit log not written"),
     ("BastionMQAuditLosing", "security", "Events lost"),
     ("BastionMQAuditDamaged", "security", "Audit log damaged"),
+    ("BastionMQLogLosing", "internals", "Lines of the log that are lost"),
     ("BastionMQTakeovers", "security", "Taken over"),
     ("BastionMQSessionsRevoked", "security", "Sessions revoked, by reason"),
     ("BastionMQReloadFailed", "security", "Files not in force, by name"),
