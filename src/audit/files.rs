@@ -156,7 +156,7 @@ pub(super) struct Listing {
     pub(super) files: Vec<AuditFile>,
     /// The compressed form of those that are there in both.
     pub(super) twins: Vec<AuditFile>,
-    /// Names that look like those of files of a log, and are not: nobody reads these.
+    /// What looks like a file of a log by its name, and is none by that or by its kind: nobody reads these.
     pub(super) strays: BTreeSet<OsString>,
 }
 
@@ -213,8 +213,10 @@ impl Listing {
         for entry in fs::read_dir(directory).map_err(failed())? {
             let entry = entry.map_err(failed())?;
             let name = entry.file_name();
+            // Whoever opens a pipe waits for ever.
+            let is_file = entry.file_type().map_or(true, |kind| kind.is_file());
             match name.to_str().map(named) {
-                Some(Named::File(number, is_compressed)) => {
+                Some(Named::File(number, is_compressed)) if is_file => {
                     found.insert((number, is_compressed), entry.path());
                 }
                 Some(Named::Other) => {}

@@ -182,7 +182,9 @@ fn look(
     let empty = files.split_off(begun(&files));
     let mut reader = Reader { is_told: true, head: found.authentic(), ..Reader::new(keys, public) };
     for name in strays {
-        let what = format!("{name:?} is not what a file of this log is called: it is not read");
+        let what = format!(
+            "{name:?} is not a file of this log, by its name or by its kind: it is not read"
+        );
         reader.note(directory, 0, what);
     }
     let mut gaps = Vec::new();

@@ -174,12 +174,15 @@ fn only_what_the_broker_calls_so_is_a_file_of_the_log() {
     for name in ["audit.00000002.jsonl.gz.part", "notes", "audit"] {
         fs::write(place.path().join(name), "x").unwrap();
     }
+    let (directory, link) = ("audit.00000002.jsonl", "audit.00000003.jsonl.gz");
+    fs::create_dir(place.path().join(directory)).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place.path().join(link)).unwrap();
     let verified = place.verify();
     assert!(verified.is_whole() && verified.files == 1, "{verified:?}");
     let notes = told(&verified.notes);
-    assert_eq!(notes.len(), strays.len(), "{notes:?}");
+    assert_eq!(notes.len(), strays.len() + 2, "{notes:?}");
     assert!(!notes.concat().contains('\u{1b}'), "{notes:?}");
-    for name in strays {
+    for name in strays.into_iter().chain([directory, link]) {
         assert!(notes.iter().any(|it| it.contains(&format!("{name:?} is not"))), "{name}");
     }
     let long = files::path_of(&place.path(), 123_456_789);
