@@ -24,6 +24,11 @@ fn written(place: &Path) -> String {
     fs::read_to_string(place.join("audit/audit.00000001.jsonl")).unwrap()
 }
 
+/// Whether a record there has all of these parts.
+fn is_written(place: &Path, parts: &[&str]) -> bool {
+    written(place).lines().any(|line| parts.iter().all(|part| line.contains(part)))
+}
+
 fn audit(place: &Path, arguments: &[&str]) -> Output {
     let mut command = bastionmq();
     command.arg("audit").args(arguments).arg("--dir").arg(place.join("audit"));
@@ -158,10 +163,7 @@ fn a_strict_log_has_each_decision_before_anybody_learns_of_it() {
     let place = scratch();
     let socket = format!("[control]\nsocket = \"{}/control/ctl.sock\"\n", place.path().display());
     let mut broker = audited(place.path(), &format!("strict = true\n{socket}"));
-    let has = |parts: &[&str]| {
-        let text = written(place.path());
-        text.lines().any(|line| parts.iter().all(|part| line.contains(part)))
-    };
+    let has = |parts: &[&str]| is_written(place.path(), parts);
     let connect = Connect::new(5, "device1").login(DEVICE1);
     let mut device = RawClient::connected(broker.plain_port(), &connect);
     assert!(has(&["\"admitted\"", "device1"]));
@@ -194,10 +196,7 @@ fn a_strict_log_has_each_disconnection_by_a_throttle_before_anybody_learns_of_it
     let more = "strict = true\n\
         [[throttle]]\nname = \"calm\"\nrate = 1\nseconds = 3600\naction = \"disconnect\"\n";
     let mut broker = audited(place.path(), more);
-    let has = |parts: &[&str]| {
-        let text = written(place.path());
-        text.lines().any(|line| parts.iter().all(|part| line.contains(part)))
-    };
+    let has = |parts: &[&str]| is_written(place.path(), parts);
     for id in ["loud0", "loud1", "loud2"] {
         let connect = Connect::new(5, id).login(ADMIN);
         let mut client = RawClient::connected(broker.plain_port(), &connect);
