@@ -200,7 +200,8 @@ fn print(verified: &Verified, has_secret: bool, out: &mut impl Write) -> io::Res
     for removal in &verified.removals {
         writeln!(out, "{removal}")?;
     }
-    writeln!(out, "{} records in {} files", verified.records, verified.files)?;
+    let files = if verified.files == 1 { "file" } else { "files" };
+    writeln!(out, "{} records in {} {files}", verified.records, verified.files)?;
     if let (Some(first), Some(last)) = (&verified.first, &verified.last) {
         writeln!(out, "from {first} to {last}")?;
         writeln!(out, "last seq {}", verified.seq)?;
